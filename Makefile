@@ -1,0 +1,40 @@
+# Everything a developer, CI or a curious visitor runs. `make demo` and `make test` set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup-done
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+
+.PHONY: setup demo test lint format deploy clean
+
+setup: $(SETUP)
+
+$(SETUP): requirements.txt constraints.txt package.json package-lock.json pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	npm ci --silent --no-audit --no-fund
+	@touch $@
+
+demo: setup
+	gaitway demo
+
+test: setup
+	pytest -n 2 --dist loadfile
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	asl-validator --json-path statemachines/pipeline.asl.json --json-path statemachines/workflow.asl.json
+
+format: setup
+	ruff format .
+	ruff check --fix .
+
+deploy: setup
+	cdk deploy --all
+
+clean:
+	rm -rf $(VENV) node_modules cdk.out build

@@ -1,0 +1,1 @@
+"""Gaitway: from a robot-learning idea to a trained, evaluated, deployable policy on AWS."""

@@ -1,0 +1,92 @@
+"""What a run leaves behind (design, section 4): on EFS while it runs, in S3 for good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from gaitway.contracts.errors import Failure
+from gaitway.contracts.model import UserModel
+from gaitway.contracts.request import ComputeConfig, Mode, TrainingConfig
+from gaitway.contracts.simulation import EvaluationSummary
+
+CHECKPOINTS = "checkpoints/"
+EXPORTED = "exported/"
+PARAMETERS = "params/"
+VIDEOS = "videos/"
+METRICS = "metrics.csv"
+TRAINING_CONFIG = "training-config.json"
+EVALUATION_CONFIG = "evaluation-config.json"
+RESULTS = "results.json"
+REPORT = "report.html"
+MANIFEST = "manifest.json"
+"""Written last: what it does not list is no part of the results."""
+
+
+def run_directory(efs_root: Path, run_id: str) -> Path:
+    """The run's directory on EFS."""
+    return efs_root / "runs" / run_id
+
+
+class ManifestEntry(UserModel):
+    """One uploaded file."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """Relative to the run's output prefix."""
+    size: Annotated[int, Field(ge=0)]
+    """Bytes."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(UserModel):
+    """`manifest.json`: every object of the run's outputs but itself."""
+
+    run_id: str
+    created_at: AwareDatetime
+    files: list[ManifestEntry]
+
+
+class RunConfig(UserModel):
+    """`training-config.json` and `evaluation-config.json`: what was asked for, every default filled in."""
+
+    run_id: str
+    name: str | None = None
+    description: str | None = None
+    training_config: TrainingConfig
+    compute_config: ComputeConfig
+    policy: str | None = None
+    resume_checkpoint: str | None = None
+    custom_environment: str | None = None
+    versions: dict[str, str]
+    """Versions of the libraries that ran it."""
+
+
+class TrainingSummary(UserModel):
+    """The figures of a training."""
+
+    iterations: int
+    """Iterations trained in total."""
+    final_checkpoint: str
+    """Relative to the run's output prefix."""
+    mean_reward: float | None
+    """The last one that the library logged."""
+    mean_steps_per_second: float | None
+    training_seconds: float
+
+
+class Results(UserModel):
+    """`results.json`: the outcome, for a machine to read."""
+
+    run_id: str
+    status: Literal["succeeded", "failed"]
+    mode: Mode
+    task: str
+    rl_library: str
+    attempts: int
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    training: TrainingSummary | None = None
+    evaluation: EvaluationSummary | None = None
+    failure: Failure | None = None

@@ -1,0 +1,111 @@
+"""The exception tree. Each class says whether trying the same run again can help.
+
+GaitwayError
+├── RequestError              the request itself is wrong
+│   └── InputNotFoundError    something the request points at cannot be read
+├── RunRefusedError           the run failed before for a reason that no retry can mend
+├── CancelledError            somebody stopped the run
+├── SimulationError           the simulator ended without what was asked of it
+│   └── StalledError          the simulator makes no progress any more
+├── ArtifactError             results are missing, or differ from what was uploaded
+└── InterruptedRunError       the job ended without a word, or was told to stop
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from gaitway.contracts.model import Model
+
+MAX_ERROR_CHARACTERS = 256
+"""Limit of an error name: docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html."""
+
+MAX_CAUSE_CHARACTERS = 32_768
+"""Limit of a cause, same page."""
+
+
+class GaitwayError(Exception):
+    """Base of every error that a caller is told about by name."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same run, tried again, can succeed."""
+
+
+class RequestError(GaitwayError):
+    """The request is wrong: the message names field, value and what is allowed."""
+
+
+class InputNotFoundError(RequestError):
+    """An object that the request points at does not exist, or cannot be read."""
+
+
+class RunRefusedError(GaitwayError):
+    """The same run failed before, for a reason that no retry can mend."""
+
+
+class CancelledError(GaitwayError):
+    """Somebody stopped the run."""
+
+
+class SimulationError(GaitwayError):
+    """The simulator ended without producing what was asked of it."""
+
+    retryable = True
+
+
+class StalledError(SimulationError):
+    """The simulator makes no progress any more."""
+
+
+class ArtifactError(GaitwayError):
+    """Results are missing, or what is in S3 differs from what was uploaded."""
+
+    retryable = True
+
+
+class InterruptedRunError(GaitwayError):
+    """The job ended without a word, or was told to stop: the run can go on where it stood."""
+
+    retryable = True
+
+
+class Failure(Model):
+    """Why a run failed, as the run's record keeps it and as its caller is told."""
+
+    error: str
+    """Name of the error, for a machine to match on: `RequestError`, `SimulationError`, `States.HeartbeatTimeout`."""
+    cause: str
+    """What happened, why, and what to do next, for a person to read."""
+    retryable: bool
+    """Whether trying the same run again can help."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Describe an exception; one that is not ours counts as retryable, since nothing is known about it."""
+        return cls(
+            error=type(error).__name__[:MAX_ERROR_CHARACTERS],
+            cause=(str(error) or type(error).__name__)[-MAX_CAUSE_CHARACTERS:],
+            retryable=error.retryable if isinstance(error, GaitwayError) else True,
+        )
+
+    @classmethod
+    def reported(cls, error: str, cause: str) -> Self:
+        """Describe an error that arrived by name, as Step Functions hands it to a Catch.
+
+        Args:
+            error: Name of one of the classes above, or of anything else (`States.Timeout`).
+            cause: Its cause.
+        """
+        known = _subclasses(GaitwayError).get(error)
+        return cls(
+            error=(error or "Unknown")[:MAX_ERROR_CHARACTERS],
+            cause=cause[-MAX_CAUSE_CHARACTERS:],
+            retryable=known.retryable if known else True,
+        )
+
+
+def _subclasses(root: type[GaitwayError]) -> dict[str, type[GaitwayError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _subclasses(child)
+    return found

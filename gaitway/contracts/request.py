@@ -1,0 +1,323 @@
+"""The request: what a user, or a VAMS workflow, asks for (design, section 3).
+
+`parse_message` reads what the launch function receives; `parse_request` reads the parameters in it. Every error names
+the field, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from gaitway.contracts.errors import RequestError
+from gaitway.contracts.model import S3Uri, S3UriField, UserModel
+
+M = TypeVar("M", bound=BaseModel)
+
+Mode = Literal["train", "evaluate"]
+RlLibrary = Literal["rsl_rl", "rl_games", "skrl"]
+
+DEFAULT_NUM_ENVS: dict[Mode, int] = {"train": 4096, "evaluate": 100}
+MAX_VALUE_CHARACTERS = 80
+"""A longer value is shortened in an error message."""
+
+AssetPath = Annotated[str, Field(min_length=1, max_length=1024)]
+"""Path relative to the asset, or an S3 URI."""
+
+HydraOverride = Annotated[str, Field(max_length=1024, pattern=r"^[~+]{0,2}[A-Za-z_][^\s=]*(=.*)?$")]
+"""Hydra's grammar, and nothing that an argument parser could take for an option of its own."""
+
+
+class TrainingConfig(UserModel):
+    """What to train or evaluate, and how."""
+
+    mode: Mode = "train"
+    task: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:/-]+$")] = "Isaac-Cartpole-v0"
+    """Task name as registered in Gymnasium."""
+    num_envs: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_NUM_ENVS["train"]
+    """Parallel environments; 4096 to train, 100 to evaluate when not given."""
+    max_iterations: Annotated[int, Field(ge=1, le=10_000_000)] = 1500
+    """Total budget of the run, however often it is resumed."""
+    rl_library: RlLibrary = "rsl_rl"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """The library's own default when null."""
+    checkpoint_interval: Annotated[int, Field(ge=1)] | None = None
+    """Iterations between checkpoints; the library's own default when null."""
+    resume_checkpoint: AssetPath | None = None
+    """Weights to start from: S3 URI, or path relative to the asset."""
+    hydra_overrides: list[HydraOverride] = Field(default_factory=list)
+    """Passed through to Isaac Lab: `agent.algorithm.learning_rate=0.001`."""
+    num_episodes: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    """Episodes to evaluate."""
+    steps_per_episode: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """An episode is cut off here."""
+    record_video: bool = False
+    checkpoint_path: AssetPath | None = None
+    """Policy to evaluate, relative to the asset."""
+    policy_s3_uri: Annotated[S3UriField | None, Field(alias="policyS3Uri")] = None
+    """Policy to evaluate."""
+    policy_path: AssetPath | None = None
+    """Policy to evaluate, relative to the asset."""
+    custom_environment_path: AssetPath | None = None
+    """Package that registers further tasks (.tar.gz, .zip, .whl), relative to the asset."""
+    custom_environment_s3_uri: Annotated[S3UriField | None, Field(alias="customEnvironmentS3Uri")] = None
+    """Package that registers further tasks (.tar.gz, .zip, .whl)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_num_envs(cls, data: object) -> object:
+        if not isinstance(data, dict) or data.get("numEnvs", data.get("num_envs")) is not None:
+            return data
+        mode = data.get("mode")
+        given = {key: value for key, value in data.items() if key not in ("numEnvs", "num_envs")}
+        return given | {"numEnvs": DEFAULT_NUM_ENVS["evaluate" if mode == "evaluate" else "train"]}
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> Self:
+        policies = ("checkpoint_path", "policy_s3_uri", "policy_path")
+        _at_most_one(self, policies)
+        _at_most_one(self, ("custom_environment_path", "custom_environment_s3_uri"))
+        if self.mode == "train":
+            for field in policies:
+                if getattr(self, field) is not None:
+                    raise ValueError(f"{_alias(self, field)} names a policy to evaluate, but mode is train")
+        elif self.resume_checkpoint is not None:
+            raise ValueError("resumeCheckpoint names weights to train from, but mode is evaluate")
+        for field in ("custom_environment_path", "custom_environment_s3_uri"):
+            archive = getattr(self, field)
+            if archive is not None and not str(archive).endswith((".tar.gz", ".zip", ".whl")):
+                raise ValueError(f"{_alias(self, field)} is {str(archive)!r}, allowed: .tar.gz, .zip, .whl")
+        return self
+
+
+class ComputeConfig(UserModel):
+    """Where it runs."""
+
+    num_nodes: Annotated[int, Field(ge=1, le=64)] = 1
+    """More than one: a multi-node parallel job."""
+    gpus_per_node: Annotated[int, Field(ge=1, le=8)] = 1
+    """torchrun processes per node."""
+
+
+class Request(UserModel):
+    """The parameters of a run: `inputParameters`, merged over by the JSON file beside it."""
+
+    name: Annotated[str, Field(max_length=256)] | None = None
+    description: Annotated[str, Field(max_length=4096)] | None = None
+    training_config: TrainingConfig = Field(default_factory=TrainingConfig)
+    compute_config: ComputeConfig = Field(default_factory=ComputeConfig)
+    custom_environment_path: AssetPath | None = None
+    """Also accepted in trainingConfig."""
+    custom_environment_s3_uri: Annotated[S3UriField | None, Field(alias="customEnvironmentS3Uri")] = None
+    """Also accepted in trainingConfig."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _custom_environment_belongs_to_training(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        training = data.get("trainingConfig")
+        for key in ("customEnvironmentPath", "customEnvironmentS3Uri"):
+            value = data.pop(key, None)
+            if value is None:
+                continue
+            if training is not None and not isinstance(training, dict):
+                continue
+            training = dict(training or {})
+            if training.get(key) not in (None, value):
+                raise ValueError(f"{key} stands at the top level and in trainingConfig with different values")
+            training[key] = value
+            data["trainingConfig"] = training
+        return data
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> Self:
+        if self.training_config.mode == "evaluate" and self.compute_config.num_nodes > 1:
+            raise ValueError(
+                f"computeConfig.numNodes is {self.compute_config.num_nodes}, but an evaluation runs on one node"
+            )
+        return self
+
+
+class VamsMessage(UserModel):
+    """What VAMS, and our own outer workflow, put into `body`. The task token is kept apart: see `ReceivedMessage`."""
+
+    model_config = ConfigDict(extra="ignore")  # VAMS may add fields; these are the ones that we use
+
+    input_parameters: dict[str, Any] | str | None = None
+    output_s3_asset_files_path: Annotated[S3UriField, Field(alias="outputS3AssetFilesPath")]
+    input_s3_asset_file_path: Annotated[S3UriField | None, Field(alias="inputS3AssetFilePath")] = None
+    output_s3_asset_preview_path: Annotated[S3UriField | None, Field(alias="outputS3AssetPreviewPath")] = None
+    output_s3_asset_metadata_path: Annotated[S3UriField | None, Field(alias="outputS3AssetMetadataPath")] = None
+    input_output_s3_asset_auxiliary_files_path: Annotated[
+        S3UriField | None, Field(alias="inputOutputS3AssetAuxiliaryFilesPath")
+    ] = None
+    bucket_asset: str | None = None
+    bucket_asset_auxiliary: str | None = None
+    asset_id: str | None = None
+    database_id: str | None = None
+    workflow_database_id: str | None = None
+    workflow_id: str | None = None
+    input_asset_file_key: str | None = None
+    input_asset_location_key: str | None = None
+    output_type: str | None = None
+    executing_user_name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_none(cls, data: object) -> object:
+        # VAMS hands over every field; one that does not apply is an empty string.
+        return {key: value for key, value in data.items() if value != ""} if isinstance(data, dict) else data
+
+    @property
+    def config_file(self) -> S3Uri | None:
+        """The JSON file whose content is merged over `inputParameters`; None where the input is any other file."""
+        file = self.input_s3_asset_file_path
+        return file if file is not None and file.key.lower().endswith(".json") else None
+
+
+class ReceivedMessage(UserModel):
+    """A message as it arrived, and the token of the task that waits for its run."""
+
+    message: VamsMessage
+    task_token: Annotated[str, Field(min_length=1, repr=False)]
+
+
+def find_task_token(event: object) -> str | None:
+    """Find the caller's task token, even in an event that is otherwise unreadable, so that the caller can be told.
+
+    Args:
+        event: What the launch function received: `{"body": object or JSON string}`.
+    """
+    body = event.get("body", event) if isinstance(event, dict) else event
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            match = re.search(r'\\?"TaskToken\\?"\s*:\s*\\?"([^"\\]+)', body)
+            return match[1] if match else None
+    token = body.get("TaskToken") if isinstance(body, dict) else None
+    return token if isinstance(token, str) and token else None
+
+
+def parse_message(event: object) -> ReceivedMessage:
+    """Read what the launch function received.
+
+    Raises:
+        RequestError: The event, or its `body`, is not what VAMS sends.
+    """
+    body = event.get("body") if isinstance(event, dict) else None
+    if body is None:
+        raise RequestError("body is missing: send the message of the run as {'body': {...}} or {'body': '<JSON>'}")
+    document = parse_json_object("body", body)
+    token = find_task_token(event)
+    if token is None:
+        raise RequestError("TaskToken is missing in body: the caller could not be told how the run ends")
+    message = validate(VamsMessage, {key: value for key, value in document.items() if key != "TaskToken"})
+    return ReceivedMessage(message=message, task_token=token)
+
+
+def parse_request(*documents: object) -> Request:
+    """Read a request; later documents are merged over earlier ones, key by key.
+
+    Args:
+        documents: JSON objects, JSON strings, or None and empty strings for nothing.
+
+    Raises:
+        RequestError: Names every wrong field with its value and what is allowed.
+    """
+    merged: dict[str, Any] = {}
+    for document in documents:
+        if document is not None and document != "":
+            merged = _merge(merged, parse_json_object("inputParameters", document))
+    return validate(Request, merged)
+
+
+def parse_json_object(name: str, value: object) -> dict[str, Any]:
+    """Read a JSON object that may come as text.
+
+    Raises:
+        RequestError: It is neither an object nor the JSON text of one.
+    """
+    if isinstance(value, str | bytes):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise RequestError(f"{name} is {_shorten(value)}, which is no JSON ({error}): send a JSON object") from None
+        except RecursionError:
+            raise RequestError(f"{name} is nested too deeply: send a JSON object as documented") from None
+    if not isinstance(value, dict):
+        raise RequestError(f"{name} is {_shorten(value)}, allowed: a JSON object")
+    return value
+
+
+def validate(model: type[M], document: object) -> M:
+    """Check a document against a model.
+
+    Raises:
+        RequestError: Every wrong field with its value and what is allowed.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        findings = [_describe(model, finding) for finding in error.errors(include_url=False)]
+        raise RequestError("; ".join(findings)) from None
+    except RecursionError:
+        raise RequestError("the document is nested too deeply") from None
+
+
+def _describe(model: type[BaseModel], finding: ErrorDetails) -> str:
+    """Turn one of pydantic's findings into a sentence with field, value and what is allowed."""
+    location = [str(part) for part in finding["loc"]]
+    path = ".".join(location)
+    if finding["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        return f"{path} is no known key{hint}, allowed: {', '.join(known)}"
+    if finding["type"] == "missing":
+        return f"{path} is missing"
+    reason = str(finding["msg"]).removeprefix("Value error, ")
+    if not path or (finding["type"] == "value_error" and isinstance(finding["input"], dict)):
+        return reason
+    return f"{path} is {_shorten(finding['input'])}, allowed: {reason.removeprefix('Input should be ')}"
+
+
+def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
+    """List the keys of the model that stands at a location."""
+    for part in location:
+        for name, field in model.model_fields.items():
+            if part in (name, field.alias):
+                candidates = (field.annotation, *get_args(field.annotation))
+                model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Merge two JSON objects; the second one wins, objects are merged key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        standing = merged.get(key)
+        merged[key] = _merge(standing, value) if isinstance(standing, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _at_most_one(model: BaseModel, fields: tuple[str, ...]) -> None:
+    given = [_alias(model, field) for field in fields if getattr(model, field) is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} are given, allowed: one of them")
+
+
+def _alias(model: BaseModel, field: str) -> str:
+    return type(model).model_fields[field].alias or field
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[:MAX_VALUE_CHARACTERS]}..."

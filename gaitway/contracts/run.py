@@ -1,0 +1,168 @@
+"""What a run is, free of where it runs: its identity, its specification, its record and its progress."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from gaitway.contracts.errors import Failure
+from gaitway.contracts.model import Model, S3Uri, S3UriField, UserModel
+from gaitway.contracts.request import ComputeConfig, Mode, TrainingConfig, VamsMessage
+
+_VAMS_FILES_PATH = re.compile(r"(?:^|/)output/(?P<uuid>[^/]+)/files/$")
+
+TIMEOUT_SECONDS: dict[Mode, int] = {"train": 28_800, "evaluate": 7_200}
+"""How long a caller waits for a run: design, section 1."""
+HEARTBEAT_TIMEOUT_SECONDS = 1_800
+"""The inner machine's SubmitJob, and an evaluation's caller, give up after this long without a heartbeat."""
+
+
+def run_id_of(output_files_path: S3Uri) -> str:
+    """Name the run that writes to an output path: the path is unique per workflow execution, so the id is too.
+
+    The id is valid as a Batch job name, as part of a Step Functions execution name, and as a directory.
+    """
+    return f"run-{hashlib.sha256(str(output_files_path).encode()).hexdigest()[:20]}"
+
+
+def output_prefix_of(output_files_path: S3Uri) -> S3Uri:
+    """Say where a run's files go: `{path}{uuid}/` where the path ends `/output/{uuid}/files/`, else the path itself."""
+    path = output_files_path / ""
+    match = _VAMS_FILES_PATH.search(path.key)
+    return path / f"{match['uuid']}/" if match else path
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    ACCEPTED = "accepted"
+    """launch took it; its inner execution is starting."""
+    QUEUED = "queued"
+    """The job waits for capacity."""
+    RUNNING = "running"
+    """The runner is at work."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the run by itself."""
+        return self in (RunState.SUCCEEDED, RunState.FAILED)
+
+
+class RunSpec(Model):
+    """A request, resolved: every default filled in, every input an address that exists."""
+
+    run_id: str
+    name: str | None = None
+    description: str | None = None
+    training: TrainingConfig
+    compute: ComputeConfig
+    policy: S3UriField | None = None
+    """Checkpoint to evaluate."""
+    resume_checkpoint: S3UriField | None = None
+    """Weights to start training from."""
+    custom_environment: S3UriField | None = None
+    """Package that registers further tasks."""
+    output_files: S3UriField
+    """Prefix that this run, and no other, writes to."""
+    output_metadata: S3UriField | None = None
+    """Prefix for VAMS's metadata files."""
+
+
+class Progress(Model):
+    """How far a simulation is; the fields after `total` are None until the simulator has said them."""
+
+    done: Annotated[int, Field(ge=0)]
+    """Iterations trained, or episodes evaluated."""
+    total: Annotated[int, Field(ge=1)]
+    steps_per_second: float | None = None
+    """Environment steps per second, over all environments."""
+    mean_reward: float | None = None
+    """Mean return of the latest episodes, as the library reports it."""
+    eta_seconds: float | None = None
+
+
+class RunRecord(Model):
+    """The run's item in the run table, as everybody may read it. Tokens are kept in an item of their own."""
+
+    run_id: str
+    state: RunState
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    mode: Mode | None = None
+    task: str | None = None
+    name: str | None = None
+    execution_arn: str | None = None
+    """The inner execution."""
+    job_id: str | None = None
+    """The Batch job."""
+    attempt: Annotated[int, Field(ge=1)] | None = None
+    """Attempt of the Batch job, from 1."""
+    started_at: AwareDatetime | None = None
+    """When the runner began its first attempt."""
+    ended_at: AwareDatetime | None = None
+    phase: str | None = None
+    """What the runner is doing: the name of one of its steps."""
+    progress: Progress | None = None
+    spec: RunSpec | None = None
+    failure: Failure | None = None
+
+    @property
+    def output_files(self) -> S3Uri | None:
+        """Prefix of the run's outputs."""
+        return self.spec.output_files if self.spec else None
+
+
+class RunTokens(Model):
+    """The task tokens of a run: secrets, never printed."""
+
+    external: Annotated[str | None, Field(repr=False)] = None
+    """The caller's, who waits for the run."""
+    inner: Annotated[str | None, Field(repr=False)] = None
+    """The inner machine's SubmitJob, which waits for the job."""
+
+
+class PipelineInput(Model):
+    """Input of the inner execution: what launch hands to ConstructRun."""
+
+    run_id: str
+    message: VamsMessage
+
+
+class ConstructedRun(Model):
+    """What ConstructRun hands on to the states after it."""
+
+    run_id: str
+    timeout_seconds: int
+
+
+class JobResult(Model):
+    """What the runner reports with its success."""
+
+    run_id: str
+    manifest: S3UriField
+
+
+class LaunchAnswer(UserModel):
+    """The body of launch's answer."""
+
+    job_id: str
+    """The run's id: VAMS calls every pipeline's run a job."""
+    execution_arn: str | None
+    status: str
+
+
+def to_json(model: Model) -> dict[str, Any]:
+    """Write a model as a JSON object, as a Lambda returns it."""
+    return model.model_dump(mode="json", by_alias=True)
+
+
+def as_timestamp(moment: datetime) -> str:
+    """Write a moment as ISO 8601 in whole seconds."""
+    return moment.isoformat(timespec="seconds")
