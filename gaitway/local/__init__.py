@@ -1,0 +1,1 @@
+"""The embedded AWS: MiniStack, what it lacks, and the launcher that deploys our stacks to it."""

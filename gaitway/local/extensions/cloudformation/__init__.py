@@ -1,0 +1,5 @@
+"""CloudFormation resource types that MiniStack lacks."""
+
+
+def register() -> None:
+    """Add the resource types to MiniStack's table."""

@@ -1,0 +1,104 @@
+"""No process outlives the emulator that started it, even when the emulator is killed.
+
+The guard is a process of its own that reads from a pipe whose other end the emulator holds. However the
+emulator ends, the kernel closes that end; the guard then ends whatever is left. Unlike Linux's parent-death
+signal this works on macOS too, and it reaches grandchildren.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Collection, Iterable
+
+import psutil
+
+MARKER = "GAITWAY_EMULATOR_ID"
+"""Environment variable that every process of one emulator carries, with the emulator's id as its value."""
+
+
+def processes_with(name: str, value: str) -> list[psutil.Process]:
+    """Return this user's processes whose environment holds `name` with `value`."""
+    found = []
+    for process in psutil.process_iter():
+        # A process may end while it is looked at, or belong to somebody else.
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(name) == value:
+                found.append(process)
+    return found
+
+
+def end_processes(name: str, value: str, process_groups: Iterable[int] = (), spare: Collection[int] = ()) -> None:
+    """Kill process groups, and every other process whose environment holds `name` with `value`.
+
+    Neither the caller nor the process ids in `spare` are killed. The groups come first and need no environment,
+    because macOS hides the environment of system programs such as /bin/sh. The marked processes are looked for until
+    there are none: one may be forking while we look.
+    """
+    for group in process_groups:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+    for _ in range(10):
+        marked = [process for process in processes_with(name, value) if process.pid not in {os.getpid(), *spare}]
+        for process in marked:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(marked, timeout=1)
+        if not marked:
+            return
+
+
+class Guard:
+    """The emulator's end of the pipe."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gaitway.local.guard"],
+            stdin=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            # A Ctrl-C in the emulator's terminal must not end the guard first.
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The guard's own process id."""
+        return self._process.pid
+
+    def watch(self, process_group: int) -> None:
+        """End this process group, should the emulator end before `forget`."""
+        self._tell(f"+{process_group}")
+
+    def forget(self, process_group: int) -> None:
+        """Leave this process group alone: it has ended, and its number may be used again."""
+        self._tell(f"-{process_group}")
+
+    def close(self) -> None:
+        """End every process that is left, and the guard."""
+        if self._process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        if self._process.stdin:
+            with contextlib.suppress(BrokenPipeError, ValueError):
+                self._process.stdin.write(line + "\n")
+
+
+def main() -> None:
+    """Read the groups to watch until the emulator is gone, then end them."""
+    groups: set[int] = set()
+    for line in sys.stdin:
+        group = int(line[1:])
+        if line[0] == "+":
+            groups.add(group)
+        else:
+            groups.discard(group)
+    end_processes(MARKER, os.environ[MARKER], groups)
+
+
+if __name__ == "__main__":
+    main()

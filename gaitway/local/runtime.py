@@ -1,0 +1,27 @@
+"""What the extensions know about the emulator in which they run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaitway.local.guard import Guard
+
+REGION = "us-east-1"
+
+ACCOUNT_ID = "000000000000"
+
+REPOSITORY_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One running emulator."""
+
+    endpoint_url: str
+    state_directory: Path
+    guard: Guard
+    """Ends the processes that the emulator started, when the emulator ends without doing so itself."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port on 127.0.0.1."""
+        return int(self.endpoint_url.rsplit(":", 1)[1])

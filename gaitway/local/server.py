@@ -1,0 +1,130 @@
+"""The emulator's process: MiniStack with our extensions, on 127.0.0.1 only.
+
+    python -m gaitway.local.server --port 0 --state-directory .gaitway/local
+
+State is loaded from the directory at start and saved there on SIGTERM or SIGINT. Port 0 chooses a free one. Log lines
+go to standard error.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import socket
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from gaitway.local.guard import MARKER, Guard, end_processes
+from gaitway.local.record import ServerRecord
+from gaitway.local.runtime import ACCOUNT_ID, REGION, Runtime
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def _configure(port: int, state_directory: Path) -> None:
+    """Set MiniStack's settings, which it reads from the environment while it is imported."""
+    # A developer's own endpoint, profile or credentials must reach neither the emulator nor the Lambdas and jobs in it.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    temporary = state_directory / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    os.environ |= {
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+        # "localhost" may be an IPv6 address, on which nothing listens.
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(state_directory / "services"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(state_directory / "s3"),
+        "TMPDIR": str(temporary),
+        # Both would listen on every interface.
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
+    }
+
+
+async def _serve(listener: socket.socket, runtime: Runtime, announce: Callable[[], None]) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app as ministack
+
+    from gaitway.local import extensions
+
+    extensions.register_all(runtime)
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await ministack(scope, receive, send)
+            return
+
+        async def receive_lifespan() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                # Before MiniStack saves its state, so that what is saved is at rest.
+                await asyncio.to_thread(extensions.shut_down_all)
+            return message
+
+        async def send_lifespan(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                extensions.start_all()
+                announce()
+            await send(message)
+
+        await ministack(scope, receive_lifespan, send_lifespan)
+
+    config = Config()
+    config.bind = [f"fd://{listener.fileno()}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 0.5
+    config.accesslog = None
+    config.loglevel = "WARNING"
+    await serve(application, config)  # type: ignore[arg-type]  # hypercorn's own scope types are narrower
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the emulator until it is told to stop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--state-directory", type=Path, required=True)
+    parser.add_argument("--ready-fd", type=int, help="file descriptor to write to, and close, once requests are served")
+    options = parser.parse_args(arguments)
+    state_directory: Path = options.state_directory.resolve()
+
+    listener = socket.create_server(("127.0.0.1", options.port))
+    port: int = listener.getsockname()[1]
+    emulator_id = os.environ.setdefault(MARKER, uuid.uuid4().hex)
+    _configure(port, state_directory)
+    guard = Guard()
+    runtime = Runtime(f"http://127.0.0.1:{port}", state_directory, guard)
+    record = ServerRecord.of_this_process(emulator_id=emulator_id, endpoint_url=runtime.endpoint_url)
+
+    def announce() -> None:
+        record.write(state_directory)
+        if options.ready_fd is not None:
+            os.write(options.ready_fd, b"1")
+            os.close(options.ready_fd)
+
+    exit_code = 0
+    try:
+        asyncio.run(_serve(listener, runtime, announce))
+    except BaseException:
+        traceback.print_exc()
+        exit_code = 1
+    ServerRecord.remove(state_directory)
+    end_processes(MARKER, emulator_id, spare=[guard.pid])
+    guard.close()
+    # State is saved and no child is left; waiting for threads that hold a long poll would only delay the stop.
+    os._exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()
