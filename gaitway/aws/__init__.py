@@ -1,1 +1,1 @@
-"""The AWS resources that Lambdas, runner and command line share. Clients are passed in; nothing is created at import."""
+"""The AWS resources that Lambdas, runner and command line share. Clients are passed in, never made at import."""
