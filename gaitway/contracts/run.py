@@ -30,6 +30,11 @@ def run_id_of(output_files_path: S3Uri) -> str:
     return f"run-{hashlib.sha256(str(output_files_path).encode()).hexdigest()[:20]}"
 
 
+def workflow_output_path(bucket: str, execution_name: str) -> S3Uri:
+    """Say which output path the outer workflow (statemachines/workflow.asl.json) gives to the run it asks for."""
+    return S3Uri(bucket, f"runs/{execution_name}/output/{execution_name}/files/")
+
+
 def output_prefix_of(output_files_path: S3Uri) -> S3Uri:
     """Say where a run's files go: `{path}{uuid}/` where the path ends `/output/{uuid}/files/`, else the path itself."""
     path = output_files_path / ""
