@@ -1,0 +1,106 @@
+"""`gaitway demo`: train a policy on the embedded AWS, evaluate it, and fetch what both runs left behind."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from gaitway.cli.watch import WatchedRun, watch
+from gaitway.contracts.artifacts import CHECKPOINTS, RESULTS, Results
+from gaitway.contracts.errors import ArtifactError
+from gaitway.contracts.request import parse_request
+from gaitway.local import launcher
+from gaitway.runs import Runs
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gaitway.contracts.model import S3Uri
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SOLVED_SUCCESS_RATE = 0.95
+
+
+def demo(console: Console, output_directory: Path) -> bool:
+    """Run the demo.
+
+    Args:
+        console: Where progress is shown.
+        output_directory: Where results go: `train/` and `evaluate/`, replaced.
+
+    Returns:
+        Whether the trained policy solves the task.
+    """
+    began = time.monotonic()
+    with console.status("Embedded AWS") as status:
+        local = launcher.up(lambda line: status.update(f"Embedded AWS: {line}"))
+    up_seconds = time.monotonic() - began
+    console.print(f"Embedded AWS is up at {local.endpoint_url} [dim]({up_seconds:.0f} s)[/dim]")
+
+    runs = Runs(local.session(), local.deployment)
+    trained, training_outputs = _run(runs, "cartpole-train.json", None, output_directory / "train", console)
+    checkpoint = training_outputs / final_checkpoint(output_directory / "train")
+    evaluated, _ = _run(runs, "cartpole-evaluate.json", checkpoint, output_directory / "evaluate", console)
+
+    evaluation = Results.model_validate_json((output_directory / "evaluate" / RESULTS).read_bytes()).evaluation
+    if evaluation is None:
+        raise ArtifactError(f"{output_directory / 'evaluate' / RESULTS} holds no evaluation")
+    solved = evaluation.success_rate >= SOLVED_SUCCESS_RATE
+    verdict = "[green]solves[/green]" if solved else "[red]does not solve[/red]"
+    console.print(
+        f"\nThe policy {verdict} the task: success {evaluation.success_rate:.0%} over {evaluation.episodes} episodes, "
+        f"mean return {evaluation.mean_return:.2f}"
+    )
+    console.print(f"Results: [bold]{output_directory}[/bold] (train/, evaluate/, evaluate/videos/)")
+    console.print(_figures(up_seconds, trained, evaluated, time.monotonic() - began, launcher.status().memory_mib))
+    console.print(
+        "[dim]The embedded AWS stays up for the next run: `gaitway local down` stops it, `gaitway local env` "
+        "shows how to look inside.[/dim]"
+    )
+    return solved
+
+
+def _run(
+    runs: Runs, example: str, input_file: S3Uri | None, directory: Path, console: Console
+) -> tuple[WatchedRun, S3Uri]:
+    request = parse_request((EXAMPLES / example).read_text())
+    label = "Training" if request.training_config.mode == "train" else "Evaluation"
+    started = runs.start(request, input_file=input_file)
+    watched = watch(runs, started, label, console)
+    shutil.rmtree(directory, ignore_errors=True)
+    manifest = runs.fetch(started.output_files, directory)
+    console.print(f"{label} succeeded [dim]({watched.seconds:.0f} s, {len(manifest.files)} files, {started.run_id})[/dim]")
+    return watched, started.output_files
+
+
+def final_checkpoint(training_directory: Path) -> str:
+    """Say where the final checkpoint of a fetched training stands, relative to its outputs."""
+    training = Results.model_validate_json((training_directory / RESULTS).read_bytes()).training
+    if training is None or not training.final_checkpoint.startswith(CHECKPOINTS):
+        raise ArtifactError(f"{training_directory / RESULTS} names no final checkpoint")
+    return training.final_checkpoint
+
+
+def _figures(
+    up_seconds: float, trained: WatchedRun, evaluated: WatchedRun, total_seconds: float, memory_mib: float
+) -> Table:
+    table = Table(title="Measured in this run", title_justify="left", show_header=False, box=None)
+    rows = {
+        "embedded AWS up and deployed": f"{up_seconds:.1f} s",
+        "StartExecution to the first iteration": _seconds(trained.seconds_to_first_progress),
+        "training run, until its caller was told": f"{trained.seconds:.1f} s",
+        "evaluation run, until its caller was told": f"{evaluated.seconds:.1f} s",
+        "whole demo": f"{total_seconds:.1f} s",
+        "memory of the embedded AWS": f"{memory_mib:.0f} MiB",
+    }
+    for name, figure in rows.items():
+        table.add_row(name, figure)
+    return table
+
+
+def _seconds(value: float | None) -> str:
+    return "not seen" if value is None else f"{value:.1f} s"

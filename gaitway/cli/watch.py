@@ -1,0 +1,140 @@
+"""Following a run in the terminal: one live line while it goes, one line per step once it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from gaitway.contracts.errors import GaitwayError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gaitway.contracts.run import Progress as RunProgress
+    from gaitway.contracts.run import RunRecord
+    from gaitway.runs import Runs, StartedRun
+
+POLL_SECONDS = 0.5
+PLAIN_LINE_SECONDS = 5.0
+
+
+class RunFailedError(GaitwayError):
+    """The run that was watched failed; the message is what its caller was told."""
+
+
+@dataclass(frozen=True)
+class WatchedRun:
+    """How a watched run went."""
+
+    record: RunRecord
+    seconds: float
+    """From StartExecution until the caller was told."""
+    seconds_to_first_progress: float | None
+    """From StartExecution until the first iteration (or episode) was seen."""
+
+
+def watch(runs: Runs, run: StartedRun, label: str, console: Console) -> WatchedRun:
+    """Follow a run until its caller has been told.
+
+    Raises:
+        RunFailedError: The run failed, for the reason in the message.
+    """
+    started = time.monotonic()
+    first_progress: float | None = None
+    with _live(label, console) as show:
+        while True:
+            view = runs.caller_view(run)
+            record = runs.record(run.run_id)
+            if record is not None:
+                if record.progress is not None and record.progress.done > 0 and first_progress is None:
+                    first_progress = time.monotonic() - started
+                show(record)
+            if view.status != "RUNNING":
+                break
+            time.sleep(POLL_SECONDS)
+    if view.failure is not None:
+        raise RunFailedError(f"{label} failed: {view.failure.error}: {view.failure.cause}")
+    if record is None:
+        raise RunFailedError(f"{label}: the workflow ended, but the run table has no record of {run.run_id}")
+    return WatchedRun(record, time.monotonic() - started, first_progress)
+
+
+@contextmanager
+def _live(label: str, console: Console) -> Iterator[Callable[[RunRecord], None]]:
+    """Show a live line on a terminal, and plain lines elsewhere."""
+    if not console.is_terminal:
+        yield _PlainLines(label, console).show
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.fields[state]:<24}"),
+        BarColumn(bar_width=28),
+        _FiguresColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label, total=None, state="starting", run=None)
+
+        def show(record: RunRecord) -> None:
+            run = record.progress
+            progress.update(
+                task,
+                state=describe_state(record),
+                total=run.total if run else None,
+                completed=run.done if run else 0,
+                run=run,
+            )
+
+        yield show
+
+
+class _FiguresColumn(ProgressColumn):
+    """Iteration of total, steps per second, reward and time left."""
+
+    def render(self, task: Task) -> Text:
+        """Write the figures of the task's run."""
+        run: RunProgress | None = task.fields["run"]
+        return Text(describe_progress(run) if run else "")
+
+
+def describe_state(record: RunRecord) -> str:
+    """Say where a run stands, in a few words."""
+    return f"{record.state} · {record.phase}" if record.phase and not record.state.ended else str(record.state)
+
+
+def describe_progress(run: RunProgress) -> str:
+    """Write a run's progress in one line."""
+    figures = [f"{run.done}/{run.total}"]
+    if run.steps_per_second is not None:
+        figures.append(f"{run.steps_per_second:,.0f} steps/s")
+    if run.mean_reward is not None:
+        figures.append(f"reward {run.mean_reward:.2f}")
+    if run.eta_seconds is not None and run.done < run.total:
+        figures.append(f"{run.eta_seconds:.0f} s left")
+    return " · ".join(figures)
+
+
+class _PlainLines:
+    """Lines for a log file or CI, where no live line can be drawn: every change of state, and progress now and then."""
+
+    def __init__(self, label: str, console: Console) -> None:
+        self._label = label
+        self._console = console
+        self._state = ""
+        self._next_line_at = 0.0
+
+    def show(self, record: RunRecord) -> None:
+        state = describe_state(record)
+        if state == self._state and time.monotonic() < self._next_line_at:
+            return
+        self._state = state
+        self._next_line_at = time.monotonic() + PLAIN_LINE_SECONDS
+        figures = f" · {describe_progress(record.progress)}" if record.progress else ""
+        self._console.print(f"{self._label}: {state}{figures}", highlight=False)
