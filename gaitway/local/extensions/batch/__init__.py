@@ -1,15 +1,35 @@
-"""AWS Batch that runs jobs, as local processes."""
+"""AWS Batch that runs jobs, as local processes; MiniStack's own reports success at once.
 
+Supplied: compute environments, job queues and definitions; SubmitJob to the end with states, events, attempts,
+timeouts, logs and limits of capacity. An attempt is whatever has `wait`, `stop` and `kill` (process.py), which is
+where an attempt of several processes, for a multi-node parallel job, would fit in.
+"""
+
+from ministack import app
+
+from gaitway.local.extensions.batch.api import BatchService
 from gaitway.local.runtime import Runtime
+
+_service: BatchService | None = None
 
 
 def register(runtime: Runtime) -> None:
-    """Put this service in the place of MiniStack's stub."""
+    """Take the place of MiniStack's stub: it keeps a service's module by name once it is loaded."""
+    global _service
+    _service = app._loaded_modules["batch"] = BatchService(runtime)
+
+
+def service() -> BatchService:
+    """Return the service of this emulator."""
+    assert _service, "register first"
+    return _service
 
 
 def start() -> None:
-    """Does nothing yet."""
+    """Go on with the jobs that were restored."""
+    service().jobs.resume()
 
 
 def shut_down() -> None:
-    """Does nothing yet."""
+    """End all jobs' processes."""
+    service().jobs.close()

@@ -1,0 +1,134 @@
+"""AWS Batch's HTTP API: a table from path to operation, in the form of a MiniStack service module."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from gaitway.local.extensions.batch.jobs import Jobs
+from gaitway.local.extensions.batch.model import Job, JobStatus
+from gaitway.local.extensions.batch.resources import ClientError, Resources
+from gaitway.local.runtime import Runtime
+from gaitway.local.services import Json, Response, error_response, json_response
+
+_SUMMARY_FIELDS = {
+    "createdAt", "jobArn", "jobDefinition", "jobId", "jobName", "startedAt", "status", "statusReason", "stoppedAt",
+}  # fmt: skip
+
+
+class BatchService:
+    """What MiniStack asks of a service: requests, and state to save, restore and reset."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.resources = Resources()
+        self.jobs = Jobs(self.resources, runtime)
+        resources, jobs = self.resources, self.jobs
+        self._operations: dict[str, Callable[[Json], Json]] = {
+            "createcomputeenvironment": resources.create_compute_environment,
+            "updatecomputeenvironment": resources.update_compute_environment,
+            "deletecomputeenvironment": resources.delete_compute_environment,
+            "describecomputeenvironments": resources.describe_compute_environments,
+            "createjobqueue": resources.create_job_queue,
+            "updatejobqueue": resources.update_job_queue,
+            "deletejobqueue": resources.delete_job_queue,
+            "describejobqueues": resources.describe_job_queues,
+            "registerjobdefinition": resources.register_job_definition,
+            "deregisterjobdefinition": resources.deregister_job_definition,
+            "describejobdefinitions": resources.describe_job_definitions,
+            "submitjob": self._submit_job,
+            "describejobs": lambda request: {"jobs": [job.to_aws() for job in jobs.get(request["jobs"])]},
+            "listjobs": self._list_jobs,
+            "terminatejob": self._terminate_job,
+            "canceljob": self._cancel_job,
+        }
+
+    async def handle_request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
+    ) -> Response:
+        """Answer one request."""
+        try:
+            if path.startswith("/v1/tags/"):
+                return json_response(self._tags(method, unquote(path.removeprefix("/v1/tags/")), body, query_params))
+            name = path.rstrip("/").removeprefix("/v1/").lower()
+            operation = self._operations.get(name)
+            if operation is None:
+                return error_response("ClientException", f"{path} is not supported by the embedded AWS Batch")
+            response = operation(json.loads(body or b"{}"))
+            if name.startswith("update"):
+                # There may be room now for jobs that wait.
+                self.jobs.dispatch()
+            return json_response(response)
+        except KeyError as error:
+            return error_response("ClientException", f"Error executing request, Exception : {error} is required")
+        except ClientError as error:
+            return error_response("ClientException", str(error))
+
+    def get_state(self) -> Json:
+        """Return what is saved when the emulator stops."""
+        return {"resources": self.resources.to_state(), "jobs": self.jobs.to_state()}
+
+    def load_persisted_state(self, state: Json) -> None:
+        """Restore what was saved."""
+        self.resources.from_state(state["resources"])
+        self.jobs.from_state(state["jobs"])
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.jobs.reset()
+        self.resources.from_state(Resources().to_state())
+
+    def _submit_job(self, request: Json) -> Json:
+        job = self.jobs.submit(request)
+        return {"jobArn": job.job_arn, "jobId": job.job_id, "jobName": job.job_name}
+
+    def _terminate_job(self, request: Json) -> Json:
+        self.jobs.terminate(request["jobId"], request["reason"])
+        return {}
+
+    def _cancel_job(self, request: Json) -> Json:
+        self.jobs.cancel(request["jobId"], request["reason"])
+        return {}
+
+    def _list_jobs(self, request: Json) -> Json:
+        """ListJobs: by status, which is RUNNING unless given; or by filter, and then of any status."""
+        jobs = self.jobs.of_queue(self.resources.job_queue(request["jobQueue"])["jobQueueArn"])
+        if filters := request.get("filters"):
+            jobs = [job for job in jobs if all(_passes(job, item) for item in filters)]
+        else:
+            status = JobStatus(request.get("jobStatus", JobStatus.RUNNING))
+            jobs = [job for job in jobs if job.status is status]
+        start = int(request.get("nextToken", 0))
+        end = start + int(request.get("maxResults", 100))
+        response: Json = {"jobSummaryList": [_summary(job) for job in jobs[start:end]]}
+        return response | {"nextToken": str(end)} if end < len(jobs) else response
+
+    def _tags(self, method: str, resource_arn: str, body: bytes, query_params: dict[str, list[str]]) -> Json:
+        tags = self.resources.tags(resource_arn)
+        if method == "GET":
+            return {"tags": tags}
+        if method == "POST":
+            tags.update(json.loads(body)["tags"])
+        else:
+            for key in query_params.get("tagKeys", []):
+                tags.pop(key, None)
+        return {}
+
+
+def _passes(job: Job, item: Json) -> bool:
+    """Apply one filter of ListJobs: a star at the end of a value stands for anything; case does not count."""
+    name, values = item["name"], [value.lower() for value in item["values"]]
+    if name == "AFTER_CREATED_AT":
+        return any(job.created_at > int(value) for value in values)
+    if name == "BEFORE_CREATED_AT":
+        return any(job.created_at < int(value) for value in values)
+    text = {"JOB_NAME": job.job_name, "JOB_DEFINITION": job.job_definition}.get(name)
+    if text is None:
+        raise ClientError(f"Invalid filter name: {name}")
+    return any(
+        text.lower().startswith(value[:-1]) if value.endswith("*") else text.lower() == value for value in values
+    )
+
+
+def _summary(job: Job) -> Json:
+    summary = {key: value for key, value in job.to_aws().items() if key in _SUMMARY_FIELDS}
+    container = {"exitCode": job.container.exit_code, "reason": job.container.reason}
+    return summary | {"container": {key: value for key, value in container.items() if value is not None}}

@@ -1,0 +1,127 @@
+"""From a job's container properties to a process of this machine."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaitway.local.extensions.batch.images import IMAGES
+from gaitway.local.extensions.batch.model import Container, Job
+from gaitway.local.guard import MARKER
+from gaitway.local.runtime import REGION, Runtime
+from gaitway.local.services import access_point_path, assume_role, create_log_stream
+
+DEFAULT_LOG_GROUP = "/aws/batch/job"
+
+
+class ContainerStartError(Exception):
+    """The container cannot start; the message is the reason that Batch shows, beginning with the error's name."""
+
+
+@dataclass(frozen=True)
+class LogStream:
+    """Where a container's output goes."""
+
+    group: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One attempt, ready to start."""
+
+    command: list[str]
+    environment: dict[str, str]
+    working_directory: Path
+    """The container's own file system, as far as there is one: it is deleted afterwards."""
+
+
+def substitute_parameters(command: list[str], parameters: dict[str, str]) -> list[str]:
+    """Replace each argument `Ref::name` with the parameter of that name."""
+    return [parameters.get(item.removeprefix("Ref::"), item) if item.startswith("Ref::") else item for item in command]
+
+
+def open_log_stream(job: Job, task_id: str) -> LogStream:
+    """Create the attempt's log stream, as the awslogs driver does.
+
+    Raises:
+        ContainerStartError: The log group does not exist, and the driver was not told to create it.
+    """
+    options: dict[str, str] = (job.container.log_configuration or {}).get("options", {})
+    group = options.get("awslogs-group", DEFAULT_LOG_GROUP)
+    prefix = options.get("awslogs-stream-prefix") or job.job_definition.rpartition("/")[2].partition(":")[0]
+    stream = LogStream(group, f"{prefix}/default/{task_id}")
+    create_group = group == DEFAULT_LOG_GROUP or options.get("awslogs-create-group") == "true"
+    if not create_log_stream(stream.group, stream.name, create_group=create_group):
+        raise ContainerStartError(
+            "CannotStartContainerError: Error response from daemon: failed to initialize logging driver: failed to "
+            f"create Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist: {group}"
+        )
+    return stream
+
+
+def prepare(job: Job, compute_environment: str, runtime: Runtime) -> ProcessSpec:
+    """Work out command, environment and working directory of the job's next attempt.
+
+    A process has no mount namespace of its own, so a mount point cannot appear at its container path. Instead each
+    environment value and each argument that begins with that path begins with the host directory in its place.
+
+    Raises:
+        ContainerStartError: The image is not known here.
+    """
+    container = job.container
+    image = IMAGES.get(container.image)
+    if image is None:
+        raise ContainerStartError(
+            f"CannotPullContainerError: pull access denied for {container.image}, repository does not exist: "
+            f"the embedded AWS knows {', '.join(sorted(IMAGES))}"
+        )
+    attempt = len(job.attempts) + 1
+    working_directory = runtime.state_directory / "containers" / job.job_id / str(attempt)
+    working_directory.mkdir(parents=True, exist_ok=True)
+    environment = (
+        {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "LANG": "C.UTF-8"}
+        | image.environment
+        | {variable.name: variable.value for variable in container.environment}
+        | {
+            "HOME": str(working_directory),
+            "AWS_BATCH_JOB_ID": job.job_id,
+            "AWS_BATCH_JOB_ATTEMPT": str(attempt),
+            "AWS_BATCH_JQ_NAME": job.job_queue.rpartition("/")[2],
+            "AWS_BATCH_CE_NAME": compute_environment,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": runtime.endpoint_url,
+            MARKER: os.environ[MARKER],
+        }
+        | assume_role(container.job_role_arn or "no-role", job.job_id)
+    )
+    directories = _host_directories(container, runtime.state_directory)
+    return ProcessSpec(
+        command=[_rewrite(item, directories) for item in [*image.entrypoint, *container.command]],
+        environment={name: _rewrite(value, directories) for name, value in environment.items()},
+        working_directory=working_directory,
+    )
+
+
+def _host_directories(container: Container, state_directory: Path) -> dict[str, Path]:
+    """Map the container path of each EFS mount point to a directory of this machine, one per file system."""
+    volumes = {volume["name"]: volume for volume in container.volumes}
+    directories = {}
+    for mount in container.mount_points:
+        efs = volumes.get(mount.source_volume, {}).get("efsVolumeConfiguration")
+        if efs:
+            access_point = efs.get("authorizationConfig", {}).get("accessPointId")
+            root = access_point_path(access_point) if access_point else efs.get("rootDirectory", "/")
+            directory = state_directory / "efs" / efs["fileSystemId"] / root.strip("/")
+            directory.mkdir(parents=True, exist_ok=True)
+            directories[mount.container_path.rstrip("/")] = directory
+    # The longest path first, where one mount point lies inside another.
+    return dict(sorted(directories.items(), key=lambda item: -len(item[0])))
+
+
+def _rewrite(text: str, directories: dict[str, Path]) -> str:
+    for container_path, directory in directories.items():
+        if text == container_path or text.startswith(f"{container_path}/"):
+            return f"{directory}{text.removeprefix(container_path)}"
+    return text

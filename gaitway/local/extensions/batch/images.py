@@ -1,0 +1,25 @@
+"""Container images of the embedded AWS: each stands for a program on this machine."""
+
+import sys
+from dataclasses import dataclass, field
+
+from gaitway.local.runtime import REPOSITORY_ROOT
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a container image would bring."""
+
+    entrypoint: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+IMAGES = {
+    # container/Dockerfile's ENTRYPOINT and ENV, with this repository's own runner and the embedded simulator.
+    "gaitway/embedded:local": Image(
+        entrypoint=[sys.executable, "-m", "container.runner"],
+        environment={"PYTHONPATH": str(REPOSITORY_ROOT), "GAITWAY_SIMULATOR": "embedded"},
+    ),
+    # An image without an entrypoint: the job's command runs as it is.
+    "gaitway/shell:local": Image(entrypoint=[]),
+}

@@ -1,0 +1,112 @@
+"""One attempt of a job as a local process, that begins and ends as a container does."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+
+from gaitway.local.extensions.batch.container import ContainerStartError, LogStream, ProcessSpec
+from gaitway.local.guard import Guard, end_processes
+from gaitway.local.services import put_log_lines
+
+STOP_GRACE_SECONDS = 30.0
+"""Between SIGTERM and SIGKILL: docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html."""
+
+_MAX_EVENT_BYTES = 16_384
+"""A longer line is split, as Docker splits it."""
+
+
+class ContainerProcess:
+    """A running attempt. It is its own session and process group."""
+
+    def __init__(self, job_id: str, spec: ProcessSpec, log_stream: LogStream, guard: Guard) -> None:
+        """Start the process.
+
+        Raises:
+            ContainerStartError: Its program does not exist or cannot be executed.
+        """
+        self._job_id = job_id
+        self._spec = spec
+        self._log_stream = log_stream
+        self._guard = guard
+        self._timers: list[threading.Timer] = []
+        try:
+            self._process = subprocess.Popen(
+                spec.command,
+                cwd=spec.working_directory,
+                env=spec.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            shutil.rmtree(spec.working_directory, ignore_errors=True)
+            raise ContainerStartError(f"CannotStartContainerError: {error}") from error
+        guard.watch(self._process.pid)
+        self._log_thread = threading.Thread(target=self._forward_output, name=f"batch-log-{job_id}", daemon=True)
+        self._log_thread.start()
+
+    def wait(self) -> int:
+        """Wait for the main process; then end what it left, as the end of a container does.
+
+        Returns:
+            The container's exit code: 128 + the signal where a signal ended the process.
+        """
+        return_code = self._process.wait()
+        self.kill()
+        self._guard.forget(self._process.pid)
+        for timer in self._timers:
+            timer.cancel()
+        self._log_thread.join()
+        shutil.rmtree(self._spec.working_directory, ignore_errors=True)
+        return return_code if return_code >= 0 else 128 - return_code
+
+    def stop(self) -> None:
+        """Ask the main process to end, and end it after the grace period, as `docker stop` does."""
+        self._after(STOP_GRACE_SECONDS, self.kill)
+        self._signal(signal.SIGTERM)
+
+    def stop_after(self, seconds: float, on_stop: Callable[[], None]) -> None:
+        """Stop the process when its time is over, after having called `on_stop`."""
+
+        def expire() -> None:
+            on_stop()
+            self.stop()
+
+        self._after(seconds, expire)
+
+    def kill(self) -> None:
+        """End every process of the container at once, also those that opened a session of their own."""
+        end_processes("AWS_BATCH_JOB_ID", self._job_id, [self._process.pid])
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, action)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def _forward_output(self) -> None:
+        """Write the output to CloudWatch Logs, each time with all the lines that have come by then."""
+        assert self._process.stdout is not None
+        rest = b""
+        with self._process.stdout as output:
+            while chunk := os.read(output.fileno(), _MAX_EVENT_BYTES):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) >= _MAX_EVENT_BYTES:
+                    lines, rest = [*lines, rest], b""
+                self._put(lines)
+        self._put([rest])
+
+    def _put(self, lines: list[bytes]) -> None:
+        # CloudWatch Logs refuses empty messages.
+        messages = [line.decode(errors="replace") for line in lines if line.strip()]
+        if messages:
+            put_log_lines(self._log_stream.group, self._log_stream.name, messages)

@@ -1,0 +1,86 @@
+"""The inner functions of MiniStack that our extensions call: the one place that depends on their shape.
+
+Each pins account and region itself, since extensions call them from threads that serve no request.
+"""
+
+import json
+import secrets
+import time
+from typing import Any, cast
+
+from ministack.core.responses import error_response_json, request_scope
+from ministack.services import cloudwatch_logs, efs, eventbridge, sts
+
+from gaitway.local.runtime import ACCOUNT_ID, REGION
+
+Json = dict[str, Any]
+"""A document in AWS's own shape, as the API reference of its service gives it."""
+
+Response = tuple[int, dict[str, str], bytes]
+"""Status, headers and body."""
+
+
+def json_response(document: Json) -> Response:
+    """Answer a request of a rest-json service."""
+    return 200, {"Content-Type": "application/json"}, json.dumps(document).encode()
+
+
+def error_response(code: str, message: str) -> Response:
+    """Refuse a request of a rest-json service."""
+    return cast("Response", error_response_json(code, message, 400, content_type="application/json"))
+
+
+def put_event(source: str, detail_type: str, detail: Json, resources: list[str]) -> None:
+    """Put an event of an AWS service on the default bus, where the rules deliver it."""
+    entry = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": resources}
+    with request_scope(ACCOUNT_ID, REGION):
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
+def create_log_stream(group: str, stream: str, *, create_group: bool) -> bool:
+    """Create a log stream.
+
+    Returns:
+        Whether its group exists.
+    """
+    with request_scope(ACCOUNT_ID, REGION):
+        if create_group:
+            cloudwatch_logs._create_log_group({"logGroupName": group})
+        status, _, _ = cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
+        return bool(status == 200)
+
+
+def put_log_lines(group: str, stream: str, lines: list[str]) -> None:
+    """Append lines to a log stream."""
+    timestamp_ms = int(time.time() * 1000)
+    events = [{"timestamp": timestamp_ms, "message": line} for line in lines]
+    with request_scope(ACCOUNT_ID, REGION):
+        cloudwatch_logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": events})
+
+
+def assume_role(role_arn: str, session_name: str) -> dict[str, str]:
+    """Open a session of a role, as ECS does for a task.
+
+    Returns:
+        The environment variables that hold its credentials.
+    """
+    access_key = f"ASIA{secrets.token_hex(8).upper()}"
+    secret_key, token = secrets.token_hex(20), secrets.token_hex(32)
+    role_name = role_arn.rpartition("/")[2]
+    sts.register_session(
+        access_key,
+        {
+            "Arn": f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{role_name}/{session_name}",
+            "UserId": f"{role_name}:{session_name}",
+            "SecretAccessKey": secret_key,
+            "SessionToken": token,
+        },
+    )
+    return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "AWS_SESSION_TOKEN": token}
+
+
+def access_point_path(access_point_id: str) -> str:
+    """Return the directory that an EFS access point presents as its root."""
+    with request_scope(ACCOUNT_ID, REGION):
+        access_point = efs._access_points.get(access_point_id) or {}
+    return str(access_point.get("RootDirectory", {}).get("Path", "/"))

@@ -1,0 +1,400 @@
+"""The embedded AWS Batch runs jobs, and behaves as Batch's documentation says."""
+
+import json
+import os
+import shlex
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local.conftest import Emulator
+
+Json = dict[str, Any]
+
+
+@dataclass
+class BatchWorld:
+    """One compute environment and queue, and the events of its jobs."""
+
+    emulator: Emulator
+    job_queue: str
+    compute_environment: str
+    events_url: str
+    events: list[Json] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.batch = self.emulator.client("batch")
+        self._sqs = self.emulator.client("sqs")
+
+    def define(self, command: list[str], image: str = "gaitway/shell:local", **definition: Any) -> str:
+        """Register a job definition and return its ARN."""
+        container = {
+            "image": image,
+            "command": command,
+            "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}],
+            **definition.pop("containerProperties", {}),
+        }
+        response = self.batch.register_job_definition(
+            jobDefinitionName=f"def-{uuid.uuid4().hex[:8]}",
+            type="container",
+            containerProperties=container,
+            **definition,
+        )
+        return str(response["jobDefinitionArn"])
+
+    def submit(self, definition: str, **request: Any) -> str:
+        """Submit a job and return its id."""
+        response = self.batch.submit_job(
+            jobName=request.pop("jobName", "job"), jobQueue=self.job_queue, jobDefinition=definition, **request
+        )
+        return str(response["jobId"])
+
+    def run(self, script: str, **definition: Any) -> str:
+        """Submit a shell script and return the job's id."""
+        return self.submit(self.define(["sh", "-c", script], **definition))
+
+    def wait_for(self, job_id: str, *statuses: str) -> Json:
+        """Wait for the event that tells of one of these statuses, and return the job."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for event in self.events_of(job_id):
+                if event["detail"]["status"] in statuses:
+                    return self.describe(job_id)
+            self._receive()
+        raise AssertionError(f"{job_id} did not reach {statuses}: {self.describe(job_id)}")
+
+    def wait_for_end(self, job_id: str) -> Json:
+        """Wait until the job has succeeded or failed, and return it."""
+        return self.wait_for(job_id, "SUCCEEDED", "FAILED")
+
+    def describe(self, job_id: str) -> Json:
+        """Return what DescribeJobs says."""
+        return dict(self.batch.describe_jobs(jobs=[job_id])["jobs"][0])
+
+    def events_of(self, job_id: str) -> list[Json]:
+        """Return the events of this job that have arrived."""
+        return [event for event in self.events if event["detail"]["jobId"] == job_id]
+
+    def log(self, job: Json) -> list[str]:
+        """Return the lines of the job's last attempt."""
+        events = self.emulator.client("logs").get_log_events(
+            logGroupName="/aws/batch/job", logStreamName=job["container"]["logStreamName"], startFromHead=True
+        )
+        return [event["message"] for event in events["events"]]
+
+    def _receive(self) -> None:
+        response = self._sqs.receive_message(QueueUrl=self.events_url, WaitTimeSeconds=5, MaxNumberOfMessages=10)
+        for message in response.get("Messages", []):
+            self.events.append(json.loads(message["Body"]))
+            self._sqs.delete_message(QueueUrl=self.events_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+@pytest.fixture(scope="module")
+def world(emulator: Emulator) -> Iterator[BatchWorld]:
+    """A queue with room for two vCPUs, whose events go to SQS."""
+    batch, events, sqs = emulator.client("batch"), emulator.client("events"), emulator.client("sqs")
+    batch.create_compute_environment(
+        computeEnvironmentName="ce",
+        type="MANAGED",
+        computeResources={"type": "EC2", "maxvCpus": 2, "subnets": [], "instanceTypes": ["g6"], "minvCpus": 0},
+    )
+    queue = batch.create_job_queue(
+        jobQueueName="queue", priority=1, computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "ce"}]
+    )
+    events_url = sqs.create_queue(QueueName="batch-events")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=events_url, AttributeNames=["QueueArn"])["Attributes"]
+    pattern = {
+        "source": ["aws.batch"],
+        "detail-type": ["Batch Job State Change"],
+        "detail": {"jobQueue": [queue["jobQueueArn"]]},
+    }
+    events.put_rule(Name="batch-events", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="batch-events", Targets=[{"Id": "1", "Arn": attributes["QueueArn"]}])
+    yield BatchWorld(emulator, queue["jobQueueArn"], "ce", events_url)
+    events.remove_targets(Rule="batch-events", Ids=["1"])
+    events.delete_rule(Name="batch-events")
+
+
+def test_a_job_passes_every_state_and_each_is_an_event(world: BatchWorld) -> None:
+    job_id = world.run("exit 0")
+    job = world.wait_for_end(job_id)
+
+    statuses = [event["detail"]["status"] for event in world.events_of(job_id)]
+    assert statuses == ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED"]
+    assert job["statusReason"] == "Essential container in task exited"
+    assert job["container"]["exitCode"] == 0
+    assert job["createdAt"] <= job["startedAt"] <= job["stoppedAt"]
+
+
+def test_an_event_carries_the_job_as_described(world: BatchWorld) -> None:
+    job_id = world.run("exit 3")
+    job = world.wait_for_end(job_id)
+    event = world.events_of(job_id)[-1]
+
+    assert event["source"] == "aws.batch"
+    assert event["resources"] == [job["jobArn"]]
+    detail = event["detail"]
+    assert detail["jobName"] == "job"
+    assert detail["jobQueue"] == world.job_queue
+    assert detail["status"] == "FAILED"
+    assert detail["container"]["exitCode"] == 3
+    assert detail["attempts"][0]["container"]["exitCode"] == 3
+    assert detail["attempts"][0]["statusReason"] == "Essential container in task exited"
+
+
+def test_output_of_both_streams_reaches_the_log(world: BatchWorld) -> None:
+    job = world.wait_for_end(world.run("echo one; echo two >&2; printf unfinished"))
+    assert world.log(job) == ["one", "two", "unfinished"]
+    definition = job["jobDefinition"].rpartition("/")[2].partition(":")[0]
+    assert job["container"]["logStreamName"].startswith(f"{definition}/default/")
+
+
+def test_output_is_in_the_log_while_the_job_runs(world: BatchWorld, tmp_path: Path) -> None:
+    fifo = tmp_path / "go"
+    os.mkfifo(fifo)
+    job_id = world.run(f"echo started; cat {fifo}; echo done")
+    job = world.wait_for(job_id, "RUNNING")
+    # Opening a pipe for writing returns once the job has opened it for reading, which it does after its first line.
+    with fifo.open("w"):
+        deadline = time.monotonic() + 10
+        while world.log(job) != ["started"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert world.log(job) == ["started"]
+    assert world.log(world.wait_for_end(job_id)) == ["started", "done"]
+
+
+def test_the_job_sees_its_environment(world: BatchWorld) -> None:
+    definition = world.define(
+        ["sh", "-c", "env"],
+        containerProperties={
+            "environment": [{"name": "KEPT", "value": "definition"}, {"name": "CHANGED", "value": "definition"}]
+        },
+    )
+    job_id = world.submit(definition, containerOverrides={"environment": [{"name": "CHANGED", "value": "override"}]})
+    job = world.wait_for_end(job_id)
+    environment = dict(line.split("=", 1) for line in world.log(job) if "=" in line)
+
+    assert environment["KEPT"] == "definition"
+    assert environment["CHANGED"] == "override"
+    assert environment["AWS_BATCH_JOB_ID"] == job_id
+    assert environment["AWS_BATCH_JOB_ATTEMPT"] == "1"
+    assert environment["AWS_BATCH_JQ_NAME"] == "queue"
+    assert environment["AWS_BATCH_CE_NAME"] == "ce"
+    assert environment["AWS_ENDPOINT_URL"] == world.emulator.endpoint_url
+    assert environment["AWS_REGION"] == "us-east-1"
+
+
+def test_the_job_acts_in_its_role(world: BatchWorld) -> None:
+    script = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
+    definition = world.define(
+        ["python", "-c", script], containerProperties={"jobRoleArn": "arn:aws:iam::000000000000:role/job-role"}
+    )
+    job_id = world.submit(definition)
+    assert world.log(world.wait_for_end(job_id)) == [f"arn:aws:sts::000000000000:assumed-role/job-role/{job_id}"]
+
+
+def test_parameters_replace_their_references(world: BatchWorld) -> None:
+    definition = world.define(["echo", "Ref::first", "Ref::second", "plain"], parameters={"first": "a", "second": "b"})
+    job = world.wait_for_end(world.submit(definition, parameters={"second": "c"}))
+    assert world.log(job) == ["a c plain"]
+
+
+def test_an_overridden_command_replaces_the_defined_one(world: BatchWorld) -> None:
+    definition = world.define(["echo", "defined"])
+    job = world.wait_for_end(world.submit(definition, containerOverrides={"command": ["echo", "override"]}))
+    assert world.log(job) == ["override"]
+
+
+def test_a_failed_attempt_is_tried_again_with_its_number(world: BatchWorld) -> None:
+    script = 'echo "attempt $AWS_BATCH_JOB_ATTEMPT"; test "$AWS_BATCH_JOB_ATTEMPT" = 2'
+    job_id = world.run(script, retryStrategy={"attempts": 3})
+    job = world.wait_for_end(job_id)
+
+    assert job["status"] == "SUCCEEDED"
+    assert [attempt["container"]["exitCode"] for attempt in job["attempts"]] == [1, 0]
+    assert world.log(job) == ["attempt 2"]
+    assert len({attempt["container"]["logStreamName"] for attempt in job["attempts"]}) == 2
+    statuses = [event["detail"]["status"] for event in world.events_of(job_id)]
+    assert statuses[4:7] == ["RUNNING", "RUNNABLE", "STARTING"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "attempts"),
+    [
+        pytest.param([{"action": "EXIT", "onExitCode": "7"}], 1, id="the exit code matches"),
+        pytest.param([{"action": "EXIT", "onExitCode": "8"}], 2, id="what matches nothing is retried"),
+        pytest.param(
+            [{"action": "RETRY", "onExitCode": "7"}, {"action": "EXIT", "onReason": "*"}], 2, id="first match"
+        ),
+        pytest.param([{"action": "EXIT", "onStatusReason": "essential container*"}], 1, id="prefix, case ignored"),
+        pytest.param([{"action": "EXIT", "onExitCode": "7", "onStatusReason": "Host EC2*"}], 2, id="all must match"),
+    ],
+)
+def test_rules_decide_about_a_retry(world: BatchWorld, rules: list[Json], attempts: int) -> None:
+    job = world.wait_for_end(world.run("exit 7", retryStrategy={"attempts": 2, "evaluateOnExit": rules}))
+    assert job["status"] == "FAILED"
+    assert len(job["attempts"]) == attempts
+
+
+def test_an_unknown_image_cannot_be_pulled(world: BatchWorld) -> None:
+    definition = world.define(["true"], image="example.com/unknown:1")
+    job = world.wait_for_end(world.submit(definition))
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == "Task failed to start"
+    assert job["container"]["reason"].startswith(
+        "CannotPullContainerError: pull access denied for example.com/unknown:1"
+    )
+    assert "exitCode" not in job["container"]
+
+
+def test_a_missing_program_cannot_be_started(world: BatchWorld) -> None:
+    job = world.wait_for_end(world.submit(world.define(["/no/such/program"])))
+    assert job["status"] == "FAILED"
+    assert job["container"]["reason"].startswith("CannotStartContainerError")
+
+
+def test_a_missing_log_group_stops_the_start(world: BatchWorld) -> None:
+    options = {"awslogs-group": "/no/such/group"}
+    properties = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
+    job = world.wait_for_end(world.submit(world.define(["true"], containerProperties=properties)))
+    assert job["status"] == "FAILED"
+    assert "The specified log group does not exist" in job["container"]["reason"]
+
+
+def test_an_attempt_that_exceeds_its_timeout_is_asked_to_end_and_not_retried(world: BatchWorld) -> None:
+    script = "trap 'echo asked; exit 9' TERM; echo ready; while true; do sleep 0.05; done"
+    job = world.wait_for_end(world.run(script, timeout={"attemptDurationSeconds": 1}, retryStrategy={"attempts": 3}))
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == "Job attempt duration exceeded timeout"
+    assert job["container"]["exitCode"] == 9
+    assert len(job["attempts"]) == 1
+    assert world.log(job) == ["ready", "asked"]
+
+
+def test_a_terminated_job_fails_with_the_given_reason_and_is_not_retried(world: BatchWorld) -> None:
+    job_id = world.run("exec sleep 60", retryStrategy={"attempts": 3})
+    world.wait_for(job_id, "RUNNING")
+    world.batch.terminate_job(jobId=job_id, reason="changed my mind")
+    job = world.wait_for_end(job_id)
+
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == "changed my mind"
+    # 128 + SIGTERM
+    assert job["container"]["exitCode"] == 143
+    assert len(job["attempts"]) == 1
+
+
+def test_terminating_a_job_that_has_ended_changes_nothing(world: BatchWorld) -> None:
+    job_id = world.run("exit 0")
+    before = world.wait_for_end(job_id)
+    world.batch.terminate_job(jobId=job_id, reason="too late")
+    assert world.describe(job_id) == before
+
+
+def test_the_end_of_the_main_process_ends_the_container(world: BatchWorld) -> None:
+    python = "import subprocess,sys; p=subprocess.Popen(['sleep','60'],start_new_session=True); print(p.pid)"
+    job = world.wait_for_end(world.run(f"python -c {shlex.quote(python)}"))
+    left = int(world.log(job)[0])
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
+def test_jobs_beyond_the_vcpus_wait_and_then_run(world: BatchWorld) -> None:
+    needs_two = {"resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "GPU", "value": "1"}]}
+    first = world.run("exec sleep 60", containerProperties=needs_two)
+    world.wait_for(first, "RUNNING")
+    second = world.run("exit 0")
+    assert world.describe(second)["status"] == "RUNNABLE"
+
+    world.batch.terminate_job(jobId=first, reason="make room")
+    assert world.wait_for_end(second)["status"] == "SUCCEEDED"
+    assert world.describe(first)["stoppedAt"] <= world.describe(second)["startedAt"]
+
+
+def test_cancel_ends_a_job_that_waits_but_not_one_that_runs(world: BatchWorld) -> None:
+    needs_two = {"resourceRequirements": [{"type": "VCPU", "value": "2"}]}
+    running = world.run("exec sleep 60", containerProperties=needs_two)
+    world.wait_for(running, "RUNNING")
+    waiting = world.run("exit 0")
+    for job_id in (running, waiting):
+        world.batch.cancel_job(jobId=job_id, reason="not needed")
+
+    job = world.wait_for_end(waiting)
+    assert (job["status"], job["statusReason"]) == ("FAILED", "not needed")
+    assert world.describe(running)["status"] == "RUNNING"
+    world.batch.terminate_job(jobId=running, reason="clean up")
+    world.wait_for_end(running)
+
+
+def test_jobs_are_listed_by_status_and_by_name(world: BatchWorld) -> None:
+    name = f"named-{uuid.uuid4().hex[:8]}"
+    definition = world.define(["true"])
+    job_ids = [world.submit(definition, jobName=f"{name}-{index}") for index in range(2)]
+    for job_id in job_ids:
+        world.wait_for_end(job_id)
+
+    def listed(**query: Any) -> set[str]:
+        response = world.batch.list_jobs(jobQueue=world.job_queue, **query)
+        return {job["jobId"] for job in response["jobSummaryList"]}
+
+    assert listed(filters=[{"name": "JOB_NAME", "values": [f"{name.upper()}*"]}]) == set(job_ids)
+    assert listed(filters=[{"name": "JOB_NAME", "values": [f"{name}-0"]}]) == {job_ids[0]}
+    assert set(job_ids) <= listed(jobStatus="SUCCEEDED")
+    assert not set(job_ids) & listed()
+
+
+def test_a_file_system_is_one_directory_for_all_jobs_that_mount_it(world: BatchWorld) -> None:
+    efs = world.emulator.client("efs")
+    file_system = efs.create_file_system(CreationToken=uuid.uuid4().hex)["FileSystemId"]
+    properties = {
+        "volumes": [{"name": "runs", "efsVolumeConfiguration": {"fileSystemId": file_system, "rootDirectory": "/"}}],
+        "mountPoints": [{"containerPath": "/mnt/efs", "sourceVolume": "runs", "readOnly": False}],
+        "environment": [{"name": "ROOT", "value": "/mnt/efs/runs"}, {"name": "OTHER", "value": "/mnt/efs-other"}],
+    }
+    write = world.define(
+        ["sh", "-c", 'mkdir -p "$ROOT"; echo content > "$ROOT/file"; echo "$OTHER"'], containerProperties=properties
+    )
+    assert world.log(world.wait_for_end(world.submit(write))) == ["/mnt/efs-other"]
+    assert (world.emulator.state_directory / "efs" / file_system / "runs" / "file").read_text() == "content\n"
+
+    read = world.define(["cat", "/mnt/efs/runs/file"], containerProperties=properties)
+    assert world.log(world.wait_for_end(world.submit(read))) == ["content"]
+
+
+def test_each_registration_is_a_revision_and_a_name_means_the_newest_active(world: BatchWorld) -> None:
+    name = f"revised-{uuid.uuid4().hex[:8]}"
+
+    def register(word: str) -> str:
+        properties = {"image": "gaitway/shell:local", "command": ["echo", word]}
+        response = world.batch.register_job_definition(
+            jobDefinitionName=name, type="container", containerProperties=properties
+        )
+        return str(response["jobDefinitionArn"])
+
+    arns = [register("one"), register("two")]
+    assert arns[1].endswith(f"{name}:2")
+    assert world.log(world.wait_for_end(world.submit(name))) == ["two"]
+    assert world.log(world.wait_for_end(world.submit(f"{name}:1"))) == ["one"]
+
+    world.batch.deregister_job_definition(jobDefinition=arns[1])
+    assert world.log(world.wait_for_end(world.submit(name))) == ["one"]
+
+
+def test_a_submission_that_names_nothing_is_refused(world: BatchWorld) -> None:
+    definition = world.define(["true"])
+    with pytest.raises(ClientError, match="does not exist"):
+        world.submit("no-such-definition")
+    with pytest.raises(ClientError, match="does not exist"):
+        world.batch.submit_job(jobName="job", jobQueue="no-such-queue", jobDefinition=definition)
+
+
+def test_tags_can_be_read_and_changed(world: BatchWorld) -> None:
+    world.batch.tag_resource(resourceArn=world.job_queue, tags={"team": "legs", "stage": "test"})
+    world.batch.untag_resource(resourceArn=world.job_queue, tagKeys=["stage"])
+    assert world.batch.list_tags_for_resource(resourceArn=world.job_queue)["tags"] == {"team": "legs"}
