@@ -37,7 +37,7 @@ def iteration_of(name: str) -> int | None:
 
 
 def newest(names: Iterable[str]) -> str | None:
-    """Choose the checkpoint that was trained longest; a library's best one, without a number, only if no other is there.
+    """Choose the checkpoint that was trained longest; a "best" one, which has no number, only if no other is there.
 
     Other files, such as an exported `policy.pt`, are passed over.
 
