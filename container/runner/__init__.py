@@ -1,0 +1,1 @@
+"""The job: prepare, simulate, observe, judge, upload, report. Read `run.py` first."""

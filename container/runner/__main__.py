@@ -1,0 +1,66 @@
+"""The job: `python -m container.runner <run_id>`.
+
+Exit code 0: the run succeeded, or nobody waits for it. 1: it failed, and the inner machine was told. 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import boto3
+from botocore.config import Config
+
+from container.runner.environment import Environment
+from container.runner.run import Clients, run
+from container.runner.stop import StopRequest
+from gaitway.contracts.errors import InterruptedRunError
+
+_CLIENT_CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5})
+
+
+def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None = None) -> int:
+    """Read arguments and environment, and do the run.
+
+    Args:
+        arguments: The command line's; those of this process when None.
+        simulator: Command line of the simulator; that which the environment names when None.
+
+    Returns:
+        Exit code.
+    """
+    parser = argparse.ArgumentParser(prog="python -m container.runner", description="Do the job of a run.")
+    parser.add_argument("run_id")
+    run_id: str = parser.parse_args(arguments).run_id
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
+
+    stop = StopRequest()
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        stop.request(
+            InterruptedRunError(
+                f"the job was told to stop ({signal.Signals(number).name}): its timeout, a Spot reclaim or a user; "
+                "start the run again to go on"
+            )
+        )
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+
+    environment = Environment.of(os.environ)
+    clients = Clients(
+        s3=boto3.client("s3", config=_CLIENT_CONFIG),
+        dynamodb=boto3.client("dynamodb", config=_CLIENT_CONFIG),
+        stepfunctions=boto3.client("stepfunctions", config=_CLIENT_CONFIG),
+    )
+    command = simulator or [sys.executable, "-m", f"container.simulators.{environment.simulator}"]
+    return run(run_id, command, environment, clients, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

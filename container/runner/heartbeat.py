@@ -1,0 +1,131 @@
+"""Tell everybody who waits for the run that it goes on, as long as it does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from container.runner.stop import StopRequest
+from gaitway.aws.run_table import RunTable
+from gaitway.aws.task_tokens import TaskTokens
+from gaitway.contracts.errors import CancelledError
+
+logger = logging.getLogger(__name__)
+
+START_UP_ALLOWANCE_SECONDS = 1_800
+"""Isaac Sim compiles its shaders when it starts for the first time on a machine, which takes many minutes."""
+IDLE_ALLOWANCE_SECONDS = 900
+"""Longer than any iteration or upload takes; with the heartbeat's own timeout a stalled run ends within 45 minutes."""
+_CLOSE_SECONDS = 2.0
+"""A beat that hangs must not use up the time in which an interrupted run reports."""
+
+
+def deserves_heartbeat(idle_seconds: float, *, simulation_began: bool) -> bool:
+    """Decide whether a run still counts as making progress.
+
+    Args:
+        idle_seconds: Since its last progress: an iteration, episode, step of the runner or upload.
+        simulation_began: Whether a first iteration or episode is done.
+    """
+    return idle_seconds <= (IDLE_ALLOWANCE_SECONDS if simulation_began else START_UP_ALLOWANCE_SECONDS)
+
+
+class Activity:
+    """When the run last made progress.
+
+    Args:
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._latest = clock()
+        self._simulation_began = False
+
+    def note(self) -> None:
+        """Note progress of any kind."""
+        self._latest = self._clock()
+
+    def note_simulated(self) -> None:
+        """Note an iteration or episode."""
+        self._simulation_began = True
+        self.note()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run deserves a heartbeat."""
+        return deserves_heartbeat(self._clock() - self._latest, simulation_began=self._simulation_began)
+
+
+class Heartbeat:
+    """Sends heartbeats from a thread of its own while it is entered.
+
+    Args:
+        run_id: The run.
+        table: Where the tokens are; read for each beat, since a caller that tries again brings a new one.
+        task_tokens: Where the beats go.
+        activity: Whether the run makes progress.
+        stop: Asked to end the run when nobody waits for it any more.
+        interval_seconds: Between two beats.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        table: RunTable,
+        task_tokens: TaskTokens,
+        activity: Activity,
+        stop: StopRequest,
+        interval_seconds: float,
+    ) -> None:
+        self._run_id = run_id
+        self._table = table
+        self._task_tokens = task_tokens
+        self._activity = activity
+        self._stop = stop
+        self._interval_seconds = interval_seconds
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
+
+    def beat(self) -> bool:
+        """Send one heartbeat to the inner machine and one to the caller.
+
+        Returns:
+            Whether the inner machine waits for the job.
+        """
+        tokens = self._table.tokens(self._run_id)
+        awaited = tokens.inner is not None and self._task_tokens.heartbeat(tokens.inner)
+        # The caller's end is the inner machine's business: it may hand the run over to a caller that tries again.
+        if tokens.external is not None and not self._task_tokens.heartbeat(tokens.external):
+            logger.warning("the caller does not wait any more")
+        return awaited
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _beat_until_closed(self) -> None:
+        while not self._closed.wait(self._interval_seconds):
+            if not self._activity.goes_on:
+                logger.error("no heartbeat: the run makes no progress")
+                continue
+            try:
+                awaited = self.beat()
+            except (ClientError, BotoCoreError) as error:
+                logger.warning("heartbeat failed, the next one follows: %s", error)
+                continue
+            if not awaited:
+                self._stop.request(CancelledError("nobody waits for this run any more: it was stopped or timed out"))
+                return

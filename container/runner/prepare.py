@@ -1,0 +1,86 @@
+"""Make the run's directory ready for its simulator: inputs fetched, the job written down."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from container.runner.retry import AWS_ERRORS, retrying
+from container.runner.stop import StopRequest
+from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, run_directory
+from gaitway.contracts.errors import InputNotFoundError
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.run import RunSpec
+from gaitway.contracts.simulation import EVALUATION_DIRECTORY, SimulationJob
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+
+SIMULATION_FILE = "simulation.json"
+INPUTS = "inputs"
+
+# S3 answers 403 for a missing object to a role that may not list the bucket.
+_UNREADABLE = frozenset({"403", "404", "AccessDenied", "NoSuchBucket", "NoSuchKey"})
+
+
+def prepare(spec: RunSpec, efs_root: Path, s3: S3Client, stop: StopRequest) -> Path:
+    """Make the run's directory, fetch what its request points at, and write `simulation.json`.
+
+    What an earlier attempt trained stays. What it evaluated is removed: an evaluation counts only as a whole.
+
+    Args:
+        spec: The run.
+        efs_root: Where EFS is mounted.
+        s3: An S3 client.
+        stop: Ends waiting between attempts to fetch.
+
+    Returns:
+        The run's directory.
+
+    Raises:
+        InputNotFoundError: An input does not exist, or cannot be read.
+    """
+    directory = run_directory(efs_root, spec.run_id)
+    inputs = directory / INPUTS
+    inputs.mkdir(parents=True, exist_ok=True)
+    for name in (METRICS, RESULTS, MANIFEST):
+        (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(directory / EVALUATION_DIRECTORY, ignore_errors=True)
+
+    def fetch(field: str, uri: S3Uri | None) -> Path | None:
+        return _fetch(field, uri, inputs, s3, stop) if uri else None
+
+    job = SimulationJob(
+        training=spec.training,
+        policy=fetch("the policy", spec.policy),
+        resume_checkpoint=fetch("resumeCheckpoint", spec.resume_checkpoint),
+        custom_environment=fetch("the custom environment", spec.custom_environment),
+    )
+    # By alias, since what the user wrote has camelCase keys and is read by them.
+    (directory / SIMULATION_FILE).write_text(job.model_dump_json(indent=2, by_alias=True))
+    return directory
+
+
+def _fetch(field: str, uri: S3Uri, folder: Path, s3: S3Client, stop: StopRequest) -> Path:
+    target = folder / uri.name
+    logger.info("fetching %s from %s", field, uri)
+
+    def download() -> None:
+        try:
+            # boto3 writes to a temporary name first, so that a half-fetched file has never this one.
+            s3.download_file(uri.bucket, uri.key, str(target))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _UNREADABLE:
+                raise InputNotFoundError(
+                    f"{field} is {uri}, which cannot be read ({error}): check that it exists and the job may read it"
+                ) from error
+            raise
+
+    retrying(AWS_ERRORS, stop.sleep)(download)
+    return target

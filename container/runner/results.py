@@ -1,0 +1,82 @@
+"""Write down what was asked for, and what came of it."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from container.runner.outputs import CONFIG_FILES
+from gaitway.contracts.artifacts import RESULTS, Results, RunConfig, TrainingSummary
+from gaitway.contracts.errors import Failure
+from gaitway.contracts.model import Model
+from gaitway.contracts.run import RunSpec
+from gaitway.contracts.simulation import EvaluationSummary
+
+_LIBRARIES = ("gaitway", "gymnasium", "isaaclab", "isaacsim", "rl-games", "rsl-rl-lib", "skrl", "torch")
+
+
+def write_config(directory: Path, spec: RunSpec) -> None:
+    """Write `training-config.json` or `evaluation-config.json`."""
+    config = RunConfig(
+        run_id=spec.run_id,
+        name=spec.name,
+        description=spec.description,
+        training_config=spec.training,
+        compute_config=spec.compute,
+        policy=str(spec.policy) if spec.policy else None,
+        resume_checkpoint=str(spec.resume_checkpoint) if spec.resume_checkpoint else None,
+        custom_environment=str(spec.custom_environment) if spec.custom_environment else None,
+        versions=library_versions(),
+    )
+    write_json(directory / CONFIG_FILES[spec.training.mode], config)
+
+
+def write_results(
+    directory: Path,
+    spec: RunSpec,
+    *,
+    attempts: int,
+    started_at: datetime,
+    outcome: TrainingSummary | EvaluationSummary | Failure,
+) -> None:
+    """Write `results.json`.
+
+    Args:
+        directory: The run's directory.
+        spec: The run.
+        attempts: How often it was tried, with this time.
+        started_at: When the first attempt began.
+        outcome: What came of it.
+    """
+    results = Results(
+        run_id=spec.run_id,
+        status="failed" if isinstance(outcome, Failure) else "succeeded",
+        mode=spec.training.mode,
+        task=spec.training.task,
+        rl_library=spec.training.rl_library,
+        attempts=attempts,
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        training=outcome if isinstance(outcome, TrainingSummary) else None,
+        evaluation=outcome if isinstance(outcome, EvaluationSummary) else None,
+        failure=outcome if isinstance(outcome, Failure) else None,
+    )
+    write_json(directory / RESULTS, results)
+
+
+def write_json(path: Path, model: Model) -> None:
+    """Write a model as its readers know it: camelCase where they are users."""
+    path.write_text(model.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+
+
+def library_versions() -> dict[str, str]:
+    """Tell the versions of Python and of the simulators' libraries, without importing them."""
+    versions = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return versions

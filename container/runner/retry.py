@@ -1,0 +1,38 @@
+"""How AWS calls whose result the run depends on are tried again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+logger = logging.getLogger(__name__)
+
+AWS_ERRORS: tuple[type[Exception], ...] = (ClientError, BotoCoreError, Boto3Error)
+"""An answer that is an error, no answer at all, and boto3's transfers' own wrapping of both."""
+
+RETRY_SECONDS = 300.0
+"""Longer than a throttled account or a failing endpoint usually takes, shorter than any heartbeat's timeout."""
+
+
+def retrying(
+    errors: tuple[type[Exception], ...], sleep: Callable[[float], None], seconds: float = RETRY_SECONDS
+) -> Retrying:
+    """Try again with growing waits; the last error is raised as it is.
+
+    Args:
+        errors: What is tried again.
+        sleep: Waits a number of seconds, and may raise to end the attempts.
+        seconds: For how long.
+    """
+    return Retrying(
+        retry=retry_if_exception_type(errors),
+        wait=wait_exponential_jitter(initial=1, max=30),
+        stop=stop_after_delay(seconds),
+        sleep=sleep,
+        before_sleep=before_sleep_log(logger, logging.WARNING),
+        reraise=True,
+    )
