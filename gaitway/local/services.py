@@ -4,12 +4,13 @@ Each pins account and region itself, since extensions call them from threads tha
 """
 
 import json
+import re
 import secrets
 import time
 from typing import Any, cast
 
 from ministack.core.responses import error_response_json, request_scope
-from ministack.services import cloudwatch_logs, efs, eventbridge, sts
+from ministack.services import cloudwatch, cloudwatch_logs, ec2, efs, eventbridge, sts
 
 from gaitway.local.runtime import ACCOUNT_ID, REGION
 
@@ -84,3 +85,44 @@ def access_point_path(access_point_id: str) -> str:
     with request_scope(ACCOUNT_ID, REGION):
         access_point = efs._access_points.get(access_point_id) or {}
     return str(access_point.get("RootDirectory", {}).get("Path", "/"))
+
+
+class ServiceError(Exception):
+    """A service of MiniStack refused a call."""
+
+
+def call_ec2(action: str, parameters: dict[str, str | None]) -> str:
+    """Call EC2's query API; parameters that are None are left out.
+
+    Returns:
+        The response's XML.
+
+    Raises:
+        ServiceError: The call is refused.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    status, _, body = ec2._ACTION_MAP[action](given)
+    text = body.decode() if isinstance(body, bytes) else str(body)
+    if status != 200:
+        raise ServiceError(text)
+    return text
+
+
+def element(xml: str, name: str) -> str:
+    """Return the text of the first element of this name."""
+    match = re.search(rf"<{name}>([^<]*)</{name}>", xml)
+    if match is None:
+        raise ServiceError(f"no <{name}> in {xml}")
+    return match[1]
+
+
+def call_cloudwatch(action: str, parameters: Json) -> None:
+    """Call CloudWatch's JSON API.
+
+    Raises:
+        ServiceError: The call is refused.
+    """
+    operations = {"PutCompositeAlarm": cloudwatch._put_composite_alarm, "DeleteAlarms": cloudwatch._delete_alarms}
+    status, _, body = operations[action]({}, parameters, False, True)
+    if status != 200:
+        raise ServiceError(body.decode() if isinstance(body, bytes) else str(body))
