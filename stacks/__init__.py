@@ -1,0 +1,1 @@
+"""What `cdk deploy` provisions: thin stacks, and one construct per component in `stacks.components`."""

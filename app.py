@@ -1,0 +1,20 @@
+"""Entry point of the CDK: settings → stacks → checks → synth. It calls no AWS service."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import aws_cdk as cdk
+
+from gaitway.settings import SettingsError, load_settings
+from stacks.assembly import assemble
+
+if __name__ == "__main__":
+    app = cdk.App()
+    try:
+        settings = load_settings(app.node.get_all_context(), Path(__file__).parent)
+    except SettingsError as error:
+        sys.exit(f"gaitway: {error}")
+    assemble(app, settings)
+    app.synth()

@@ -1,0 +1,206 @@
+"""What a deployer decides: `config.json`, and `cdk deploy -c <setting>=<value>` over it.
+
+The file has the shape of VAMS's own configuration, so that the block can be copied from there:
+
+    {"app": {"pipelines": {"useIsaacLabTraining": {"enabled": true, "acceptNvidiaEula": true}}}}
+
+Every setting has a default that deploys, except the acceptance of the licence. `-c configFile=<path>` takes another
+file; a setting given with `-c` wins over the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+LICENCE = "https://docs.omniverse.nvidia.com/platform/latest/common/NVIDIA_Omniverse_License_Agreement.html"
+"""The address that Omniverse Kit itself prints when it asks for the acceptance."""
+_BLOCK = ("app", "pipelines", "useIsaacLabTraining")
+_CONFIG_FILE = "configFile"
+
+
+class InstanceSize(NamedTuple):
+    """What an instance type has."""
+
+    vcpus: int
+    memory_gib: int
+    gpus: int
+
+
+INSTANCE_SIZES = {
+    "g5.2xlarge": InstanceSize(8, 32, 1),
+    "g5.4xlarge": InstanceSize(16, 64, 1),
+    "g5.8xlarge": InstanceSize(32, 128, 1),
+    "g5.12xlarge": InstanceSize(48, 192, 4),
+    "g5.16xlarge": InstanceSize(64, 256, 1),
+    "g5.24xlarge": InstanceSize(96, 384, 4),
+    "g5.48xlarge": InstanceSize(192, 768, 8),
+    "g6.2xlarge": InstanceSize(8, 32, 1),
+    "g6.4xlarge": InstanceSize(16, 64, 1),
+    "g6.8xlarge": InstanceSize(32, 128, 1),
+    "g6.12xlarge": InstanceSize(48, 192, 4),
+    "g6.16xlarge": InstanceSize(64, 256, 1),
+    "g6.24xlarge": InstanceSize(96, 384, 4),
+    "g6.48xlarge": InstanceSize(192, 768, 8),
+    "g6e.2xlarge": InstanceSize(8, 64, 1),
+    "g6e.4xlarge": InstanceSize(16, 128, 1),
+    "g6e.8xlarge": InstanceSize(32, 256, 1),
+    "g6e.12xlarge": InstanceSize(48, 384, 4),
+    "g6e.16xlarge": InstanceSize(64, 512, 1),
+    "g6e.24xlarge": InstanceSize(96, 768, 4),
+    "g6e.48xlarge": InstanceSize(192, 1536, 8),
+}
+"""Instances whose NVIDIA GPUs can render, from the smallest that holds Isaac Sim: aws.amazon.com/ec2/instance-types."""
+
+USABLE_MEMORY = 0.9
+"""Share of an instance's memory that a job may ask for: the kernel and the ECS agent keep the rest, and a job that asks
+for more stays RUNNABLE for ever (docs.aws.amazon.com/batch/latest/userguide/memory-management.html).
+"""
+
+
+class SettingsError(Exception):
+    """The settings are wrong: the message is one sentence that names the setting, its value and what is allowed."""
+
+
+def _split(value: object) -> object:
+    """A list on the command line is written with commas."""
+    return value.split(",") if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """The settings of a deployment, in the words of the stacks; JSON has them in camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+    enabled: bool = True
+    """False deploys nothing."""
+    accept_nvidia_eula: bool = False
+    """Whether the deployer accepts NVIDIA's licence for Isaac Sim; nothing is synthesised without."""
+    auto_register_with_vams: bool = Field(default=False, alias="autoRegisterWithVAMS")
+    """Whether to register the pipelines with VAMS: kept for VAMS's configuration, and without effect so far."""
+    keep_warm_instance: bool = False
+    """Whether one instance stays up, so that a job starts in seconds, not minutes; it costs as long as it runs."""
+    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = None
+    """An existing VPC with private subnets that reach the internet; null makes a new one."""
+    instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
+        "g6.2xlarge",
+        "g6e.2xlarge",
+        "g5.2xlarge",
+        "g6.4xlarge",
+        "g6e.4xlarge",
+        "g5.4xlarge",
+        "g6.12xlarge",
+        "g6e.12xlarge",
+        "g5.12xlarge",
+    )
+    """What Batch may start: the cheapest that has room for a job. 12xlarge have four GPUs, for `gpusPerNode`."""
+    max_vcpus: Annotated[int, Field(ge=8, le=10_000)] = 96
+    """How far Batch scales: twelve jobs at a time on 2xlarge. The account's quota of G instances may be lower."""
+    container_image_uri: Annotated[str, Field(min_length=1, pattern=r"^\S+:[^\s:/]+$")] | None = None
+    """Image of the job, with its tag. Null: the repository `gaitway` of the account and region deployed to, tagged with
+    this package's version; it must have been pushed there before the first job starts."""
+    job_vcpus: Annotated[int, Field(ge=1, le=192)] = 8
+    job_memory_mib: Annotated[int, Field(ge=512)] = 28 * 1024
+    """Less than 32 GiB, which a g6.2xlarge never has free."""
+    job_gpus: Annotated[int, Field(ge=0, le=8)] = 1
+    """GPUs of a job that asks for no number."""
+    heartbeat_seconds: Annotated[int, Field(ge=1, le=900)] = 300
+    """How often a job tells the machines that it makes progress; the shortest of them waits 1800 seconds."""
+    lambda_python: Literal["3.13", "3.14", "host"] = "3.14"
+    """Runtime of the Lambda functions; `host` takes version and platform of the interpreter that synthesises, where the
+    functions run under that (the embedded AWS)."""
+    tracing: bool = True
+    """AWS X-Ray traces of functions and state machines."""
+
+    @model_validator(mode="after")
+    def _job_fits(self) -> Self:
+        for name in self.instance_types:
+            size = INSTANCE_SIZES.get(name)
+            if size is None:
+                raise ValueError(f"instanceTypes holds {name!r}, but allowed are {', '.join(INSTANCE_SIZES)}")
+            for setting, asked, offered in (
+                ("jobVcpus", self.job_vcpus, size.vcpus),
+                ("jobMemoryMib", self.job_memory_mib, int(size.memory_gib * 1024 * USABLE_MEMORY)),
+                ("jobGpus", self.job_gpus, size.gpus),
+            ):
+                if asked > offered:
+                    raise ValueError(
+                        f"{setting} is {asked}, but must be at most {offered}, which {name} of instanceTypes offers"
+                    )
+        return self
+
+
+def load_settings(context: Mapping[str, Any], root: Path) -> Settings:
+    """Read the settings of a deployment.
+
+    Args:
+        context: The CDK's context: settings given with `-c`, among the CDK's own keys.
+        root: Directory that the configuration file's path is relative to.
+
+    Raises:
+        SettingsError: A setting is unknown or wrong, or the licence is not accepted.
+    """
+    names = [field.alias or "" for field in Settings.model_fields.values()]
+    path = root / str(context.get(_CONFIG_FILE, "config.json"))
+    values = _read_block(path) | {name: context[name] for name in names if name in context}
+    _refuse_misspelt(context, [*names, _CONFIG_FILE])
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, names)) from None
+    if settings.enabled and not settings.accept_nvidia_eula:
+        raise SettingsError(
+            f"acceptNvidiaEula is false, but Isaac Sim is used under NVIDIA's licence: read {LICENCE} and, if you "
+            f"accept it, set acceptNvidiaEula to true in {path.name} or pass -c acceptNvidiaEula=true."
+        )
+    return settings
+
+
+def _read_block(path: Path) -> dict[str, Any]:
+    """Read the settings' block of a configuration file."""
+    try:
+        block = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise SettingsError(f"The configuration file {path} is not JSON: {error}.") from None
+    for depth, key in enumerate(_BLOCK, start=1):
+        if not isinstance(block, dict) or set(block) != {key}:
+            place = ".".join(_BLOCK[: depth - 1]) or path.name
+            raise SettingsError(f"{place} must be an object with {key!r} and nothing else in {path}.")
+        block = block[key]
+    if not isinstance(block, dict):
+        raise SettingsError(f"{'.'.join(_BLOCK)} must be an object in {path}, not {block!r}.")
+    return block
+
+
+def _refuse_misspelt(context: Mapping[str, Any], names: list[str]) -> None:
+    """Find `-c acceptNvidaEula=true`. The CDK's own keys are known by their punctuation."""
+    lowered = {name.lower(): name for name in names}
+    for key in context:
+        if key.isalnum() and key not in names:
+            close = difflib.get_close_matches(key.lower(), lowered, n=1, cutoff=0.8)
+            if close:
+                raise SettingsError(
+                    f"{key} is {context[key]!r}, but there is no such setting: meant {lowered[close[0]]}?"
+                )
+
+
+def _sentence(error: ValidationError, names: list[str]) -> str:
+    """Put the first finding into words."""
+    finding = error.errors()[0]
+    if not finding["loc"]:
+        return f"{finding['ctx']['error']}."
+    key = str(finding["loc"][0])
+    if finding["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(names)}."
+        return f"{'.'.join(_BLOCK)}.{key} is {finding['input']!r}, but there is no such setting: {hint}"
+    allowed = finding["msg"].removeprefix("Input ")
+    return f"{key} is {finding['input']!r}, but {allowed[0].lower()}{allowed[1:]}."

@@ -1,0 +1,65 @@
+"""The bucket of inputs and results."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks.components.findings import acknowledge
+
+
+class AssetBucket(Construct):
+    """A private, versioned bucket, and the bucket of its access logs.
+
+    Attributes:
+        bucket: The bucket.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        access_logs = s3.Bucket(
+            self,
+            "AccessLogs",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(90))],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        self.bucket = s3.Bucket(
+            self,
+            "Assets",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            versioned=True,
+            server_access_logs_bucket=access_logs,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
+                    noncurrent_version_expiration=cdk.Duration.days(30),
+                )
+            ],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+
+    def grant_read(self, role: iam.IRole) -> None:
+        """Let a role read objects, and tell a missing one from a forbidden one."""
+        self._grant(role, "s3:GetObject")
+        role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket.bucket_arn]))
+
+    def grant_write(self, role: iam.IRole) -> None:
+        """Let a role write objects; an upload in parts that fails can be taken back."""
+        self._grant(role, "s3:PutObject", "s3:AbortMultipartUpload")
+
+    def _grant(self, role: iam.IRole, *actions: str) -> None:
+        role.add_to_principal_policy(
+            iam.PolicyStatement(actions=[*actions], resources=[self.bucket.arn_for_objects("*")])
+        )
+        # The finding names the bucket as the other stack's template does: by its export.
+        exported = cdk.Stack.of(role).resolve(cdk.Stack.of(self).export_value(self.bucket.bucket_arn))
+        acknowledge(
+            role, f"IAM5[Resource::{exported['Fn::ImportValue']}/*]", "Runs name their inputs and outputs themselves."
+        )

@@ -1,0 +1,62 @@
+"""The file system on which a run's directory lives while it runs."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_efs as efs
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+
+class RunFileSystem(Construct):
+    """An encrypted EFS file system that is entered through one access point.
+
+    Attributes:
+        file_system: The file system.
+        access_point: Its door: whoever comes through it is user 1000 below `/gaitway`, whatever the container runs as.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        subnets: ec2.SubnetSelection,
+        security_group: ec2.ISecurityGroup,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.file_system = efs.FileSystem(
+            self,
+            "FileSystem",
+            vpc=vpc,
+            vpc_subnets=subnets,
+            security_group=security_group,
+            encrypted=True,
+            throughput_mode=efs.ThroughputMode.ELASTIC,
+            lifecycle_policy=efs.LifecyclePolicy.AFTER_30_DAYS,
+            out_of_infrequent_access_policy=efs.OutOfInfrequentAccessPolicy.AFTER_1_ACCESS,
+            enable_automatic_backups=True,
+            # A checkpoint may stand here and nowhere else.
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        self.access_point = self.file_system.add_access_point(
+            "Runs",
+            path="/gaitway",
+            create_acl=efs.Acl(owner_uid="1000", owner_gid="1000", permissions="750"),
+            posix_user=efs.PosixUser(uid="1000", gid="1000"),
+        )
+
+    def grant_read_write(self, role: iam.IRole) -> None:
+        """Let a role mount the file system through the access point."""
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
+                resources=[self.file_system.file_system_arn],
+                conditions={
+                    "StringEquals": {"elasticfilesystem:AccessPointArn": self.access_point.access_point_arn},
+                    "Bool": {"aws:SecureTransport": "true"},
+                },
+            )
+        )

@@ -1,0 +1,112 @@
+"""What a Lambda function consists of: our code, and a layer with the libraries that it imports.
+
+The layer is put together by pip, without Docker, from wheels of the functions' own platform. It lies in
+`build/lambda-layer/`, named after what is in it, so that only the first synthesis waits for pip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from gaitway.settings import Settings
+
+_ROOT = Path(__file__).parents[2]
+_CODE = ("lambdas", "gaitway/__init__.py", "gaitway/contracts", "gaitway/aws")
+_LIBRARIES = (
+    "annotated-types",
+    "aws-lambda-powertools",
+    "aws-xray-sdk",
+    "jmespath",
+    "pydantic",
+    "pydantic-core",
+    "typing-extensions",
+    "typing-inspection",
+    "wrapt",
+)
+"""What the functions import, with all that it needs in turn but boto3 and botocore: Lambda brings those."""
+_LAMBDA_PLATFORM = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9_.-]+)(\[[^\]]*\])?==(?P<version>\S+)", re.MULTILINE)
+
+
+def function_code() -> lambda_.AssetCode:
+    """Package the functions and what they share with the runner."""
+    return lambda_.Code.from_asset(
+        str(_ROOT),
+        exclude=["*", *(f"!{path}" for path in _CODE), "**/__pycache__"],
+        ignore_mode=cdk.IgnoreMode.DOCKER,
+    )
+
+
+def runtime(settings: Settings) -> lambda_.Runtime:
+    """Choose the functions' Python."""
+    version = settings.lambda_python if settings.lambda_python != "host" else sysconfig.get_python_version()
+    return lambda_.Runtime(f"python{version}", lambda_.RuntimeFamily.PYTHON)
+
+
+class LibraryLayer(lambda_.LayerVersion):
+    """The layer with the libraries."""
+
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
+        directory = _build(settings)
+        super().__init__(
+            scope,
+            construct_id,
+            code=lambda_.Code.from_asset(str(directory)),
+            compatible_runtimes=[runtime(settings)],
+            compatible_architectures=None if settings.lambda_python == "host" else [lambda_.Architecture.X86_64],
+            description="Libraries that Gaitway's functions import",
+        )
+
+
+def _build(settings: Settings) -> Path:
+    """Put the layer together unless it lies there already; return its directory."""
+    if settings.lambda_python == "host":
+        target = []
+        platform = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+    else:
+        target = ["--only-binary=:all:", "--python-version", settings.lambda_python]
+        target += [argument for platform in _LAMBDA_PLATFORM for argument in ("--platform", platform)]
+        platform = f"{_LAMBDA_PLATFORM[0]}-{settings.lambda_python}"
+    requirements = _pinned()
+    digest = hashlib.sha256("\n".join([platform, *requirements]).encode()).hexdigest()[:16]
+    directory = _ROOT / "build" / "lambda-layer" / digest
+    if directory.exists():
+        return directory
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-compile"]
+    draft = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f"{digest}."))
+    try:
+        subprocess.run(
+            [*pip, *target, "--target", str(draft / "python"), *requirements],
+            check=True,
+            stdout=sys.stderr,
+        )
+        draft.rename(directory)
+    except OSError:
+        # Another synthesis at the same time was faster; what it built is the same.
+        if not directory.exists():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return directory
+
+
+def _pinned() -> list[str]:
+    """Look the libraries' versions up where the whole repository has them."""
+    pins = {
+        found["name"].lower(): found["version"]
+        for name in ("constraints.txt", "requirements.txt")
+        for found in _PIN.finditer((_ROOT / name).read_text(encoding="utf-8"))
+    }
+    return [f"{name}=={pins[name]}" for name in _LIBRARIES]

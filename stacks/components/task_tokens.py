@@ -1,0 +1,30 @@
+"""Who may answer the task tokens of waiting executions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from stacks.components.findings import acknowledge
+
+
+def grant_task_answers(role: iam.Role, *answers: Literal["Success", "Failure", "Heartbeat"]) -> None:
+    """Let a role answer the tokens of the account's state machines.
+
+    Args:
+        role: The role.
+        answers: What it may say.
+    """
+    machines = cdk.Stack.of(role).format_arn(
+        service="states", resource="stateMachine", resource_name="*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+    )
+    role.add_to_policy(
+        iam.PolicyStatement(actions=[f"states:SendTask{answer}" for answer in answers], resources=[machines])
+    )
+    acknowledge(
+        role,
+        "IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:*]",
+        "The caller's machine is not known here: VAMS generates one per workflow. A token opens one task only.",
+    )

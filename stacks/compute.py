@@ -1,0 +1,47 @@
+"""GaitwayCompute: what runs the simulations."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from gaitway.settings import Settings
+from stacks.components.gpu_queue import GpuQueue
+from stacks.components.network import Network
+from stacks.components.simulation_job import SimulationJob
+from stacks.components.task_tokens import grant_task_answers
+from stacks.storage import StorageStack
+
+
+class ComputeStack(cdk.Stack):
+    """Queue and job definition.
+
+    Attributes:
+        queue: Where jobs wait for a GPU.
+        job: What they are.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: Settings,
+        network: Network,
+        storage: StorageStack,
+        *,
+        env: cdk.Environment | None,
+    ) -> None:
+        super().__init__(scope, construct_id, env=env, description="Gaitway: compute")
+        self.queue = GpuQueue(self, "GpuQueue", settings, network).queue
+        self.job = SimulationJob(
+            self,
+            "SimulationJob",
+            settings,
+            file_system=storage.file_system,
+            run_table=storage.runs.table.table_name,
+        )
+        storage.runs.grant(self.job.role, "GetItem", "UpdateItem")
+        storage.assets.grant_read(self.job.role)
+        storage.assets.grant_write(self.job.role)
+        grant_task_answers(self.job.role, "Success", "Failure", "Heartbeat")
+        cdk.CfnOutput(self, "JobQueueArn", value=self.queue.job_queue_arn)

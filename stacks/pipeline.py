@@ -1,0 +1,128 @@
+"""GaitwayPipeline: the functions, the two state machines, and who may call what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from gaitway.settings import Settings
+from stacks.components.findings import acknowledge
+from stacks.components.function import PipelineFunction
+from stacks.components.lambda_code import LibraryLayer
+from stacks.components.machine import LambdaMachine
+from stacks.components.task_tokens import grant_task_answers
+from stacks.compute import ComputeStack
+from stacks.storage import StorageStack
+
+
+class PipelineStack(cdk.Stack):
+    """A run's way: launch, the inner machine with its functions, and the workflow around them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: Settings,
+        storage: StorageStack,
+        compute: ComputeStack,
+        *,
+        env: cdk.Environment | None,
+    ) -> None:
+        super().__init__(scope, construct_id, env=env, description="Gaitway: pipeline")
+        self._settings = settings
+        self._storage = storage
+        self._layer = LibraryLayer(self, "Libraries", settings)
+
+        construct_run = self._construct_run()
+        submit_job = self._submit_job(compute)
+        collect_results = self._collect_results()
+        handle_failure = self._handle_failure()
+        pipeline = LambdaMachine(
+            self,
+            "Pipeline",
+            settings,
+            definition="pipeline",
+            functions={
+                "ConstructRunFunctionArn": construct_run.function,
+                "SubmitJobFunctionArn": submit_job.function,
+                "CollectResultsFunctionArn": collect_results.function,
+                "HandleFailureFunctionArn": handle_failure.function,
+            },
+        ).machine
+        launch = self._launch(pipeline.state_machine_arn)
+        workflow = LambdaMachine(
+            self, "Workflow", settings, definition="workflow", functions={"LaunchFunctionArn": launch.function}
+        ).machine
+
+        cdk.CfnOutput(self, "PipelineArn", value=pipeline.state_machine_arn)
+        cdk.CfnOutput(self, "WorkflowArn", value=workflow.state_machine_arn)
+        cdk.CfnOutput(self, "LaunchFunctionName", value=launch.function.function_name)
+
+    def _launch(self, pipeline_arn: str) -> PipelineFunction:
+        # VAMS may call functions only whose names begin with "vams".
+        function = self._function(
+            "launch", name="vams-gaitway-launch", environment={"GAITWAY_PIPELINE_ARN": pipeline_arn}
+        )
+        function.allow("states:StartExecution", on=[pipeline_arn])
+        self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem")
+        self._storage.assets.grant_read(function.role)
+        grant_task_answers(function.role, "Failure")
+        return function
+
+    def _construct_run(self) -> PipelineFunction:
+        function = self._function("construct_run", timeout=cdk.Duration.minutes(1))
+        self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem")
+        self._storage.assets.grant_read(function.role)
+        return function
+
+    def _submit_job(self, compute: ComputeStack) -> PipelineFunction:
+        queue, definition = compute.queue.job_queue_arn, compute.job.definition.job_definition_arn
+        function = self._function(
+            "submit_job", environment={"GAITWAY_JOB_QUEUE": queue, "GAITWAY_JOB_DEFINITION": definition}
+        )
+        function.allow("batch:SubmitJob", on=[queue, definition])
+        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
+        return function
+
+    def _collect_results(self) -> PipelineFunction:
+        function = self._function("collect_results", timeout=cdk.Duration.minutes(5))
+        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
+        self._storage.assets.grant_read(function.role)
+        self._storage.assets.grant_write(function.role)
+        grant_task_answers(function.role, "Success")
+        return function
+
+    def _handle_failure(self) -> PipelineFunction:
+        function = self._function("handle_failure", timeout=cdk.Duration.minutes(2))
+        jobs = self.format_arn(service="batch", resource="job", resource_name="*")
+        function.allow("batch:TerminateJob", on=[jobs])
+        acknowledge(
+            function.role,
+            "IAM5[Resource::arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:job/*]",
+            "Batch names jobs when they are submitted; which one is the run's stands in its record.",
+        )
+        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
+        grant_task_answers(function.role, "Failure")
+        return function
+
+    def _function(
+        self,
+        verb: str,
+        *,
+        name: str | None = None,
+        timeout: cdk.Duration | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> PipelineFunction:
+        """Make a function that knows the run table."""
+        return PipelineFunction(
+            self,
+            "".join(part.title() for part in verb.split("_")),
+            self._settings,
+            verb=verb,
+            name=name or f"gaitway-{verb.replace('_', '-')}",
+            layer=self._layer,
+            timeout=timeout or cdk.Duration.seconds(30),
+            environment={"GAITWAY_RUN_TABLE": self._storage.runs.table.table_name, **(environment or {})},
+        )
