@@ -1,0 +1,77 @@
+"""`gaitway local`: the embedded AWS on this machine."""
+
+import shlex
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gaitway.local import launcher
+from gaitway.local.cdk import DeployError
+from gaitway.local.launcher import LocalStatus
+from gaitway.local.server_process import ServerStartError
+
+app = typer.Typer(help="The embedded AWS on this machine.", no_args_is_help=True)
+_console = Console()
+_errors = Console(stderr=True)
+
+
+@app.command()
+def up() -> None:
+    """Start the embedded AWS and deploy to it; harmless where it is up already."""
+    try:
+        with _console.status("Embedded AWS") as spinner:
+            launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"))
+    except (DeployError, ServerStartError) as error:
+        _errors.print(f"The embedded AWS is not up. {error}", markup=False, style="red")
+        raise typer.Exit(1) from None
+    _console.print(_table(launcher.status()))
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """Say what runs, where, and what is deployed."""
+    current = launcher.status()
+    if as_json:
+        typer.echo(current.model_dump_json(indent=2))
+    else:
+        _console.print(_table(current))
+
+
+@app.command()
+def env() -> None:
+    """Print the exports with which any AWS client works: eval "$(gaitway local env)"."""
+    current = launcher.status()
+    if current.endpoint_url is None:
+        _errors.print("The embedded AWS is not up: run `gaitway local up`.", style="red")
+        raise typer.Exit(1)
+    for name, value in launcher.client_environment(current.endpoint_url).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedded AWS and keep its state; harmless where it is not up."""
+    _console.print("The embedded AWS is stopped." if launcher.down() else "The embedded AWS was not up.")
+
+
+@app.command()
+def reset() -> None:
+    """Stop the embedded AWS and delete its state."""
+    launcher.reset()
+    _console.print("The embedded AWS is stopped, and its state deleted.")
+
+
+def _table(current: LocalStatus) -> Table:
+    table = Table(show_header=False, box=None)
+    table.add_row("embedded AWS", "[green]up[/green]" if current.running else "not up")
+    table.add_row("state directory", str(current.state_directory))
+    if current.endpoint_url:
+        table.add_row("endpoint", current.endpoint_url)
+        table.add_row("processes", ", ".join(map(str, current.process_ids)))
+        table.add_row("memory", f"{current.memory_mib:.0f} MiB")
+    if current.deployment:
+        for name, value in current.deployment.model_dump().items():
+            table.add_row(name.replace("_", " "), value)
+    return table

@@ -1,0 +1,159 @@
+"""Deploy our stacks to the emulator with the real CDK command line."""
+
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+
+from gaitway.local.runtime import ACCOUNT_ID, REGION, REPOSITORY_ROOT
+
+Progress = Callable[[str], None]
+
+CONFIG_FILE = Path(__file__).with_name("config.json")
+"""The settings of the embedded deployment; stacks and state machines are the same as everywhere else."""
+
+_SOURCES = (
+    "app.py",
+    "cdk.json",
+    "constraints.txt",
+    "gaitway/aws",
+    "gaitway/contracts",
+    "gaitway/local/config.json",
+    "gaitway/settings.py",
+    "lambdas",
+    "package-lock.json",
+    "requirements.txt",
+    "stacks",
+    "statemachines",
+)
+"""Everything from which the deployed templates and assets are made."""
+
+_EVENT = re.compile(r"^(?P<stack>\w+) \|\s*(?P<done>\d+)/(?P<total>\d+) \|")
+
+
+class DeployError(Exception):
+    """The CDK command line failed; the message holds the end of its output."""
+
+
+class CdkDeployer:
+    """The CDK command line of this repository.
+
+    Args:
+        work_directory: Where the cloud assembly and the log go.
+    """
+
+    def __init__(self, work_directory: Path) -> None:
+        self._work_directory = work_directory
+
+    def digest(self) -> str:
+        """Say from what a deployment would be made: two equal digests mean that nothing has changed."""
+        digest = hashlib.sha256(sys.version.encode())
+        for path in _source_files():
+            digest.update(str(path.relative_to(REPOSITORY_ROOT)).encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def deploy(self, environment: Mapping[str, str], progress: Progress) -> None:
+        """Bootstrap the emulator's account, and deploy all stacks.
+
+        Args:
+            environment: Variables with which an AWS client reaches the emulator.
+            progress: Told what is going on.
+
+        Raises:
+            DeployError: One of the commands failed.
+        """
+        self._work_directory.mkdir(parents=True, exist_ok=True)
+        progress("bootstrapping the CDK")
+        # Outside the repository there is no cdk.json, so that the app is not synthesised just for this.
+        self._run(["bootstrap", f"aws://{ACCOUNT_ID}/{REGION}"], self._work_directory, environment, progress)
+        progress("synthesising the stacks")
+        command = [
+            "deploy", "--all",
+            "--app", f"{sys.executable} app.py",
+            "--output", str(self._work_directory / "assembly"),
+            "--context", f"configFile={CONFIG_FILE.relative_to(REPOSITORY_ROOT)}",
+            "--require-approval", "never",
+            # No change set to look at first: nobody does.
+            "--method", "direct",
+            "--progress", "events",
+        ]  # fmt: skip
+        self._run(command, REPOSITORY_ROOT, environment, progress)
+
+    def _run(self, command: list[str], directory: Path, environment: Mapping[str, str], progress: Progress) -> None:
+        cdk = REPOSITORY_ROOT / "node_modules" / ".bin" / "cdk"
+        if not cdk.exists():
+            raise DeployError("the CDK command line is not installed: run `make setup`")
+        lines: list[str] = []
+        arguments = [str(cdk), *command, "--no-notices", "--no-color", "--ci"]
+        with (
+            (self._work_directory / "cdk.log").open("a", encoding="utf-8") as log,
+            _process_group(arguments, directory, _without_aws(os.environ) | dict(environment)) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                log.write(line)
+                lines.append(line)
+                if event := _EVENT.match(line):
+                    progress(f"deploying {event['stack']} ({event['done']} of {event['total']} resources)")
+            if process.wait() != 0:
+                raise DeployError(f"`cdk {command[0]}` failed:\n{''.join(lines[-40:])}")
+
+
+def _source_files() -> Iterator[Path]:
+    for source in _SOURCES:
+        path = REPOSITORY_ROOT / source
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        elif path.exists():
+            yield path
+
+
+def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out a developer's own credentials and endpoints: nothing of this may reach an account."""
+    return {name: value for name, value in environment.items() if not name.startswith(("AWS_", "CDK_"))}
+
+
+@contextlib.contextmanager
+def _process_group(
+    arguments: list[str], directory: Path, environment: Mapping[str, str]
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run a command, and leave neither it nor anything that it started behind, whatever happens."""
+    process = subprocess.Popen(
+        arguments,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _kill_tree(process.pid)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait()
+
+
+def _kill_tree(process_id: int) -> None:
+    tree: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(process_id)
+        tree = [*root.children(recursive=True), root]
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    # What its parent has left behind is no longer in the tree, but still in the group.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process_id, signal.SIGKILL)
