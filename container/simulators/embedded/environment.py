@@ -1,0 +1,76 @@
+"""What an environment offers to the RL libraries and to the evaluation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from container.simulators.embedded.video import Painter
+
+Policy = Callable[[Tensor], Tensor]
+"""Maps observations (num_envs, num_observations) to actions (num_envs, num_actions)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Outcome of one step of all environments; every tensor has num_envs as its first dimension."""
+
+    observations: Tensor
+    """After the resets: the first observation of a new episode where one has ended."""
+    rewards: Tensor
+    terminations: dict[str, Tensor]
+    """By reason: which environments reached a terminal state."""
+    terminated: Tensor
+    """Which environments reached a terminal state, for any reason."""
+    time_outs: Tensor
+    """Which environments reached the end of their time."""
+    on_track: Tensor
+    """Which environments were, before the resets, in a state that a successful episode never leaves."""
+
+
+class VectorEnvironment(ABC):
+    """Many environments of one task, stepped together, each reset by itself at the end of its episode.
+
+    A step neither waits for the device nor loops over environments.
+    """
+
+    num_envs: int
+    num_actions: int
+    device: torch.device
+    step_seconds: float
+    """Simulated time that one step takes."""
+    max_episode_length: int
+    """Length of an episode in steps, as the RL libraries are told."""
+    episode_lengths: Tensor
+    """Steps since the latest reset. Shape: (num_envs,). Libraries set it to spread the first resets over time."""
+    success_definition: str
+    """What counts as a success in this task, in words."""
+
+    @abstractmethod
+    def observe(self) -> Tensor:
+        """Return the observations of the current states. Shape: (num_envs, num_observations)."""
+
+    @abstractmethod
+    def reset(self) -> Tensor:
+        """Begin a new episode everywhere and return its first observations."""
+
+    @abstractmethod
+    def step(self, actions: Tensor) -> Step:
+        """Apply actions of shape (num_envs, num_actions) for one step."""
+
+    @abstractmethod
+    def drawable_states(self, num_views: int) -> Tensor:
+        """Return what a picture of the first environments needs, as the latest step or reset left them.
+
+        An environment whose episode has just ended is still shown where it ended. Shape: (num_views, any).
+        """
+
+    @abstractmethod
+    def painter(self, num_views: int, title: str, subtitle: str) -> Painter:
+        """Return what draws these states for a video."""

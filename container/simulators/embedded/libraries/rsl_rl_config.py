@@ -1,0 +1,104 @@
+"""Isaac Lab's agent settings for rsl_rl, and their translation into the shape that rsl-rl-lib 5 reads.
+
+Isaac Lab 2.3.2 describes an agent in the shape of rsl-rl-lib 3 (`isaaclab_rl/rsl_rl/rl_cfg.py`): one `policy` with
+both networks. rsl-rl-lib 5 wants a model each for `actor` and `critic`. Users override the former (`agent.policy...`),
+and `params/agent.yaml` records it, so that the same request means the same on Isaac Lab; `translate` is the only place
+that knows the latter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+Positive = Annotated[int, Field(ge=1)]
+HiddenDims = tuple[Positive, ...]
+Activation = Literal[
+    "elu", "selu", "relu", "crelu", "lrelu", "tanh", "sigmoid", "softplus", "gelu", "swish", "mish", "identity"
+]
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Isaac Lab's `RslRlPpoActorCriticCfg`."""
+
+    init_noise_std: Annotated[float, Field(gt=0)] = 1.0
+    noise_std_type: Literal["scalar", "log"] = "scalar"
+    actor_obs_normalization: bool = False
+    critic_obs_normalization: bool = False
+    actor_hidden_dims: HiddenDims = (32, 32)
+    critic_hidden_dims: HiddenDims = (32, 32)
+    activation: Activation = "elu"
+
+
+@dataclass(frozen=True)
+class AlgorithmConfig:
+    """Isaac Lab's `RslRlPpoAlgorithmCfg`."""
+
+    value_loss_coef: float = 1.0
+    use_clipped_value_loss: bool = True
+    clip_param: float = 0.2
+    entropy_coef: float = 0.005
+    num_learning_epochs: Positive = 5
+    num_mini_batches: Positive = 4
+    learning_rate: float = 1.0e-3
+    schedule: Literal["adaptive", "fixed"] = "adaptive"
+    gamma: float = 0.99
+    lam: float = 0.95
+    desired_kl: float = 0.01
+    max_grad_norm: float = 1.0
+    normalize_advantage_per_mini_batch: bool = False
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Isaac Lab's `RslRlOnPolicyRunnerCfg`, with the values of the cart-pole's `agents/rsl_rl_ppo_cfg.py`."""
+
+    experiment_name: str
+    """Directory of the runs below `logs/rsl_rl`."""
+    seed: Annotated[int, Field(ge=0)] = 42
+    num_steps_per_env: Positive = 16
+    max_iterations: Positive = 150
+    save_interval: Positive = 50
+    """Iterations between checkpoints."""
+    clip_actions: Annotated[float, Field(gt=0)] | None = None
+    run_name: str = ""
+    """Appended to the name of the run's directory."""
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+
+
+def translate(agent: AgentConfig) -> dict[str, Any]:
+    """Write an agent's settings as rsl-rl-lib 5's `OnPolicyRunner` reads them.
+
+    The observation group is called "policy", as in every Isaac Lab environment, and both networks read it.
+    """
+    policy = agent.policy
+    return {
+        "seed": agent.seed,
+        "num_steps_per_env": agent.num_steps_per_env,
+        "max_iterations": agent.max_iterations,
+        "save_interval": agent.save_interval,
+        "run_name": agent.run_name,
+        "obs_groups": {"actor": ["policy"], "critic": ["policy"]},
+        "actor": {
+            "class_name": "MLPModel",
+            "hidden_dims": list(policy.actor_hidden_dims),
+            "activation": policy.activation,
+            "obs_normalization": policy.actor_obs_normalization,
+            "distribution_cfg": {
+                "class_name": "GaussianDistribution",
+                "init_std": policy.init_noise_std,
+                "std_type": policy.noise_std_type,
+            },
+        },
+        "critic": {
+            "class_name": "MLPModel",
+            "hidden_dims": list(policy.critic_hidden_dims),
+            "activation": policy.activation,
+            "obs_normalization": policy.critic_obs_normalization,
+        },
+        "algorithm": {"class_name": "PPO", **asdict(agent.algorithm)},
+    }
