@@ -112,7 +112,7 @@ class Settings(BaseModel):
     """GPUs of a job that asks for no number."""
     heartbeat_seconds: Annotated[int, Field(ge=1, le=900)] = 300
     """How often a job tells the machines that it makes progress; the shortest of them waits 1800 seconds."""
-    lambda_python: Literal["3.13", "3.14", "host"] = "3.14"
+    lambda_python: Literal["3.14", "host"] = "3.14"
     """Runtime of the Lambda functions; `host` takes version and platform of the interpreter that synthesises, where the
     functions run under that (the embedded AWS)."""
     tracing: bool = True

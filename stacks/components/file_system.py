@@ -38,6 +38,7 @@ class RunFileSystem(Construct):
             lifecycle_policy=efs.LifecyclePolicy.AFTER_30_DAYS,
             out_of_infrequent_access_policy=efs.OutOfInfrequentAccessPolicy.AFTER_1_ACCESS,
             enable_automatic_backups=True,
+            file_system_policy=_only_roles_over_tls(),
             # A checkpoint may stand here and nowhere else.
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
@@ -54,9 +55,20 @@ class RunFileSystem(Construct):
             iam.PolicyStatement(
                 actions=["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
                 resources=[self.file_system.file_system_arn],
-                conditions={
-                    "StringEquals": {"elasticfilesystem:AccessPointArn": self.access_point.access_point_arn},
-                    "Bool": {"aws:SecureTransport": "true"},
-                },
+                conditions={"StringEquals": {"elasticfilesystem:AccessPointArn": self.access_point.access_point_arn}},
             )
         )
+
+
+def _only_roles_over_tls() -> iam.PolicyDocument:
+    """Close the file system to clients without a role: having any policy does that. This one denies clear text."""
+    return iam.PolicyDocument(
+        statements=[
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=[f"elasticfilesystem:Client{what}" for what in ("Mount", "Write", "RootAccess")],
+                conditions={"Bool": {"aws:SecureTransport": "false"}},
+            )
+        ]
+    )

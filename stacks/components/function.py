@@ -68,6 +68,8 @@ class PipelineFunction(Construct):
             tracing=lambda_.Tracing.ACTIVE if settings.tracing else lambda_.Tracing.DISABLED,
             environment={"POWERTOOLS_SERVICE_NAME": "gaitway", **tracing, **environment},
         )
+        if settings.lambda_python == "host":
+            acknowledge(self.function, "L1", "Runs under the interpreter that is installed, which may be older.")
         if settings.tracing:
             acknowledge(self.role, "IAM5[Resource::*]", "X-Ray's write actions take no narrower resource.")
 

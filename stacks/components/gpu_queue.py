@@ -25,6 +25,7 @@ class GpuQueue(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, settings: Settings, network: Network) -> None:
         super().__init__(scope, construct_id)
+        launch_template = self._launch_template()
         environment = batch.ManagedEc2EcsComputeEnvironment(
             self,
             "Environment",
@@ -36,15 +37,16 @@ class GpuQueue(Construct):
             use_optimal_instance_classes=False,
             allocation_strategy=batch.AllocationStrategy.BEST_FIT_PROGRESSIVE,
             images=[batch.EcsMachineImage(image_type=batch.EcsMachineImageType.ECS_AL2023_NVIDIA)],
-            launch_template=self._launch_template(),
+            launch_template=launch_template,
             instance_role=self._instance_role(),
             minv_cpus=_WARM_VCPUS if settings.keep_warm_instance else 0,
             maxv_cpus=settings.max_vcpus,
         )
         resource = environment.node.default_child
         assert isinstance(resource, batch.CfnComputeEnvironment)
-        # The construct has no property for it.
+        # The construct has no properties for these. Without a version, a changed launch template would change nothing.
         resource.ecs_settings = batch.CfnComputeEnvironment.EcsSettingsProperty(container_insights="ENHANCED")
+        resource.add_property_override("ComputeResources.LaunchTemplate.Version", launch_template.latest_version_number)
 
         self.queue = batch.JobQueue(
             self,

@@ -75,3 +75,5 @@ class LambdaMachine(Construct):
         acknowledge(
             role, "IAM5[Resource::*]", "Log delivery and X-Ray take no narrower resource (Step Functions' own policy)."
         )
+        if not settings.tracing:
+            acknowledge(self.machine, "SF2", "Whoever deploys has turned tracing off.")
