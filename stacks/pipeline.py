@@ -53,7 +53,12 @@ class PipelineStack(cdk.Stack):
         ).machine
         launch = self._launch(pipeline.state_machine_arn)
         workflow = LambdaMachine(
-            self, "Workflow", settings, definition="workflow", functions={"LaunchFunctionArn": launch.function}
+            self,
+            "Workflow",
+            settings,
+            definition="workflow",
+            functions={"LaunchFunctionArn": launch.function},
+            names={"AssetBucketName": storage.assets.bucket.bucket_name},
         ).machine
 
         cdk.CfnOutput(self, "PipelineArn", value=pipeline.state_machine_arn)

@@ -32,6 +32,7 @@ class LambdaMachine(Construct):
         *,
         definition: str,
         functions: Mapping[str, lambda_.IFunction],
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Make the machine, with a role that may call these functions.
 
@@ -41,6 +42,7 @@ class LambdaMachine(Construct):
             settings: Settings of the deployment.
             definition: File below `statemachines/`, without `.asl.json`.
             functions: The functions it calls, by the name of the substitution for their ARN.
+            names: Further substitutions.
         """
         super().__init__(scope, construct_id)
         name = f"gaitway-{definition}"
@@ -60,7 +62,8 @@ class LambdaMachine(Construct):
             definition_body=sfn.DefinitionBody.from_string(
                 (_DEFINITIONS / f"{definition}.asl.json").read_text(encoding="utf-8")
             ),
-            definition_substitutions={key: function.function_arn for key, function in functions.items()},
+            definition_substitutions={key: function.function_arn for key, function in functions.items()}
+            | (names or {}),
             role=role,
             tracing_enabled=settings.tracing,
             logs=sfn.LogOptions(

@@ -1,0 +1,47 @@
+"""The templates that `app.py` synthesises, made once per session: starting the CDK's kernel takes seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+
+from gaitway.settings import Settings, load_settings
+from stacks.assembly import assemble
+from tests.infra.templates import ROOT, Synthesis
+
+Synthesise = Callable[[Settings], Synthesis]
+
+
+@pytest.fixture(scope="session")
+def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
+    """Synthesise what some settings deploy, with the checks of the real app: a finding raises."""
+
+    @cache
+    def synthesise_once(settings: Settings) -> Synthesis:
+        directory = tmp_path_factory.mktemp("cdk.out")
+        # What the CDK's command line would pass.
+        context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+        context["aws:cdk:enable-path-metadata"] = True
+        app = cdk.App(context=context, outdir=str(directory), analytics_reporting=False)
+        assemble(app, settings)
+        app.synth()
+        return Synthesis(app, Path(directory))
+
+    return synthesise_once
+
+
+@pytest.fixture(scope="session")
+def aws(synthesise: Synthesise) -> Synthesis:
+    """What `cdk deploy -c acceptNvidiaEula=true` deploys."""
+    return synthesise(load_settings({"acceptNvidiaEula": "true"}, ROOT))
+
+
+@pytest.fixture(scope="session")
+def embedded(synthesise: Synthesise) -> Synthesis:
+    """What the embedded AWS gets."""
+    return synthesise(load_settings({"configFile": "gaitway/local/config.json"}, ROOT))

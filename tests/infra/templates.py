@@ -1,0 +1,135 @@
+"""Reading synthesised templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aws_cdk as cdk
+
+ROOT = Path(__file__).parents[2]
+PSEUDO_PARAMETERS = {"AWS::Partition", "AWS::Region", "AWS::AccountId", "AWS::URLSuffix"}
+
+
+class Resource(NamedTuple):
+    """One resource of a template."""
+
+    stack: str
+    name: str
+    """Its path in the construct tree, without the stack: readable, and free of the logical id's hash."""
+    type: str
+    properties: dict[str, Any]
+    attributes: dict[str, Any]
+    """The whole resource, for what stands beside the properties."""
+
+
+class Allowed(NamedTuple):
+    """One action that a role may call on one resource."""
+
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What the CDK wrote."""
+
+    app: cdk.App
+    directory: Path
+
+    @cached_property
+    def templates(self) -> dict[str, dict[str, Any]]:
+        """The templates, by stack."""
+        return {
+            path.name.removesuffix(".template.json"): json.loads(path.read_text(encoding="utf-8"))
+            for path in self.directory.glob("*.template.json")
+        }
+
+    def resources(self, type_: str | None = None) -> list[Resource]:
+        """Every resource, or those of one type."""
+        return [
+            Resource(stack, _path(logical_id, body), body["Type"], body.get("Properties", {}), body)
+            for stack, template in self.templates.items()
+            for logical_id, body in template["Resources"].items()
+            if type_ in (None, body["Type"])
+        ]
+
+    def resource(self, type_: str, name: str = "") -> Resource:
+        """The one resource of a type whose path holds a name."""
+        (found,) = [resource for resource in self.resources(type_) if name in resource.name]
+        return found
+
+    def outputs(self) -> dict[str, str]:
+        """The outputs that are meant for people, by key, with their stack: exports are the CDK's own."""
+        return {
+            key: stack
+            for stack, template in self.templates.items()
+            for key, output in template.get("Outputs", {}).items()
+            if "Export" not in output
+        }
+
+    def text(self, stack: str, value: object) -> str:
+        """Write a value with its references in words: `<Launch/Function.Arn>/*`, `arn:<AWS::Partition>:…`."""
+        match value:
+            case {"Ref": str(target)}:
+                return self._reference(stack, target)
+            case {"Fn::GetAtt": [str(target), str(attribute)]}:
+                return self._reference(stack, target, attribute)
+            case {"Fn::Join": [str(separator), list(parts)]}:
+                return separator.join(self.text(stack, part) for part in parts)
+            case {"Fn::ImportValue": str(export)}:
+                return self._exports[export]
+            case str():
+                return value
+        raise AssertionError(f"unexpected in a template: {value!r}")
+
+    def allowed(self, role: str) -> set[Allowed]:
+        """What the policies of a role allow: every action with every resource.
+
+        Args:
+            role: Path of the role's construct without `Role`: `Launch`.
+        """
+        return {
+            Allowed(action, self.text(policy.stack, resource))
+            for policy in self.resources("AWS::IAM::Policy")
+            if policy.name.startswith(f"{role}/") and policy.name.endswith("Role/DefaultPolicy")
+            for statement in policy.properties["PolicyDocument"]["Statement"]
+            for action in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
+        }
+
+    @cached_property
+    def _exports(self) -> dict[str, str]:
+        return {
+            output["Export"]["Name"]: self.text(stack, output["Value"])
+            for stack, template in self.templates.items()
+            for output in template.get("Outputs", {}).values()
+            if "Export" in output
+        }
+
+    def _reference(self, stack: str, target: str, attribute: str | None = None) -> str:
+        if target in PSEUDO_PARAMETERS:
+            return f"<{target}>"
+        path = _path(target, self.templates[stack]["Resources"][target])
+        return f"<{path}.{attribute}>" if attribute else f"<{path}>"
+
+
+def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every state of a machine, those within Map and Parallel too."""
+    for name, state in definition["States"].items():
+        yield name, state
+        for inner in [*state.get("Branches", []), *filter(None, [state.get("ItemProcessor"), state.get("Iterator")])]:
+            yield from states(inner)
+
+
+def _path(logical_id: str, body: dict[str, Any]) -> str:
+    path: str | None = body.get("Metadata", {}).get("aws:cdk:path")
+    return path.partition("/")[2].removesuffix("/Resource") if path else logical_id
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,103 @@
+"""Who may do what: as little as their work needs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+from tests.infra.templates import Allowed, Resource, Synthesis, states
+
+_TASK_ANSWERS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:*"
+_OBJECTS = "<AssetBucket/Assets.Arn>/*"
+_LOGS_AND_TRACES = ("logs:", "xray:")
+
+
+def definition(machine: Resource) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(machine.properties["DefinitionString"])
+    return parsed
+
+
+def called_by(aws: Synthesis, machine: Resource) -> set[Allowed]:
+    """What the tasks of a machine call, read from its definition as it is deployed."""
+    substitutions = {
+        "${" + name + "}": aws.text(machine.stack, value)
+        for name, value in machine.properties["DefinitionSubstitutions"].items()
+    }
+    called = set()
+    for name, state in states(definition(machine)):
+        if state["Type"] != "Task":
+            continue
+        resource = state["Resource"].removesuffix(".waitForTaskToken")
+        arguments = state.get("Parameters") or state.get("Arguments") or {}
+        if resource in substitutions:
+            called.add(Allowed("lambda:InvokeFunction", substitutions[resource]))
+        elif resource == "arn:aws:states:::lambda:invoke":
+            called.add(Allowed("lambda:InvokeFunction", substitutions[arguments["FunctionName"]]))
+        else:
+            pytest.fail(f"say here which permission state {name} needs for {resource}")
+    return called
+
+
+@pytest.mark.parametrize("name", ["Pipeline", "Workflow"])
+def test_a_machine_may_call_what_it_calls_and_nothing_else(aws: Synthesis, name: str) -> None:
+    machine = aws.resource("AWS::StepFunctions::StateMachine", name)
+    allowed = {grant for grant in aws.allowed(name) if not grant.action.startswith(_LOGS_AND_TRACES)}
+    called = called_by(aws, machine)
+    assert called
+    assert allowed == called
+
+
+@pytest.mark.parametrize("name", ["Pipeline", "Workflow"])
+def test_a_machine_is_given_exactly_the_names_that_its_definition_asks_for(aws: Synthesis, name: str) -> None:
+    machine = aws.resource("AWS::StepFunctions::StateMachine", name).properties
+    used = {part.partition("}")[0] for part in machine["DefinitionString"].split("${")[1:]}
+    assert used == set(machine["DefinitionSubstitutions"])
+
+
+def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) -> None:
+    roles = [policy.name.removesuffix("/Role/DefaultPolicy") for policy in aws.resources("AWS::IAM::Policy")]
+    wild = {
+        grant
+        for role in roles
+        for grant in aws.allowed(role.removesuffix("/ExecutionRole/DefaultPolicy"))
+        if "*" in grant.action or "*" in grant.resource
+    }
+    unexpected = {grant for grant in wild if not (grant.resource == "*" and grant.action.startswith(_LOGS_AND_TRACES))}
+    assert unexpected == {
+        Allowed("ecr:GetAuthorizationToken", "*"),
+        Allowed("s3:GetObject", _OBJECTS),
+        Allowed("s3:PutObject", _OBJECTS),
+        Allowed("s3:AbortMultipartUpload", _OBJECTS),
+        Allowed("states:SendTaskSuccess", _TASK_ANSWERS),
+        Allowed("states:SendTaskFailure", _TASK_ANSWERS),
+        Allowed("states:SendTaskHeartbeat", _TASK_ANSWERS),
+        Allowed("batch:TerminateJob", "arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:job/*"),
+    }
+
+
+def test_the_only_managed_policy_is_that_of_the_ecs_agent(aws: Synthesis) -> None:
+    managed = [
+        aws.text(role.stack, policy)
+        for role in aws.resources("AWS::IAM::Role")
+        for policy in role.properties.get("ManagedPolicyArns", [])
+    ]
+    assert managed == ["arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"]
+
+
+def test_findings_are_acknowledged_where_they_are_found_and_with_a_reason(aws: Synthesis) -> None:
+    key = cdk.Validations.ACKNOWLEDGED_RULES_METADATA_KEY
+    acknowledged = [
+        (construct, rule, reason)
+        for construct in aws.app.node.find_all()
+        for entry in construct.node.metadata
+        if entry.type == key
+        for rule, reason in entry.data.items()
+        if "AwsSolutions" in rule
+    ]
+    assert acknowledged
+    for construct, rule, reason in acknowledged:
+        assert not isinstance(construct, cdk.Stack | cdk.App), (construct.node.path, rule)
+        assert len(reason) > 30, (construct.node.path, rule)

@@ -1,0 +1,172 @@
+"""The functions and machines as they are deployed."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.infra.templates import Synthesis
+
+FUNCTIONS = {
+    "vams-gaitway-launch": {"GAITWAY_PIPELINE_ARN": "<Pipeline/Machine>"},
+    "gaitway-construct-run": {},
+    "gaitway-submit-job": {
+        "GAITWAY_JOB_QUEUE": "<GpuQueue/Queue.JobQueueArn>",
+        "GAITWAY_JOB_DEFINITION": "<SimulationJob/Definition>",
+    },
+    "gaitway-collect-results": {},
+    "gaitway-handle-failure": {},
+}
+BROUGHT_BY_LAMBDA = {"boto3", "botocore"}
+
+
+@pytest.fixture(scope="session")
+def code(aws: Synthesis) -> Path:
+    """The functions' code as it is uploaded."""
+    (directory,) = [path.parent for path in aws.directory.glob("asset.*/lambdas")]
+    return directory
+
+
+@pytest.fixture(scope="session")
+def libraries(aws: Synthesis) -> Path:
+    """The layer as it is uploaded."""
+    (directory,) = aws.directory.glob("asset.*/python")
+    return directory
+
+
+def test_what_other_tools_look_for_is_an_output(aws: Synthesis) -> None:
+    assert aws.outputs() == {
+        "AssetBucketName": "GaitwayStorage",
+        "JobQueueArn": "GaitwayCompute",
+        "LaunchFunctionName": "GaitwayPipeline",
+        "PipelineArn": "GaitwayPipeline",
+        "RunTableName": "GaitwayStorage",
+        "WorkflowArn": "GaitwayPipeline",
+    }
+
+
+def test_every_function_knows_the_run_table_and_what_it_calls(aws: Synthesis) -> None:
+    everywhere = {"GAITWAY_RUN_TABLE": "<RunTable/Runs>", "POWERTOOLS_SERVICE_NAME": "gaitway"}
+    environments = {
+        function.properties["FunctionName"]: {
+            name: aws.text(function.stack, value)
+            for name, value in function.properties["Environment"]["Variables"].items()
+        }
+        for function in aws.resources("AWS::Lambda::Function")
+    }
+    assert environments == {name: everywhere | more for name, more in FUNCTIONS.items()}
+
+
+def test_every_handler_is_in_the_code_that_is_uploaded(aws: Synthesis, code: Path) -> None:
+    for function in aws.resources("AWS::Lambda::Function"):
+        module, _, name = function.properties["Handler"].rpartition(".")
+        source = (code / module.replace(".", "/")).with_suffix(".py")
+        defined = {node.name for node in ast.parse(source.read_text()).body if isinstance(node, ast.FunctionDef)}
+        assert name in defined, function.name
+
+
+def test_the_uploaded_code_is_ours_alone_and_no_more_than_is_needed(code: Path) -> None:
+    files = {str(path.relative_to(code)) for path in code.rglob("*") if path.is_file()}
+    assert [name for name in files if not name.endswith(".py")] == []
+    assert {"/".join(name.split("/")[:2]) for name in files if name.startswith("gaitway/")} == {
+        "gaitway/__init__.py",
+        "gaitway/aws",
+        "gaitway/contracts",
+    }
+
+
+def test_everything_that_the_code_imports_is_uploaded_or_brought_by_lambda(code: Path, libraries: Path) -> None:
+    there = {path.stem for path in [*code.iterdir(), *libraries.iterdir()]}
+    imported = {name.partition(".")[0] for path in code.rglob("*.py") for name in imports_at_run_time(path)}
+    assert imported - there - BROUGHT_BY_LAMBDA - sys.stdlib_module_names == set()
+
+
+def test_the_layer_holds_all_that_its_libraries_need(libraries: Path) -> None:
+    metadata = [HeaderParser().parsestr(path.read_text()) for path in libraries.glob("*.dist-info/METADATA")]
+    there = {canonicalize_name(library["Name"]) for library in metadata}
+    needed = {
+        canonicalize_name(requirement.name)
+        for library in metadata
+        for requirement in map(Requirement, library.get_all("Requires-Dist", []))
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": "3.14", "extra": ""})
+    }
+    assert "aws-xray-sdk" in there
+    assert needed - there - BROUGHT_BY_LAMBDA == set()
+
+
+def test_the_layers_binaries_are_lambdas_and_not_this_machines(libraries: Path) -> None:
+    binaries = [path.name for path in libraries.rglob("*.so")]
+    assert binaries
+    assert [name for name in binaries if "cpython-314-x86_64-linux-gnu" not in name] == []
+
+
+def test_every_log_group_forgets(aws: Synthesis) -> None:
+    groups = aws.resources("AWS::Logs::LogGroup")
+    assert [group.name for group in groups if not group.properties.get("RetentionInDays")] == []
+
+
+def test_whatever_logs_does_so_in_a_group_of_ours(aws: Synthesis) -> None:
+    ours = {f"<{group.name}>" for group in aws.resources("AWS::Logs::LogGroup")}
+    used = [
+        *(
+            aws.text(function.stack, function.properties["LoggingConfig"]["LogGroup"])
+            for function in aws.resources("AWS::Lambda::Function")
+        ),
+        aws.text(
+            "GaitwayCompute",
+            aws.resource("AWS::Batch::JobDefinition").properties["ContainerProperties"]["LogConfiguration"]["Options"][
+                "awslogs-group"
+            ],
+        ),
+    ]
+    assert set(used) <= ours
+    assert len(set(used)) == len(used)
+
+
+def test_machines_log_what_happens_but_not_the_data_with_the_tokens(aws: Synthesis) -> None:
+    for machine in aws.resources("AWS::StepFunctions::StateMachine"):
+        logging = machine.properties["LoggingConfiguration"]
+        assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False), machine.name
+
+
+def test_functions_and_machines_are_traced(aws: Synthesis, embedded: Synthesis) -> None:
+    for synthesis, mode in ((aws, "Active"), (embedded, None)):
+        functions = synthesis.resources("AWS::Lambda::Function")
+        assert {function.properties.get("TracingConfig", {}).get("Mode") for function in functions} == {mode}
+        machines = synthesis.resources("AWS::StepFunctions::StateMachine")
+        assert {machine.properties["TracingConfiguration"]["Enabled"] for machine in machines} == {mode == "Active"}
+
+
+def test_the_embedded_deployment_consists_of_the_same_resources(aws: Synthesis, embedded: Synthesis) -> None:
+    def listed(synthesis: Synthesis) -> list[tuple[str, str, str]]:
+        return sorted((resource.stack, resource.name, resource.type) for resource in synthesis.resources())
+
+    assert listed(embedded) == listed(aws)
+
+
+def imports_at_run_time(path: Path) -> set[str]:
+    """Modules that a file imports, without those for type checkers."""
+
+    class Imports(ast.NodeVisitor):
+        names: set[str] = set()  # noqa: RUF012
+
+        def visit_If(self, node: ast.If) -> None:
+            if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+                self.generic_visit(node)
+
+        def visit_Import(self, node: ast.Import) -> None:
+            self.names |= {alias.name for alias in node.names}
+
+        def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+            self.names.add(node.module or "")
+
+    visitor = Imports()
+    visitor.names = set()
+    visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+    return visitor.names

@@ -1,0 +1,121 @@
+"""Settings: what deploys by default, and what a mistake is answered with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaitway.settings import LICENCE, Settings, SettingsError, load_settings
+from tests.infra.templates import ROOT
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Directory of a config.json that accepts the licence."""
+    write(tmp_path, acceptNvidiaEula=True)
+    return tmp_path
+
+
+def write(directory: Path, **block: Any) -> None:
+    text = json.dumps({"app": {"pipelines": {"useIsaacLabTraining": block}}})
+    (directory / "config.json").write_text(text, encoding="utf-8")
+
+
+def refusal(directory: Path, **context: Any) -> str:
+    with pytest.raises(SettingsError) as error:
+        load_settings(context, directory)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_everything_but_the_licence_has_a_default_that_deploys(config: Path) -> None:
+    assert load_settings({}, config) == Settings(acceptNvidiaEula=True)
+
+
+def test_the_repositorys_own_settings_wait_for_the_acceptance_of_the_licence() -> None:
+    message = refusal(ROOT)
+    assert "acceptNvidiaEula" in message
+    assert LICENCE in message
+
+
+def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
+    assert not load_settings({"enabled": "false"}, ROOT).enabled
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "field", "value"),
+    [
+        ("acceptNvidiaEula", "true", "accept_nvidia_eula", True),
+        ("keepWarmInstance", "true", "keep_warm_instance", True),
+        ("autoRegisterWithVAMS", "true", "auto_register_with_vams", True),
+        ("maxVcpus", "32", "max_vcpus", 32),
+        ("vpcId", "vpc-0123456789abcdef0", "vpc_id", "vpc-0123456789abcdef0"),
+        ("instanceTypes", "g6e.2xlarge,g5.2xlarge", "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
+    ],
+)
+def test_a_setting_on_the_command_line_wins_over_the_file(
+    config: Path, key: str, text: str, field: str, value: object
+) -> None:
+    assert getattr(load_settings({key: text}, config), field) == value
+
+
+def test_another_file_can_be_named() -> None:
+    assert load_settings({"configFile": "gaitway/local/config.json"}, ROOT).lambda_python == "host"
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({"maxVcpus": 4}, ["maxVcpus", "4", "greater than or equal to 8"]),
+        ({"keepWarmInstance": "perhaps"}, ["keepWarmInstance", "'perhaps'", "valid boolean"]),
+        ({"vpcId": "my-vpc"}, ["vpcId", "'my-vpc'", "^vpc-"]),
+        ({"instanceTypes": ["m5.large"]}, ["instanceTypes", "'m5.large'", "g6.2xlarge"]),
+        ({"instanceTypes": []}, ["instanceTypes", "[]", "at least 1"]),
+        ({"containerImageUri": "registry.example/isaac"}, ["containerImageUri", "registry.example/isaac", "pattern"]),
+        ({"lambdaPython": "2.7"}, ["lambdaPython", "'2.7'", "'3.14' or 'host'"]),
+        # 32 GiB is what a g6.2xlarge is sold with, and more than it has free.
+        ({"jobMemoryMib": 32768}, ["jobMemoryMib", "32768", "g6.2xlarge", "29491"]),
+        ({"jobVcpus": 16}, ["jobVcpus", "16", "g6.2xlarge", "8"]),
+        ({"jobGpus": 4}, ["jobGpus", "4", "g6.2xlarge", "1"]),
+        ({"keepWarmInstances": True}, ["useIsaacLabTraining.keepWarmInstances", "did you mean keepWarmInstance?"]),
+        ({"colour": "red"}, ["useIsaacLabTraining.colour", "'red'", "acceptNvidiaEula", "maxVcpus"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
+    tmp_path: Path, block: dict[str, Any], words: list[str]
+) -> None:
+    write(tmp_path, acceptNvidiaEula=True, **block)
+    message = refusal(tmp_path)
+    assert [word for word in words if word not in message] == []
+
+
+def test_a_misspelt_setting_on_the_command_line_is_no_silence(config: Path) -> None:
+    assert "meant acceptNvidiaEula?" in refusal(config, acceptNvidaEula="true")
+
+
+def test_the_cdks_own_context_is_left_alone(config: Path) -> None:
+    context = {"aws:cdk:enable-path-metadata": True, "@aws-cdk/aws-iam:minimizePolicies": True, "cli-telemetry": True}
+    assert load_settings(context, config) == load_settings({}, config)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", ["config.json", "not JSON"]),
+        ("{}", ["config.json", "'app'"]),
+        ('{"app": {"pipeline": {}}}', ["app", "'pipelines'"]),
+        ('{"app": {"pipelines": {"useIsaacLabTraining": true}}}', ["app.pipelines.useIsaacLabTraining", "True"]),
+    ],
+)
+def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    message = refusal(tmp_path)
+    assert [word for word in words if word not in message] == []
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert "nowhere.json cannot be read" in refusal(tmp_path, configFile="nowhere.json")

@@ -1,0 +1,79 @@
+"""What keeps data: encrypted, private, and not deleted with its stack."""
+
+from __future__ import annotations
+
+from tests.infra.templates import Synthesis
+
+
+def test_every_bucket_is_encrypted_and_private(aws: Synthesis) -> None:
+    buckets = aws.resources("AWS::S3::Bucket")
+    assert buckets
+    for bucket in buckets:
+        assert bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"], bucket.name
+        assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}, bucket.name
+
+
+def test_every_bucket_refuses_clear_text(aws: Synthesis) -> None:
+    refusing = {
+        aws.text(policy.stack, policy.properties["Bucket"])
+        for policy in aws.resources("AWS::S3::BucketPolicy")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Principal"] == {"AWS": "*"}
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    assert refusing == {f"<{bucket.name}>" for bucket in aws.resources("AWS::S3::Bucket")}
+
+
+def test_the_asset_bucket_keeps_versions_and_logs_access(aws: Synthesis) -> None:
+    bucket = aws.resource("AWS::S3::Bucket", "Assets").properties
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["LoggingConfiguration"]["DestinationBucketName"]
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in bucket["LifecycleConfiguration"]["Rules"])
+
+
+def test_the_run_table_has_the_keys_that_the_runs_are_read_by(aws: Synthesis) -> None:
+    table = aws.resource("AWS::DynamoDB::Table").properties
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [
+        ("run_id", "HASH"),
+        ("item", "RANGE"),
+    ]
+
+
+def test_the_run_table_is_encrypted_and_can_be_restored(aws: Synthesis) -> None:
+    table = aws.resource("AWS::DynamoDB::Table").properties
+    assert table["SSESpecification"]["SSEEnabled"]
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+
+
+def test_the_file_system_is_encrypted_at_rest_and_on_the_way(aws: Synthesis) -> None:
+    file_system = aws.resource("AWS::EFS::FileSystem").properties
+    (denial,) = file_system["FileSystemPolicy"]["Statement"]
+    assert file_system["Encrypted"]
+    assert denial["Effect"] == "Deny"
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_what_holds_data_outlives_its_stack(aws: Synthesis) -> None:
+    for type_ in ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::EFS::FileSystem"):
+        for resource in aws.resources(type_):
+            assert resource.attributes["DeletionPolicy"] == "Retain", resource.name
+
+
+def test_the_file_system_is_reached_by_jobs_only(aws: Synthesis) -> None:
+    ingress = aws.resource("AWS::EC2::SecurityGroupIngress")
+    assert (ingress.properties["FromPort"], ingress.properties["ToPort"]) == (2049, 2049)
+    assert "ComputeSecurityGroup" in aws.text(ingress.stack, ingress.properties["SourceSecurityGroupId"])
+    assert not [
+        group.name for group in aws.resources("AWS::EC2::SecurityGroup") if "SecurityGroupIngress" in group.properties
+    ]
+
+
+def test_the_file_system_stands_where_no_way_leads_out(aws: Synthesis) -> None:
+    isolated = {
+        f"<{subnet.name.removesuffix('/Subnet')}/Subnet>"
+        for subnet in aws.resources("AWS::EC2::Subnet")
+        if {"Key": "aws-cdk:subnet-type", "Value": "Isolated"} in subnet.properties["Tags"]
+    }
+    targets = aws.resources("AWS::EFS::MountTarget")
+    assert {aws.text(target.stack, target.properties["SubnetId"]) for target in targets} == isolated
