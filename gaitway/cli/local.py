@@ -65,6 +65,9 @@ def reset() -> None:
 
 def _table(current: LocalStatus) -> Table:
     table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    # An ARN is there to be copied whole.
+    table.add_column(overflow="fold")
     table.add_row("embedded AWS", "[green]up[/green]" if current.running else "not up")
     table.add_row("state directory", str(current.state_directory))
     if current.endpoint_url:

@@ -4,9 +4,12 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -35,6 +38,10 @@ _SOURCES = (
 )
 """Everything from which the deployed templates and assets are made."""
 
+_ASSEMBLIES = REPOSITORY_ROOT / "build" / "embedded-assemblies"
+
+_KEPT_ASSEMBLIES = 3
+
 _EVENT = re.compile(r"^(?P<stack>\w+) \|\s*(?P<done>\d+)/(?P<total>\d+) \|")
 
 
@@ -46,7 +53,7 @@ class CdkDeployer:
     """The CDK command line of this repository.
 
     Args:
-        work_directory: Where the cloud assembly and the log go.
+        work_directory: Where the log goes.
     """
 
     def __init__(self, work_directory: Path) -> None:
@@ -71,21 +78,47 @@ class CdkDeployer:
             DeployError: One of the commands failed.
         """
         self._work_directory.mkdir(parents=True, exist_ok=True)
+        assembly = self._synthesised(environment, progress)
         progress("bootstrapping the CDK")
-        # Outside the repository there is no cdk.json, so that the app is not synthesised just for this.
+        # In a directory without cdk.json, so that the app is not synthesised just for this.
         self._run(["bootstrap", f"aws://{ACCOUNT_ID}/{REGION}"], self._work_directory, environment, progress)
-        progress("synthesising the stacks")
+        progress("deploying")
         command = [
             "deploy", "--all",
-            "--app", f"{sys.executable} app.py",
-            "--output", str(self._work_directory / "assembly"),
-            "--context", f"configFile={CONFIG_FILE.relative_to(REPOSITORY_ROOT)}",
+            "--app", str(assembly),
             "--require-approval", "never",
             # No change set to look at first: nobody does.
             "--method", "direct",
             "--progress", "events",
         ]  # fmt: skip
-        self._run(command, REPOSITORY_ROOT, environment, progress)
+        self._run(command, self._work_directory, environment, progress)
+
+    def _synthesised(self, environment: Mapping[str, str], progress: Progress) -> Path:
+        """Return the cloud assembly of the present sources.
+
+        Synthesising takes most of a deployment's time and depends on nothing but the sources, so emulators share it.
+        """
+        assembly = _ASSEMBLIES / self.digest()
+        if assembly.exists():
+            return assembly
+        progress("synthesising the stacks")
+        _ASSEMBLIES.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=_ASSEMBLIES, prefix=".draft-"))
+        command = [
+            "synth", "--quiet",
+            "--app", f"{shlex.quote(sys.executable)} app.py",
+            "--output", str(draft),
+            "--context", f"configFile={CONFIG_FILE.relative_to(REPOSITORY_ROOT)}",
+        ]  # fmt: skip
+        try:
+            self._run(command, REPOSITORY_ROOT, environment, progress)
+            # Fails where another process was faster, and what that one made is the same.
+            with contextlib.suppress(OSError):
+                draft.rename(assembly)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        _forget_old_assemblies()
+        return assembly
 
     def _run(self, command: list[str], directory: Path, environment: Mapping[str, str], progress: Progress) -> None:
         cdk = REPOSITORY_ROOT / "node_modules" / ".bin" / "cdk"
@@ -114,6 +147,12 @@ def _source_files() -> Iterator[Path]:
             yield from sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
         elif path.exists():
             yield path
+
+
+def _forget_old_assemblies() -> None:
+    by_age = sorted(_ASSEMBLIES.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
+    for assembly in by_age[:-_KEPT_ASSEMBLIES]:
+        shutil.rmtree(assembly, ignore_errors=True)
 
 
 def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
     python -m gaitway.local.server --port 0 --state-directory .gaitway/local
 
-State is loaded from the directory at start and saved there on SIGTERM or SIGINT. Port 0 chooses a free one. Log lines
-go to standard error.
+State is loaded from the directory at start and saved there on SIGTERM or SIGINT. Port 0 chooses a free one, the first
+time. Log lines go to standard error.
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -50,6 +51,20 @@ def _configure(port: int, state_directory: Path) -> None:
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
     }
+
+
+def _listen(port: int, last_port_file: Path) -> socket.socket:
+    """Listen on the port; on 0, listen where this emulator did the last time if that is still free.
+
+    The state holds addresses with the port in them, such as those of queues.
+    """
+    listener = None
+    if port == 0 and last_port_file.exists():
+        with contextlib.suppress(OSError):
+            listener = socket.create_server(("127.0.0.1", int(last_port_file.read_text())))
+    listener = listener or socket.create_server(("127.0.0.1", port))
+    last_port_file.write_text(str(listener.getsockname()[1]))
+    return listener
 
 
 async def _serve(listener: socket.socket, runtime: Runtime, announce: Callable[[], None]) -> None:
@@ -99,7 +114,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     state_directory: Path = options.state_directory.resolve()
 
-    listener = socket.create_server(("127.0.0.1", options.port))
+    state_directory.mkdir(parents=True, exist_ok=True)
+    listener = _listen(options.port, state_directory / "port")
     port: int = listener.getsockname()[1]
     emulator_id = os.environ.setdefault(MARKER, uuid.uuid4().hex)
     _configure(port, state_directory)

@@ -164,9 +164,18 @@ def test_down_keeps_the_state(launcher: Launcher, deployer: SmallDeployer) -> No
     wait_until_gone(process)
     assert not launcher.status().running
 
-    s3 = up(launcher).session().client("s3")
+    again = up(launcher)
+    assert again == local
+    s3 = again.session().client("s3")
     assert s3.get_object(Bucket="kept", Key="key")["Body"].read() == b"content"
     assert deployer.deployments == 1
+
+
+def test_a_port_that_is_taken_meanwhile_is_left_to_its_owner(launcher: Launcher) -> None:
+    before = up(launcher).endpoint_url
+    launcher.down()
+    with socket.create_server(("127.0.0.1", int(before.rpartition(":")[2]))):
+        assert up(launcher).endpoint_url != before
 
 
 def test_down_is_harmless_where_nothing_runs(launcher: Launcher) -> None:
