@@ -28,6 +28,8 @@ lint: setup
 	mypy
 	lint-imports
 	asl-validator --json-path statemachines/pipeline.asl.json --json-path statemachines/workflow.asl.json
+	cdk synth --quiet --output build/lint -c acceptNvidiaEula=true
+	cfn-lint
 
 format: setup
 	ruff format .

@@ -46,6 +46,7 @@ class LambdaMachine(Construct):
         """
         super().__init__(scope, construct_id)
         name = f"gaitway-{definition}"
+        substitutions = {key: function.function_arn for key, function in functions.items()} | dict(names or {})
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
         # Not grant_invoke: that allows every version and alias, too.
         role.add_to_policy(
@@ -62,8 +63,7 @@ class LambdaMachine(Construct):
             definition_body=sfn.DefinitionBody.from_string(
                 (_DEFINITIONS / f"{definition}.asl.json").read_text(encoding="utf-8")
             ),
-            definition_substitutions={key: function.function_arn for key, function in functions.items()}
-            | (names or {}),
+            definition_substitutions=substitutions,
             role=role,
             tracing_enabled=settings.tracing,
             logs=sfn.LogOptions(
