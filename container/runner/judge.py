@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,15 @@ from pydantic import ValidationError
 from container.runner.outputs import checkpoints
 from container.runner.simulate import SimulatorExit
 from gaitway.contracts.checkpoints import iteration_of, newest
-from gaitway.contracts.errors import GaitwayError, InputNotFoundError, RequestError, SimulationError
+from gaitway.contracts.errors import RequestError, SimulationError
 from gaitway.contracts.request import TrainingConfig
-from gaitway.contracts.simulation import EVALUATION_METRICS, EVALUATION_SUMMARY, EVALUATION_VIDEOS, EvaluationSummary
+from gaitway.contracts.simulation import (
+    EVALUATION_METRICS,
+    EVALUATION_SUMMARY,
+    EVALUATION_VIDEOS,
+    EXIT_BAD_REQUEST,
+    EvaluationSummary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,22 +28,18 @@ if TYPE_CHECKING:
 _MAX_QUOTED_CHARACTERS = 500
 """Of one line of output."""
 
-_REFUSAL = re.compile(r"^(?:gaitway\.contracts\.errors\.)?(?P<name>InputNotFoundError|RequestError): (?P<cause>.+)$")
-_REFUSALS: dict[str, type[GaitwayError]] = {error.__name__: error for error in (InputNotFoundError, RequestError)}
-
 
 def judge_exit(end: SimulatorExit) -> None:
     """Refuse a process that ended badly by itself.
 
     Raises:
-        RequestError: The simulator found the request wrong: it ended with one of our errors, which it printed.
+        RequestError: The simulator found the request wrong, in its own words.
         SimulationError: With the end of its output.
     """
     if end.code == 0 or end.by_runner:
         return
-    for line in reversed(end.last_lines):
-        if match := _REFUSAL.match(line):
-            raise _REFUSALS[match["name"]](match["cause"])
+    if end.code == EXIT_BAD_REQUEST:
+        raise RequestError(end.last_lines[-1] if end.last_lines else "the simulator refused the request without a word")
     how = f"exit code {end.code}" if end.code > 0 else f"signal {_signal_name(-end.code)}"
     raise SimulationError(f"the simulator ended with {how}. {_quote(end)}")
 

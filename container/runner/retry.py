@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
-from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,12 @@ def retrying(
         wait=wait_exponential_jitter(initial=1, max=30),
         stop=stop_after_delay(seconds),
         sleep=sleep,
-        before_sleep=before_sleep_log(logger, logging.WARNING),
+        before_sleep=_log,
         reraise=True,
     )
+
+
+def _log(state: RetryCallState) -> None:
+    assert state.outcome is not None
+    assert state.next_action is not None
+    logger.warning("trying again in %.0f s: %s", state.next_action.sleep, state.outcome.exception())

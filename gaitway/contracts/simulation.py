@@ -29,6 +29,9 @@ EVALUATION_VIDEOS = EVALUATION_DIRECTORY / "videos"
 
 EVALUATION_PROGRESS = re.compile(r"^Evaluated episodes: (?P<done>\d+)/(?P<total>\d+)", re.MULTILINE)
 
+EXIT_BAD_REQUEST = 2
+"""Exit code of a simulator that is asked for what is not there; its last line of output says what is wrong."""
+
 
 class SimulationJob(Model):
     """What the runner asks of a simulator. Paths are local: the runner has fetched what they name."""

@@ -1,0 +1,222 @@
+"""What surrounds the runner, in the emulator: run table, bucket, and the machines that wait for the job."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from container.runner.environment import Environment
+from container.runner.run import Clients, run
+from container.runner.stop import StopRequest
+from gaitway.aws.run_table import RunTable
+from gaitway.contracts.artifacts import run_directory
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.run import RunRecord, RunSpec, RunState
+from gaitway.local.runtime import REGION, REPOSITORY_ROOT
+from tests.local.conformance.workflow import Definition, Workflow, single_state
+from tests.local.conftest import Emulator
+from tests.unit.runner.scripted_simulator import COMMAND
+
+TRAINING = TrainingConfig(max_iterations=5, num_envs=8)
+EVALUATION = TrainingConfig(mode="evaluate", num_episodes=3)
+
+
+class World:
+    """One run, and everybody who waits for it."""
+
+    def __init__(self, emulator: Emulator, efs_root: Path) -> None:
+        self.run_id = f"run-{uuid.uuid4().hex[:12]}"
+        self.efs_root = efs_root
+        self.s3 = emulator.client("s3")
+        self.bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.output = S3Uri(self.bucket, "assets/output/1/files/1/")
+        self.workflow = Workflow(emulator)
+        self._emulator = emulator
+        self._table_name = f"runs-{uuid.uuid4().hex[:12]}"
+        dynamodb = emulator.client("dynamodb")
+        dynamodb.create_table(
+            TableName=self._table_name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[
+                {"AttributeName": "run_id", "KeyType": "HASH"},
+                {"AttributeName": "item", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "run_id", "AttributeType": "S"},
+                {"AttributeName": "item", "AttributeType": "S"},
+            ],
+        )
+        self.table = RunTable(dynamodb, self._table_name)
+        self._executions: list[str] = []
+        self.tokens: list[str] = []
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def create_bucket(self) -> None:
+        """Make the bucket that the run writes to."""
+        self.s3.create_bucket(Bucket=self.bucket)
+
+    def submit(
+        self, training: TrainingConfig = TRAINING, *, heartbeat_timeout_seconds: int = 60, policy: S3Uri | None = None
+    ) -> None:
+        """Put the run into the table, as the Lambdas do, while its caller and the inner machine wait for it."""
+        task = self.workflow.callback_task(HeartbeatSeconds=heartbeat_timeout_seconds)
+        external, inner = (self._start_execution(task) for _ in range(2))
+        self.tokens = [external, inner]
+        now = datetime.now(UTC)
+        spec = RunSpec(
+            run_id=self.run_id, training=training, compute=ComputeConfig(), output_files=self.output, policy=policy
+        )
+        record = RunRecord(run_id=self.run_id, state=RunState.QUEUED, created_at=now, updated_at=now, spec=spec)
+        assert self.table.create(record)
+        self.table.set_tokens(self.run_id, external=external, inner=inner)
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory on EFS."""
+        return run_directory(self.efs_root, self.run_id)
+
+    @property
+    def record(self) -> RunRecord:
+        """The run's record."""
+        record = self.table.get(self.run_id)
+        assert record is not None
+        return record
+
+    def objects(self) -> dict[str, bytes]:
+        """Read everything below the run's prefix."""
+        listing = self.s3.list_objects_v2(Bucket=self.output.bucket, Prefix=self.output.key)
+        return {
+            item["Key"].removeprefix(self.output.key): self.s3.get_object(Bucket=self.bucket, Key=item["Key"])[
+                "Body"
+            ].read()
+            for item in listing.get("Contents", [])
+        }
+
+    def start_job(self, script: str) -> Job:
+        """Start the runner as a process, with a scripted simulator."""
+        return self._start("tests.local.scripted_runner", script, self.run_id)
+
+    def start_real_job(self) -> Job:
+        """Start the runner as AWS Batch does, with the embedded simulator."""
+        return self._start("container.runner", self.run_id)
+
+    def run_here(self, script: str, clients: Clients | None = None, stop: StopRequest | None = None) -> int:
+        """Run the job in this process, whose start-up costs no time."""
+        environment = Environment.of(self._variables | {"GAITWAY_HEARTBEAT_SECONDS": "0.3"})
+        return run(self.run_id, (*COMMAND, script), environment, clients or self.clients(), stop or StopRequest())
+
+    def clients(self) -> Clients:
+        """Make new clients for a job in this process."""
+        return Clients(
+            s3=self._emulator.client("s3"),
+            dynamodb=self._emulator.client("dynamodb"),
+            stepfunctions=self._emulator.client("stepfunctions"),
+        )
+
+    @property
+    def caller(self) -> str:
+        """The execution that waits for the run."""
+        return self._executions[0]
+
+    @property
+    def execution(self) -> str:
+        """The execution that waits for the job."""
+        return self._executions[1]
+
+    def outcome(self) -> dict[str, Any]:
+        """Wait for the end of the machine that waits for the job."""
+        return self.workflow.ended(self.execution)
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(30)
+            assert process.stdout is not None
+            process.stdout.close()
+        for execution in self._executions:
+            if self.workflow.states.describe_execution(executionArn=execution)["status"] == "RUNNING":
+                self.workflow.states.stop_execution(executionArn=execution)
+
+    def _start_execution(self, task: Definition) -> str:
+        self._executions.append(self.workflow.start(single_state(task)))
+        return self.workflow.next_token()
+
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {
+            "GAITWAY_RUN_TABLE": self._table_name,
+            "GAITWAY_EFS_ROOT": str(self.efs_root),
+            "GAITWAY_SIMULATOR": "embedded",
+            "AWS_BATCH_JOB_ID": "job-1",
+            "AWS_BATCH_JOB_ATTEMPT": "1",
+        }
+
+    def _start(self, module: str, *arguments: str) -> Job:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=REPOSITORY_ROOT,
+            env=os.environ
+            | self._variables
+            | {
+                "AWS_ENDPOINT_URL": self._emulator.endpoint_url,
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "GAITWAY_HEARTBEAT_SECONDS": "0.5",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._processes.append(process)
+        return Job(process)
+
+
+class Job:
+    """A runner's process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self._lines: Iterator[str] = iter(process.stdout)
+        self.process = process
+        self.output = ""
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has printed a line with this text."""
+        for line in self._lines:
+            self.output += line
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} was never printed:\n{self.output}")
+
+    def wait(self) -> int:
+        """Wait for its end, and return the exit code."""
+        self.output += "".join(self._lines)
+        return self.process.wait()
+
+
+def files_holding(secrets: Sequence[str], directory: Path) -> list[Path]:
+    """List the files in which one of the secrets stands."""
+    return [
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and any(secret.encode() in path.read_bytes() for secret in secrets)
+    ]
+
+
+def parse(document: bytes) -> dict[str, Any]:
+    """Read a JSON object."""
+    parsed: dict[str, Any] = json.loads(document)
+    return parsed

@@ -1,0 +1,304 @@
+"""The whole job, against real S3, DynamoDB and Step Functions calls."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from container.runner import heartbeat
+from container.runner.stop import StopRequest
+from gaitway.contracts.artifacts import Manifest, Results, RunConfig
+from gaitway.contracts.errors import CancelledError, Failure
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.request import TrainingConfig
+from gaitway.contracts.run import RunState
+from tests.local.conformance.workflow import until
+from tests.local.conftest import Emulator
+from tests.local.runner_world import EVALUATION, TRAINING, World, files_holding, parse
+
+TRAINED = {
+    "checkpoints/model_0.pt",
+    "checkpoints/model_2.pt",
+    "checkpoints/model_4.pt",
+    "gaitway_git_diff.txt",
+    "params/agent.yaml",
+    "metrics.csv",
+    "training-config.json",
+    "results.json",
+    "simulator.log",
+    "manifest.json",
+}
+
+
+@pytest.fixture
+def world(emulator: Emulator, tmp_path: Path) -> Iterator[World]:
+    world = World(emulator, tmp_path)
+    world.create_bucket()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world_without_bucket(emulator: Emulator, tmp_path: Path) -> Iterator[World]:
+    world = World(emulator, tmp_path)
+    yield world
+    world.close()
+
+
+def test_a_training_ends_its_task_with_results_that_the_manifest_lists(world: World) -> None:
+    world.submit()
+
+    job = world.start_job("succeed")
+
+    assert job.wait() == 0, job.output
+    outcome = world.outcome()
+    assert outcome["status"] == "SUCCEEDED"
+    assert outcome["output"] == {"run_id": world.run_id, "manifest": str(world.output / "manifest.json")}
+    objects = world.objects()
+    assert set(objects) == TRAINED
+    manifest = Manifest.model_validate_json(objects["manifest.json"])
+    assert {entry.path: entry.sha256 for entry in manifest.files} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in objects.items() if name != "manifest.json"
+    }
+    results = Results.model_validate_json(objects["results.json"])
+    assert results.status == "succeeded"
+    assert results.training is not None
+    assert results.training.final_checkpoint == "checkpoints/model_4.pt"
+    assert results.training.mean_reward == 2.0
+    config = RunConfig.model_validate_json(objects["training-config.json"])
+    assert config.training_config == TRAINING
+    assert "torch" in config.versions
+
+
+def test_the_record_tells_how_far_the_run_is(world: World) -> None:
+    world.submit()
+
+    world.start_job("succeed").wait()
+
+    record = world.record
+    # It is the pipeline that ends the run, once it has checked the manifest.
+    assert record.state is RunState.RUNNING
+    assert (record.phase, record.attempt, record.job_id) == ("report", 1, "job-1")
+    assert record.started_at is not None
+    assert record.progress is not None
+    assert (record.progress.done, record.progress.total, record.progress.mean_reward) == (5, 5, 2.0)
+
+
+def test_tokens_are_written_nowhere(world: World) -> None:
+    world.submit()
+
+    job = world.start_job("crash")
+    job.wait()
+
+    assert not any(token in job.output for token in world.tokens)
+    assert files_holding(world.tokens, world.efs_root) == []
+    assert not any(token.encode() in content for content in world.objects().values() for token in world.tokens)
+
+
+def test_an_evaluation_gets_its_policy_and_leaves_its_metrics(world: World) -> None:
+    policy = S3Uri(world.bucket, "assets/policies/model_4.pt")
+    world.s3.put_object(Bucket=policy.bucket, Key=policy.key, Body=b"weights")
+    world.submit(EVALUATION.model_copy(update={"record_video": True}), policy=policy)
+
+    assert world.run_here("succeed") == 0
+
+    assert (world.directory / "inputs" / "model_4.pt").read_bytes() == b"weights"
+    simulation = parse((world.directory / "simulation.json").read_bytes())
+    assert simulation["policy"] == str(world.directory / "inputs" / "model_4.pt")
+    objects = world.objects()
+    assert set(objects) == {
+        "metrics.csv",
+        "videos/episode-0.mp4",
+        "evaluation-config.json",
+        "results.json",
+        "simulator.log",
+        "manifest.json",
+    }
+    results = Results.model_validate_json(objects["results.json"])
+    assert results.evaluation is not None
+    assert results.evaluation.episodes == 3
+
+
+def test_an_evaluation_starts_from_nothing_after_a_failed_attempt(world: World) -> None:
+    leftover = world.directory / "evaluation" / "videos" / "earlier.mp4"
+    leftover.parent.mkdir(parents=True)
+    leftover.touch()
+    world.submit(EVALUATION)
+
+    assert world.run_here("succeed") == 0
+
+    assert not any(name.startswith("videos/") for name in world.objects())
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "cause"),
+    [
+        ("crash", "SimulationError", "RuntimeError: CUDA error: out of memory"),
+        ("exit_early", "SimulationError", "latest checkpoint is model_0.pt"),
+        ("log_nothing", "SimulationError", "no metrics"),
+        ("refuse", "RequestError", "trainingConfig.task is 'Isaac-Cartpole-v0', which is not registered"),
+    ],
+)
+def test_a_simulation_that_falls_short_fails_the_task_with_the_reason(
+    world: World, script: str, error: str, cause: str
+) -> None:
+    world.submit()
+
+    assert world.run_here(script) == 1
+
+    outcome = world.outcome()
+    assert outcome["status"] == "FAILED"
+    assert outcome["error"] == error
+    assert cause in outcome["cause"]
+
+
+def test_a_failed_run_leaves_its_log_and_its_checkpoints_but_no_manifest(world: World) -> None:
+    world.submit()
+
+    world.run_here("crash")
+
+    objects = world.objects()
+    assert {"checkpoints/model_0.pt", "simulator.log", "results.json"} <= set(objects)
+    assert "manifest.json" not in objects
+    results = Results.model_validate_json(objects["results.json"])
+    assert results.status == "failed"
+    assert results.failure is not None
+    assert results.failure.retryable
+    assert world.record.phase == "judge"
+
+
+def test_an_input_that_is_not_there_fails_the_task_before_the_simulator_starts(world: World) -> None:
+    world.submit(EVALUATION, policy=S3Uri(world.bucket, "nowhere/model_1.pt"))
+
+    assert world.run_here("succeed") == 1
+
+    outcome = world.outcome()
+    assert outcome["error"] == "InputNotFoundError"
+    assert f"the policy is s3://{world.bucket}/nowhere/model_1.pt" in outcome["cause"]
+    assert not (world.directory / "simulator.log").exists()
+
+
+def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on(world: World) -> None:
+    world.submit(heartbeat_timeout_seconds=2)
+
+    assert world.run_here("train_for_three_seconds") == 0
+
+    assert world.outcome()["status"] == "SUCCEEDED"
+    assert world.workflow.states.describe_execution(executionArn=world.caller)["status"] == "RUNNING"
+
+
+def test_a_run_without_progress_gets_no_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "IDLE_ALLOWANCE_SECONDS", 1)
+    world.submit(heartbeat_timeout_seconds=2)
+    stop = StopRequest()
+    job = threading.Thread(target=world.run_here, args=("hang",), kwargs={"stop": stop})
+
+    job.start()
+
+    # An expired heartbeat is a timeout: the machine has no Catch for it.
+    assert world.outcome()["status"] in ("FAILED", "TIMED_OUT")
+    stop.request(CancelledError("as the pipeline does next"))
+    job.join(30)
+    assert not job.is_alive()
+
+
+def test_checkpoints_and_progress_are_seen_while_training_goes_on(world: World) -> None:
+    world.submit()
+    job = world.start_job("hang")
+
+    until(lambda: "checkpoints/model_0.pt" in world.objects())
+    until(lambda: world.record.progress is not None and world.record.progress.done == 2)
+
+    assert job.process.poll() is None
+    assert world.record.phase == "simulate"
+
+
+def test_a_run_that_nobody_waits_for_any_more_ends_itself(world: World) -> None:
+    world.submit()
+    job = world.start_job("hang_with_child_and_ignore_sigterm")
+    job.wait_for("Learning iteration 1/5")
+
+    world.workflow.states.stop_execution(executionArn=world.execution)
+
+    assert job.wait() == 1
+    assert "CancelledError" in job.output
+
+
+def test_a_job_that_is_told_to_stop_tells_its_caller_at_once(world: World) -> None:
+    world.submit()
+    job = world.start_job("hang")
+    job.wait_for("Learning iteration 1/5")
+
+    job.process.send_signal(signal.SIGTERM)
+
+    assert job.wait() == 1
+    outcome = world.outcome()
+    assert outcome["error"] == "InterruptedRunError"
+    assert Failure.reported(outcome["error"], outcome["cause"]).retryable
+    assert "checkpoints/model_0.pt" in world.objects()
+
+
+def test_an_attempt_at_a_run_that_has_ended_does_nothing(world: World) -> None:
+    world.submit()
+    world.table.update(world.run_id, state=RunState.FAILED)
+
+    assert world.run_here("succeed") == 0
+
+    assert not world.directory.exists()
+
+
+def test_an_attempt_at_a_run_that_nobody_waits_for_does_nothing(world: World) -> None:
+    world.submit()
+    world.workflow.states.stop_execution(executionArn=world.execution)
+
+    assert world.run_here("succeed") == 0
+
+    assert not world.directory.exists()
+
+
+def test_an_outcome_that_cannot_be_reported_at_first_is_reported_later(world: World) -> None:
+    world.submit()
+    clients = world.clients()
+    failures = iter([EndpointConnectionError(endpoint_url="states")])
+
+    def fail_at_first(**_: object) -> None:
+        for failure in failures:
+            raise failure
+
+    clients.stepfunctions.meta.events.register("before-send.sfn.SendTaskSuccess", fail_at_first)
+
+    assert world.run_here("succeed", clients) == 0
+
+    assert world.outcome()["status"] == "SUCCEEDED"
+
+
+def test_a_bucket_that_appears_late_is_waited_for(world_without_bucket: World) -> None:
+    world = world_without_bucket
+    world.submit()
+    job = world.start_job("succeed")
+
+    job.wait_for("trying again")
+    world.create_bucket()
+
+    assert job.wait() == 0
+    assert set(world.objects()) == TRAINED
+
+
+def test_the_embedded_simulator_trains_through_the_runner(world: World) -> None:
+    training = TrainingConfig(task="Isaac-Cartpole-Direct-v0", max_iterations=3, num_envs=32)
+    world.submit(training)
+
+    job = world.start_real_job()
+
+    assert job.wait() == 0, job.output
+    objects = world.objects()
+    assert "checkpoints/model_2.pt" in objects
+    assert len(objects["metrics.csv"].splitlines()) == 1 + 3
+    assert world.record.progress is not None
+    assert world.record.progress.done == 3

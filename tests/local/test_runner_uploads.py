@@ -1,0 +1,126 @@
+"""What is uploaded is verified, and tried again when it is not what it should be."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container.runner.stop import StopRequest
+from container.runner.upload import Uploader
+from gaitway.contracts.errors import ArtifactError
+from gaitway.contracts.model import S3Uri
+from tests.local.conftest import Emulator
+
+_MEBIBYTE = 2**20
+
+
+class Bucket:
+    """A bucket, a client, and a count of the objects that the client wrote."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.s3 = emulator.client("s3")
+        self.name = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.writes = 0
+        self.s3.meta.events.register("before-call.s3.PutObject", self._count)
+
+    def uploader(self, **options: Any) -> Uploader:
+        return Uploader(
+            self.s3, S3Uri(self.name, "runs/1/"), StopRequest(), lambda: None, **{"retry_seconds": 0.5} | options
+        )
+
+    def _count(self, **_: object) -> None:
+        self.writes += 1
+
+
+@pytest.fixture
+def bucket(emulator: Emulator) -> Bucket:
+    bucket = Bucket(emulator)
+    bucket.s3.create_bucket(Bucket=bucket.name)
+    return bucket
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model_1.pt"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_an_upload_is_listed_with_size_and_digest(bucket: Bucket, file: Path) -> None:
+    uploader = bucket.uploader()
+
+    uploader.upload("checkpoints/model_1.pt", file)
+
+    (entry,) = uploader.manifest("run-1").files
+    assert (entry.path, entry.size) == ("checkpoints/model_1.pt", 7)
+    assert entry.sha256 == hashlib.sha256(b"weights").hexdigest()
+    stored = bucket.s3.get_object(Bucket=bucket.name, Key="runs/1/checkpoints/model_1.pt")
+    assert stored["Body"].read() == b"weights"
+
+
+def test_a_large_file_is_uploaded_in_parts_and_verified_as_a_whole(bucket: Bucket, tmp_path: Path) -> None:
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(range(256)) * (11 * _MEBIBYTE // 256))
+    uploader = bucket.uploader(part_bytes=5 * _MEBIBYTE)
+
+    uploader.upload("large.bin", large)
+
+    head = bucket.s3.head_object(Bucket=bucket.name, Key="runs/1/large.bin", ChecksumMode="ENABLED")
+    assert head["ChecksumSHA256"].endswith("-3")
+    assert uploader.manifest("run-1").files[0].sha256 == hashlib.sha256(large.read_bytes()).hexdigest()
+
+
+def test_a_file_is_uploaded_again_only_when_it_changed(bucket: Bucket, file: Path) -> None:
+    uploader = bucket.uploader()
+    uploader.upload("model_1.pt", file)
+    uploader.upload("model_1.pt", file)
+    assert bucket.writes == 1
+
+    file.write_bytes(b"more weights")
+    uploader.upload("model_1.pt", file)
+
+    assert bucket.writes == 2
+    assert uploader.manifest("run-1").files[0].size == len(b"more weights")
+
+
+def test_what_an_earlier_attempt_uploaded_is_not_uploaded_again(bucket: Bucket, file: Path) -> None:
+    bucket.uploader().upload("model_1.pt", file)
+    second_attempt = bucket.uploader()
+
+    second_attempt.upload("model_1.pt", file)
+
+    assert bucket.writes == 1
+    assert len(second_attempt.manifest("run-1").files) == 1
+
+
+def test_an_object_that_differs_from_its_file_is_uploaded_again(bucket: Bucket, file: Path) -> None:
+    # The first question finds nothing there yet, the second one comes after the upload.
+    answers: Iterator[dict[str, int]] = iter([{}, {"ContentLength": 3}])
+
+    def falsify(parsed: dict[str, Any], **_: object) -> None:
+        parsed.update(next(answers, {}))
+
+    bucket.s3.meta.events.register("after-call.s3.HeadObject", falsify)
+
+    bucket.uploader(retry_seconds=5).upload("model_1.pt", file)
+
+    assert bucket.s3.head_object(Bucket=bucket.name, Key="runs/1/model_1.pt")["ContentLength"] == 7
+
+
+def test_an_object_that_keeps_differing_fails(bucket: Bucket, file: Path) -> None:
+    bucket.s3.meta.events.register("after-call.s3.HeadObject", lambda parsed, **_: parsed.update(ContentLength=3))
+
+    with pytest.raises(ArtifactError, match="differs"):
+        bucket.uploader().upload("model_1.pt", file)
+
+
+def test_an_upload_that_fails_for_good_leaves_the_file(emulator: Emulator, file: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"NoSuchBucket(?s:.)*still on EFS"):
+        Bucket(emulator).uploader().upload("model_1.pt", file)
+
+    assert file.read_bytes() == b"weights"

@@ -1,0 +1,1 @@
+"""The job's runner, with a scripted simulator in the place of Isaac Lab."""

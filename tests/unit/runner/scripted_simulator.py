@@ -1,0 +1,171 @@
+"""A simulator that does no physics: a real process that prints and writes what rsl_rl and Isaac Lab do.
+
+    python scripted_simulator.py <script> simulation.json
+
+Each function of `SCRIPTS` is one way to behave.
+"""
+
+# ruff: noqa: T201 - it prints, as simulators do
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from gaitway.contracts.simulation import EXIT_BAD_REQUEST
+
+COMMAND = (sys.executable, str(Path(__file__)))
+LOG_DIRECTORY = Path("logs/rsl_rl/cartpole/2026-11-20_12-00-00")
+SECONDS_PER_ITERATION = 0.25
+
+
+def write_checkpoint(iteration: int, content: str = "weights") -> None:
+    """Write one as torch.save does: a zip archive."""
+    LOG_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    temporary = LOG_DIRECTORY / f".model_{iteration}"
+    with zipfile.ZipFile(temporary, "w") as archive:
+        archive.writestr("data.pkl", f"{content} {iteration}")
+    temporary.rename(LOG_DIRECTORY / f"model_{iteration}.pt")
+
+
+def write_events(scalars: list[tuple[int, str, float]], directory: Path = LOG_DIRECTORY, started: float = 1e9) -> None:
+    """Write TensorBoard events: step, tag and value of each."""
+    writer = EventFileWriter(str(directory))
+    for step, tag, value in scalars:
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+        writer.add_event(Event(step=step, wall_time=started + step, summary=summary))
+    writer.close()
+
+
+def print_iteration(iteration: int, total: int) -> None:
+    """Print what rsl_rl 5 prints."""
+    print("#" * 80)
+    print(f"\033[1m{f' Learning iteration {iteration}/{total} '.center(80)}\033[0m \n")
+    print(f"{'Steps per second:':>40} {1000 + iteration} ")
+    print(f"{'Mean reward:':>40} {iteration / 2:.2f}")
+
+
+def train(total: int, until: int | None = None) -> None:
+    """Train `until` an iteration, with a checkpoint every other one and after the last."""
+    (LOG_DIRECTORY / "git").mkdir(parents=True, exist_ok=True)
+    (LOG_DIRECTORY / "git" / "gaitway.diff").write_text("--- git diff ---\n")
+    (LOG_DIRECTORY / "params").mkdir(exist_ok=True)
+    (LOG_DIRECTORY / "params" / "agent.yaml").write_text("seed: 42\n")
+    done = total if until is None else until
+    for iteration in range(done):
+        print_iteration(iteration, total)
+        if iteration % 2 == 0 or iteration == total - 1:
+            write_checkpoint(iteration)
+
+
+def log_metrics(total: int) -> None:
+    """Log a few scalars for each iteration, and one that rsl_rl logs by elapsed seconds."""
+    scalars = [(0, "Train/mean_reward/time", 7.0)]
+    for iteration in range(total):
+        scalars += [
+            (iteration, "Train/mean_reward", iteration / 2),
+            (iteration, "Perf/total_fps", 1000.0),
+            (iteration, "Perf/collection_time", SECONDS_PER_ITERATION / 2),
+            (iteration, "Perf/learning_time", SECONDS_PER_ITERATION / 2),
+        ]
+    write_events(scalars)
+
+
+def evaluate(episodes: int, *, rows: int | None = None, video: bool = False) -> None:
+    """Leave what an evaluation leaves."""
+    directory = Path("evaluation")
+    directory.mkdir()
+    for episode in range(episodes):
+        print(f"Evaluated episodes: {episode + 1}/{episodes}")
+    with (directory / "metrics.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["episode", "return", "success"])
+        table.writerows([episode, 4.5, True] for episode in range(episodes if rows is None else rows))
+    if video:
+        (directory / "videos").mkdir()
+        (directory / "videos" / "episode-0.mp4").write_bytes(b"video")
+    summary = {
+        "episodes": episodes, "mean_return": 4.5, "std_return": 0.0, "min_return": 4.5, "max_return": 4.5,
+        "mean_length": 300.0, "success_rate": 1.0, "success_definition": "the pole stays up",
+    }  # fmt: skip
+    (directory / "summary.json").write_text(json.dumps(summary))
+
+
+def hold() -> None:
+    """Stay, until a signal ends the process."""
+    while True:
+        time.sleep(3600)
+
+
+def succeed(training: dict[str, Any]) -> None:
+    if training["mode"] == "evaluate":
+        evaluate(training["numEpisodes"], video=training["recordVideo"])
+        return
+    train(training["maxIterations"])
+    log_metrics(training["maxIterations"])
+
+
+def exit_early(training: dict[str, Any]) -> None:
+    train(training["maxIterations"], until=training["maxIterations"] // 2)
+    log_metrics(training["maxIterations"] // 2)
+
+
+def crash(training: dict[str, Any]) -> None:
+    train(training["maxIterations"], until=1)
+    raise RuntimeError("CUDA error: out of memory")
+
+
+def refuse(training: dict[str, Any]) -> None:
+    print(f"trainingConfig.task is {training['task']!r}, which is not registered", file=sys.stderr)
+    sys.exit(EXIT_BAD_REQUEST)
+
+
+def train_for_three_seconds(training: dict[str, Any]) -> None:
+    time.sleep(3)
+    succeed(training)
+
+
+def log_nothing(training: dict[str, Any]) -> None:
+    train(training["maxIterations"])
+
+
+def stay_after_the_work(training: dict[str, Any]) -> None:
+    succeed(training)
+    hold()
+
+
+def hang(training: dict[str, Any]) -> None:
+    train(training["maxIterations"], until=2)
+    hold()
+
+
+def hang_with_child_and_ignore_sigterm(training: dict[str, Any]) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    Path("child.pid").write_text(str(child.pid))
+    hang(training)
+
+
+SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
+    script.__name__: script
+    for script in (
+        succeed, train_for_three_seconds, exit_early, crash, refuse, log_nothing, stay_after_the_work, hang,
+        hang_with_child_and_ignore_sigterm,
+    )
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    SCRIPTS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text())["training"])

@@ -1,0 +1,69 @@
+"""Every file has its place."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from container.runner.outputs import checkpoints, outputs
+from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, evaluate, train, write_checkpoint
+
+
+@pytest.fixture(autouse=True)
+def run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_outputs_of_a_training(run_directory: Path) -> None:
+    train(3)
+    video = LOG_DIRECTORY / "videos" / "train" / "rl-video-step-0.mp4"
+    video.parent.mkdir(parents=True)
+    for path in (video, Path("metrics.csv"), Path("training-config.json"), Path("results.json"), Path("simulator.log")):
+        path.touch()
+    Path("manifest.json").touch()
+    Path("inputs").mkdir()
+    Path("inputs/model_7.pt").touch()
+
+    assert {name for name, _ in outputs(run_directory, "train")} == {
+        "checkpoints/model_0.pt",
+        "checkpoints/model_2.pt",
+        "gaitway_git_diff.txt",
+        "params/agent.yaml",
+        "videos/rl-video-step-0.mp4",
+        "metrics.csv",
+        "training-config.json",
+        "results.json",
+        "simulator.log",
+    }
+
+
+def test_the_outputs_of_an_evaluation(run_directory: Path) -> None:
+    evaluate(2, video=True)
+    Path("evaluation-config.json").touch()
+
+    assert dict(outputs(run_directory, "evaluate")) == {
+        "metrics.csv": run_directory / "evaluation" / "metrics.csv",
+        "videos/episode-0.mp4": run_directory / "evaluation" / "videos" / "episode-0.mp4",
+        "evaluation-config.json": run_directory / "evaluation-config.json",
+    }
+
+
+def test_a_policy_that_isaac_lab_exported_is_no_checkpoint(run_directory: Path) -> None:
+    write_checkpoint(1)
+    exported = LOG_DIRECTORY / "exported"
+    exported.mkdir()
+    (exported / "policy.pt").write_bytes((LOG_DIRECTORY / "model_1.pt").read_bytes())
+
+    assert list(checkpoints(run_directory)) == ["model_1.pt"]
+
+
+def test_of_two_attempts_checkpoints_with_one_name_the_later_counts(run_directory: Path) -> None:
+    write_checkpoint(1)
+    earlier = LOG_DIRECTORY / "model_1.pt"
+    later = Path("logs/rsl_rl/cartpole/2026-11-20_11-00-00/model_1.pt")
+    later.parent.mkdir(parents=True)
+    later.write_bytes(earlier.read_bytes())
+    os.utime(earlier, (1e9, 1e9))
+
+    assert checkpoints(run_directory)["model_1.pt"] == run_directory / later
