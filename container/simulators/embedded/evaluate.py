@@ -142,9 +142,14 @@ def _endings(step: Step, cut_off: bool) -> tuple[list[str], Tensor]:
     return reasons, torch.where(flags.any(dim=0), first, -1)
 
 
-def write_results(episodes: list[Episode], success_definition: str) -> EvaluationSummary:
-    """Write metrics.csv and summary.json where the runner looks for them, and return the summary."""
-    table = pd.DataFrame(episodes).rename(columns={"return_": "return"})
+def write_metrics(episodes: list[Episode]) -> None:
+    """Write one row per episode where the runner looks for them."""
+    _write(EVALUATION_METRICS, _table(episodes).to_csv(index=False))
+
+
+def write_summary(episodes: list[Episode], success_definition: str) -> None:
+    """Write the figures over all episodes where the runner looks for them."""
+    table = _table(episodes)
     summary = EvaluationSummary(
         episodes=len(table),
         mean_return=float(table["return"].mean()),
@@ -155,9 +160,11 @@ def write_results(episodes: list[Episode], success_definition: str) -> Evaluatio
         success_rate=float(table["success"].mean()),
         success_definition=success_definition,
     )
-    _write(EVALUATION_METRICS, table.to_csv(index=False))
     _write(EVALUATION_SUMMARY, summary.model_dump_json(indent=2) + "\n")
-    return summary
+
+
+def _table(episodes: list[Episode]) -> pd.DataFrame:
+    return pd.DataFrame(episodes).rename(columns={"return_": "return"})
 
 
 def _write(path: Path, text: str) -> None:
