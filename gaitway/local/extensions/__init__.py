@@ -3,11 +3,9 @@
 An extension is a module with `register()`, which puts its parts into MiniStack's tables before the first request.
 """
 
-from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 
-from gaitway.local.extensions import batch, cloudformation
+from gaitway.local.extensions import batch, cloudformation, schedules, stepfunctions
 from gaitway.local.runtime import Runtime
 
 MINISTACK_VERSION = "1.5.33"
@@ -36,9 +34,8 @@ def register_all(runtime: Runtime) -> None:
     check_version(version("ministack"))
     batch.register(runtime)
     cloudformation.register()
-    for sibling in ("stepfunctions", "task_tokens", "schedules"):
-        if find_spec(f"{__name__}.{sibling}"):
-            import_module(f"{__name__}.{sibling}").register()
+    schedules.register()
+    stepfunctions.register()
 
 
 def start_all() -> None:
