@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gaitway.aws.run_table import RunTable
 from gaitway.contracts.artifacts import MANIFEST, Manifest
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gaitway.contracts.request import Request
     from gaitway.contracts.run import RunRecord
     from gaitway.deployment import Deployment
+
+_FAILURES = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class StartedRun:
 class CallerView:
     """What the caller of a run knows: how the outer execution stands."""
 
-    status: Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+    ended: bool
+    """Whether the caller has been told how the run ended."""
     failure: Failure | None
+    """Why it failed; None while it goes on, and for a success."""
 
 
 class Runs:
@@ -65,7 +69,7 @@ class Runs:
             input_file: The asset's file that the run works on: to evaluate, a checkpoint.
         """
         name = uuid.uuid4().hex
-        document = {
+        document: dict[str, object] = {
             "mode": request.training_config.mode,
             "inputParameters": request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True),
         }
@@ -88,9 +92,9 @@ class Runs:
     def caller_view(self, run: StartedRun) -> CallerView:
         """Ask how the outer execution stands."""
         execution = self._stepfunctions.describe_execution(executionArn=run.execution_arn)
-        ended_badly = execution["status"] in ("FAILED", "TIMED_OUT", "ABORTED")
-        failure = Failure.reported(execution.get("error", ""), execution.get("cause", "")) if ended_badly else None
-        return CallerView(status=execution["status"], failure=failure)
+        failed = execution["status"] in _FAILURES
+        failure = Failure.reported(execution.get("error", ""), execution.get("cause", "")) if failed else None
+        return CallerView(ended=execution["status"] in ("SUCCEEDED", *_FAILURES), failure=failure)
 
     def fetch(self, output_files: S3Uri, directory: Path) -> Manifest:
         """Download everything that a run's manifest lists, and check it.

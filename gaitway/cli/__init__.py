@@ -11,7 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from gaitway.cli import local
+from gaitway.cli.demo import run_demo
 from gaitway.contracts.errors import GaitwayError
+from gaitway.deployment import NotDeployedError
+from gaitway.local.cdk import DeployError
+from gaitway.local.server_process import ServerStartError
 
 app = typer.Typer(
     help="Train and evaluate robot policies with Isaac Lab on AWS, or on this machine.",
@@ -31,8 +35,6 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.")] = Path("outputs"),
 ) -> None:
     """Train a cart-pole policy on the embedded AWS, evaluate it, and fetch the results."""
-    from gaitway.cli.demo import demo as run_demo  # noqa: PLC0415 - half a second that `--help` need not wait for
-
     if not run_demo(Console(), output):
         raise typer.Exit(1)
 
@@ -41,6 +43,6 @@ def main() -> None:
     """Run the command; an error that users can act on is one sentence, without a traceback."""
     try:
         app()
-    except (GaitwayError, BotoCoreError, ClientError) as error:
-        Console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False)
+    except (GaitwayError, DeployError, NotDeployedError, ServerStartError, BotoCoreError, ClientError) as error:
+        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False)
         sys.exit(1)

@@ -25,7 +25,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SOLVED_SUCCESS_RATE = 0.95
 
 
-def demo(console: Console, output_directory: Path) -> bool:
+def run_demo(console: Console, output_directory: Path) -> bool:
     """Run the demo.
 
     Args:
@@ -73,7 +73,9 @@ def _run(
     watched = watch(runs, started, label, console)
     shutil.rmtree(directory, ignore_errors=True)
     manifest = runs.fetch(started.output_files, directory)
-    console.print(f"{label} succeeded [dim]({watched.seconds:.0f} s, {len(manifest.files)} files, {started.run_id})[/dim]")
+    console.print(
+        f"{label} succeeded [dim]({watched.seconds:.0f} s, {len(manifest.files)} files, {started.run_id})[/dim]"
+    )
     return watched, started.output_files
 
 

@@ -55,7 +55,7 @@ def watch(runs: Runs, run: StartedRun, label: str, console: Console) -> WatchedR
                 if record.progress is not None and record.progress.done > 0 and first_progress is None:
                     first_progress = time.monotonic() - started
                 show(record)
-            if view.status != "RUNNING":
+            if view.ended:
                 break
             time.sleep(POLL_SECONDS)
     if view.failure is not None:
