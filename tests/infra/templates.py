@@ -87,16 +87,16 @@ class Synthesis:
                 return value
         raise AssertionError(f"unexpected in a template: {value!r}")
 
-    def allowed(self, role: str) -> set[Allowed]:
-        """What the policies of a role allow: every action with every resource.
+    def allowed(self, role: str | None = None) -> set[Allowed]:
+        """What a role is allowed, or all of them together: every action with every resource.
 
         Args:
-            role: Path of the role's construct without `Role`: `Launch`.
+            role: Path of the role: `Launch/Role`.
         """
         return {
             Allowed(action, self.text(policy.stack, resource))
             for policy in self.resources("AWS::IAM::Policy")
-            if policy.name.startswith(f"{role}/") and policy.name.endswith("Role/DefaultPolicy")
+            if role is None or policy.name == f"{role}/DefaultPolicy"
             for statement in policy.properties["PolicyDocument"]["Statement"]
             for action in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
