@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,27 @@ def test_a_training_that_meets_nan_fails_with_the_librarys_words(tmp_path: Path)
     ended = start(tmp_path, TINY | {"hydra_overrides": ["env.action_scale=.nan"]})
     assert ended.returncode == 1
     assert "NaN" in ended.stderr.splitlines()[-1]
+
+
+def test_a_training_can_be_followed_and_stopped_at_any_time(tmp_path: Path) -> None:
+    write_job(tmp_path, TINY | {"max_iterations": 100_000, "checkpoint_interval": 1})
+    with subprocess.Popen(
+        [sys.executable, "-m", "container.simulators.embedded", "simulation.json"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Learning iteration 20/" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGTERM
+    checkpoints = list(run_directory(tmp_path).glob("*.pt"))
+    assert len(checkpoints) >= 20
+    assert all(weights(path) for path in checkpoints)
 
 
 def test_an_evaluation_leaves_metrics_and_says_how_far_it_is(
