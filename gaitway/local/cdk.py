@@ -128,7 +128,7 @@ class CdkDeployer:
         arguments = [str(cdk), *command, "--no-notices", "--no-color", "--ci"]
         with (
             (self._work_directory / "cdk.log").open("a", encoding="utf-8") as log,
-            _process_group(arguments, directory, _without_aws(os.environ) | dict(environment)) as process,
+            _process_group(arguments, directory, _clean(os.environ) | dict(environment)) as process,
         ):
             assert process.stdout is not None
             for line in process.stdout:
@@ -155,9 +155,10 @@ def _forget_old_assemblies() -> None:
         shutil.rmtree(assembly, ignore_errors=True)
 
 
-def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out a developer's own credentials and endpoints: nothing of this may reach an account."""
-    return {name: value for name, value in environment.items() if not name.startswith(("AWS_", "CDK_"))}
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out a developer's own credentials and endpoints, and let the CDK tell nobody of a deployment to nowhere."""
+    kept = {name: value for name, value in environment.items() if not name.startswith(("AWS_", "CDK_"))}
+    return kept | {"CDK_DISABLE_CLI_TELEMETRY": "true", "CDK_DISABLE_VERSION_CHECK": "true"}
 
 
 @contextlib.contextmanager

@@ -26,6 +26,8 @@ from gaitway.local.server_process import running_server, start_server, stop_serv
 STATE_VARIABLE = "GAITWAY_LOCAL_STATE"
 """Environment variable with another state directory than `.gaitway/local` of the repository."""
 
+_HOST = "127.0.0.1"
+
 # Any will do: the emulator takes every key for the one account that it has.
 _ACCESS_KEY = "test"
 
@@ -99,6 +101,7 @@ def client_environment(endpoint_url: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
+        "NO_PROXY": os.environ.get("NO_PROXY", _HOST),
     }
 
 
@@ -113,6 +116,7 @@ class Launcher:
     def __init__(self, state_directory: Path, deployer: Deployer) -> None:
         self.state_directory = state_directory
         self._deployer = deployer
+        _bypass_proxies()
 
     def up(self, progress: Progress) -> LocalAws:
         """Start the emulator unless it runs, and deploy the stacks unless they are as the sources are.
@@ -188,6 +192,13 @@ class Launcher:
         with path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _bypass_proxies() -> None:
+    """Let no proxy of this network stand between the emulator and this process, or what it starts."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host and host != _HOST]
+        os.environ[name] = ",".join([*hosts, _HOST])
 
 
 def default_launcher() -> Launcher:

@@ -309,9 +309,21 @@ def test_the_developers_own_settings_reach_nothing(launcher: Launcher, monkeypat
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
     local = up(launcher)
-    process = record_of(launcher).process()
-    assert process
     assert local.session().client("sts").get_caller_identity()["Account"] == "000000000000"
+
+
+def test_a_proxy_is_not_asked_for_the_emulator(
+    tmp_path: Path, deployer: SmallDeployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.com")
+    monkeypatch.setenv("no_proxy", "example.com")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    launcher = Launcher(tmp_path / "state", deployer)
+    try:
+        environment = up(launcher).environment()
+    finally:
+        launcher.down()
+    assert environment["NO_PROXY"] == "example.com,127.0.0.1"
 
 
 def test_the_commands(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
