@@ -1,28 +1,39 @@
 """The run table: one record per run, and its task tokens in an item of their own.
 
 Key: `run_id` (partition), `item` (sort: `run` or `tokens`). Nested models are kept as JSON text.
+
+A run that is tried again goes to a new inner execution, and the record says to which one it belongs. Who acts for an
+execution makes its writes conditional on that, so that nothing late of an older one changes the newer one's outcome.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from gaitway.contracts.run import RunRecord, RunState, RunTokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from types_boto3_dynamodb import DynamoDBClient
-    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
+    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+
+T = TypeVar("T")
 
 RUN = "run"
 TOKENS = "tokens"
 _JSON_FIELDS = frozenset({"progress", "spec", "failure"})
 _NUMBER_FIELDS = frozenset({"attempt"})
+
+_ENDED: dict[str, AttributeValueTypeDef] = {":succeeded": {"S": RunState.SUCCEEDED}, ":failed": {"S": RunState.FAILED}}
+_NOT_ENDED = "NOT #state IN (:succeeded, :failed)"
+_CONFLICT_ATTEMPTS = 8
 
 
 class RunTable:
@@ -45,13 +56,68 @@ class RunTable:
         """
         try:
             self._dynamodb.put_item(
-                TableName=self._table_name,
-                Item={"item": {"S": RUN}} | {name: _attribute(value) for name, value in record if value is not None},
-                ConditionExpression="attribute_not_exists(run_id)",
+                TableName=self._table_name, Item=_item(record), ConditionExpression="attribute_not_exists(run_id)"
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def accept(self, record: RunRecord, caller: str, *, instead_of: RunRecord | None) -> bool:
+        """Write the record of a run that begins, or begins anew, together with its caller's token.
+
+        Args:
+            record: The record.
+            caller: Task token of who waits for the run.
+            instead_of: The record that stands there, as it was read; None where there is none.
+
+        Returns:
+            Whether it was written: False where another record stands there by now.
+        """
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table_name,
+                "Item": _item(record),
+                "ConditionExpression": "attribute_not_exists(run_id)",
+            }
+        }
+        if instead_of is not None:
+            put["Put"] |= {
+                "ConditionExpression": "#state = :state AND execution_arn = :execution",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {
+                    ":state": {"S": instead_of.state},
+                    ":execution": {"S": instead_of.execution_arn or ""},
+                },
+            }
+        tokens = self._tokens_update(record.run_id, {"external": caller, "inner": None})
+        return self._transact([put, {"Update": tokens}])
+
+    def give_token(self, run_id: str, execution_arn: str, kind: Literal["external", "inner"], token: str) -> bool:
+        """Keep a token in the place of an older one, if the run goes on and belongs to this execution.
+
+        Returns:
+            Whether it was kept: False where the run has ended, or belongs to another execution.
+        """
+        check: TransactWriteItemTypeDef = {
+            "ConditionCheck": {
+                "TableName": self._table_name,
+                "Key": _key(run_id, RUN),
+                "ConditionExpression": f"execution_arn = :execution AND {_NOT_ENDED}",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {":execution": {"S": execution_arn}, **_ENDED},
+            }
+        }
+        return self._transact([check, {"Update": self._tokens_update(run_id, {kind: token})}])
+
+    def caller(self, run_id: str, execution_arn: str) -> str | None:
+        """Read the token of who waits for this execution of a run; None where nobody does.
+
+        Of a run that has ended it is final: nobody joins it any more, and whoever begins it anew has another execution.
+        """
+        token = self.tokens(run_id).external
+        # Read after the token: a run that was begun anew in between shows it, and the token may be its new caller's.
+        record = self.get(run_id)
+        return token if record is not None and record.execution_arn == execution_arn else None
 
     def get(self, run_id: str) -> RunRecord | None:
         """Read a run's record; None where there is no such run."""
@@ -70,23 +136,44 @@ class RunTable:
             for item in page["Items"]:
                 yield _record(item)
 
-    def update(self, run_id: str, *, unless_ended: bool = True, **fields: object) -> bool:
+    def update(
+        self, run_id: str, *, unless_ended: bool = True, of_execution: str | None = None, **fields: object
+    ) -> bool:
         """Change fields of a run's record.
 
         Args:
             run_id: The run.
             unless_ended: Leave a record alone whose run has ended, so that a late word changes no outcome.
+            of_execution: Leave a record alone whose run belongs to another execution.
             fields: Names and values of RunRecord's fields; None removes one.
 
         Returns:
-            Whether the record was changed: False where there is none, or the run has ended.
+            Whether the record was changed.
         """
         conditions = ["attribute_exists(run_id)"]
         values: dict[str, AttributeValueTypeDef] = {}
         if unless_ended:
-            conditions.append("NOT #state IN (:succeeded, :failed)")
-            values |= {":succeeded": {"S": RunState.SUCCEEDED}, ":failed": {"S": RunState.FAILED}}
-        return self._update(run_id, RUN, {**fields, "updated_at": datetime.now(UTC)}, conditions, values)
+            conditions.append(_NOT_ENDED)
+            values |= _ENDED
+        if of_execution is not None:
+            conditions.append("execution_arn = :execution")
+            values[":execution"] = {"S": of_execution}
+        arguments = _changes({**fields, "updated_at": datetime.now(UTC)})
+        arguments["ExpressionAttributeValues"] |= values
+        if unless_ended:
+            arguments["ExpressionAttributeNames"]["#state"] = "state"
+        try:
+            _despite_conflicts(
+                lambda: self._dynamodb.update_item(
+                    TableName=self._table_name,
+                    Key=_key(run_id, RUN),
+                    ConditionExpression=" AND ".join(conditions),
+                    **arguments,
+                )
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def tokens(self, run_id: str) -> RunTokens:
         """Read a run's task tokens."""
@@ -95,42 +182,73 @@ class RunTable:
 
     def set_tokens(self, run_id: str, **tokens: str) -> None:
         """Keep `external` or `inner`, in the place of an older one."""
-        self._update(run_id, TOKENS, tokens, [], {})
+        update = self._tokens_update(run_id, tokens)
+        _despite_conflicts(lambda: self._dynamodb.update_item(**update))
 
     def _get(self, run_id: str, item: str) -> Mapping[str, AttributeValueTypeDef] | None:
-        answer = self._dynamodb.get_item(
-            TableName=self._table_name, Key={"run_id": {"S": run_id}, "item": {"S": item}}, ConsistentRead=True
-        )
+        answer = self._dynamodb.get_item(TableName=self._table_name, Key=_key(run_id, item), ConsistentRead=True)
         return answer.get("Item")
 
-    def _update(
-        self,
-        run_id: str,
-        item: str,
-        fields: Mapping[str, object],
-        conditions: list[str],
-        values: dict[str, AttributeValueTypeDef],
-    ) -> bool:
-        present = {name: value for name, value in fields.items() if value is not None}
-        absent = [name for name, value in fields.items() if value is None]
-        expression = "SET " + ", ".join(f"#{name} = :new_{name}" for name in present) if present else ""
-        if absent:
-            expression += " REMOVE " + ", ".join(f"#{name}" for name in absent)
-        names = {f"#{name}": name for name in fields} | ({"#state": "state"} if values else {})
-        arguments: dict[str, Any] = {"ConditionExpression": " AND ".join(conditions)} if conditions else {}
+    def _tokens_update(self, run_id: str, tokens: Mapping[str, str | None]) -> Any:  # noqa: ANN401 - two shapes of boto3
+        return {"TableName": self._table_name, "Key": _key(run_id, TOKENS), **_changes(tokens)}
+
+    def _transact(self, items: Sequence[TransactWriteItemTypeDef]) -> bool:
+        """Write all or nothing; False where a condition does not hold."""
         try:
-            self._dynamodb.update_item(
-                TableName=self._table_name,
-                Key={"run_id": {"S": run_id}, "item": {"S": item}},
-                UpdateExpression=expression.strip(),
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values
-                | {f":new_{name}": _attribute(value) for name, value in present.items()},
-                **arguments,
-            )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return False
+            _despite_conflicts(lambda: self._dynamodb.transact_write_items(TransactItems=items))
+        except self._dynamodb.exceptions.TransactionCanceledException as error:
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in error.response["CancellationReasons"]):
+                return False
+            raise
         return True
+
+
+def _key(run_id: str, item: str) -> dict[str, AttributeValueTypeDef]:
+    return {"run_id": {"S": run_id}, "item": {"S": item}}
+
+
+def _item(record: RunRecord) -> dict[str, AttributeValueTypeDef]:
+    fields = {name: _attribute(value) for name, value in record if value is not None}
+    return {**fields, "item": {"S": RUN}}
+
+
+def _changes(fields: Mapping[str, object]) -> dict[str, Any]:
+    """Express changes of fields; None removes one."""
+    present = {name: value for name, value in fields.items() if value is not None}
+    parts = []
+    if present:
+        parts.append("SET " + ", ".join(f"#{name} = :new_{name}" for name in present))
+    if absent := fields.keys() - present.keys():
+        parts.append("REMOVE " + ", ".join(f"#{name}" for name in sorted(absent)))
+    changes: dict[str, Any] = {
+        "UpdateExpression": " ".join(parts),
+        "ExpressionAttributeNames": {f"#{name}": name for name in fields},
+    }
+    if present:
+        changes["ExpressionAttributeValues"] = {f":new_{name}": _attribute(value) for name, value in present.items()}
+    return changes
+
+
+def _despite_conflicts(call: Callable[[], T]) -> T:
+    """Call again where another writer is at the same item at the same moment, which boto3 does not retry.
+
+    docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
+    """
+    for attempt in range(1, _CONFLICT_ATTEMPTS):
+        try:
+            return call()
+        except ClientError as error:
+            if not _is_conflict(error):
+                raise
+            time.sleep(0.02 * 2**attempt)
+    return call()
+
+
+def _is_conflict(error: ClientError) -> bool:
+    if error.response["Error"]["Code"] == "TransactionConflictException":
+        return True
+    codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
+    return "TransactionConflict" in codes and "ConditionalCheckFailed" not in codes
 
 
 def _attribute(value: object) -> AttributeValueTypeDef:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -31,24 +31,35 @@ class TaskTokens:
 
     def heartbeat(self, token: str) -> bool:
         """Tell that the task goes on."""
-        return _anybody_waits(lambda: self._stepfunctions.send_task_heartbeat(taskToken=token))
+        return _anybody_waits(token, lambda: self._stepfunctions.send_task_heartbeat(taskToken=token))
 
     def succeed(self, token: str, output: Mapping[str, object]) -> bool:
         """End the task with its result."""
-        return _anybody_waits(lambda: self._stepfunctions.send_task_success(taskToken=token, output=json.dumps(output)))
+        return _anybody_waits(
+            token, lambda: self._stepfunctions.send_task_success(taskToken=token, output=json.dumps(output))
+        )
 
     def fail(self, token: str, failure: Failure) -> bool:
         """End the task with an error."""
         return _anybody_waits(
-            lambda: self._stepfunctions.send_task_failure(taskToken=token, error=failure.error, cause=failure.cause)
+            token,
+            lambda: self._stepfunctions.send_task_failure(taskToken=token, error=failure.error, cause=failure.cause),
         )
 
 
-def _anybody_waits(call: Callable[[], object]) -> bool:
+def _anybody_waits(token: str, call: Callable[[], object]) -> bool:
     try:
         call()
     except ClientError as error:
         if error.response["Error"]["Code"] in _NOBODY_WAITS:
             return False
-        raise
+        raise _without(token, error) from None
     return True
+
+
+def _without(token: str, error: ClientError) -> ClientError:
+    """Take the token out of an error's message: a validation error quotes the value that it refuses."""
+    description = dict(error.response["Error"])
+    description["Message"] = str(description.get("Message", "")).replace(token, "<task token>")
+    response: Any = {**error.response, "Error": description}
+    return ClientError(response, error.operation_name)

@@ -11,6 +11,9 @@ from pydantic.alias_generators import to_camel
 
 _S3_URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/(?P<key>.*))?", re.DOTALL)
 
+MAX_KEY_BYTES = 1024
+"""docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+
 
 class Model(BaseModel):
     """Immutable and strict; written in snake_case."""
@@ -41,7 +44,11 @@ class S3Uri:
         match = _S3_URI.fullmatch(text)
         if match is None:
             raise ValueError("must look like s3://bucket/key")
-        return cls(match["bucket"], match["key"] or "")
+        key = match["key"] or ""
+        # Half a surrogate pair, which JSON allows, has no encoding: that raises a ValueError, too.
+        if len(key.encode()) > MAX_KEY_BYTES:
+            raise ValueError(f"must have a key of at most {MAX_KEY_BYTES} bytes")
+        return cls(match["bucket"], key)
 
     @property
     def name(self) -> str:

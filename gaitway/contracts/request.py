@@ -215,12 +215,26 @@ def parse_message(event: object) -> ReceivedMessage:
     body = event.get("body") if isinstance(event, dict) else None
     if body is None:
         raise RequestError("body is missing: send the message of the run as {'body': {...}} or {'body': '<JSON>'}")
-    document = parse_json_object("body", body)
+    document = _parse_body(body)
     token = find_task_token(event)
     if token is None:
         raise RequestError("TaskToken is missing in body: the caller could not be told how the run ends")
     message = validate(VamsMessage, {key: value for key, value in document.items() if key != "TaskToken"})
     return ReceivedMessage(message=message, task_token=token)
+
+
+def _parse_body(body: object) -> dict[str, Any]:
+    """Read the message; an error must not show any of it, since it holds the token."""
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError as error:
+            raise RequestError(f"body is text that is no JSON ({error}), allowed: a JSON object, or its text") from None
+        except RecursionError:
+            raise RequestError("body is nested too deeply, allowed: the message as documented") from None
+    if not isinstance(body, dict):
+        raise RequestError(f"body is a {type(body).__name__}, allowed: a JSON object, or its text")
+    return body
 
 
 def parse_request(*documents: object) -> Request:

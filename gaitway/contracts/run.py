@@ -6,10 +6,11 @@ import hashlib
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, Field
 
+from gaitway.contracts.artifacts import MANIFEST
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.model import Model, S3Uri, S3UriField, UserModel
 from gaitway.contracts.request import ComputeConfig, Mode, TrainingConfig, VamsMessage
@@ -20,6 +21,8 @@ TIMEOUT_SECONDS: dict[Mode, int] = {"train": 28_800, "evaluate": 7_200}
 """How long a caller waits for a run: design, section 1."""
 HEARTBEAT_TIMEOUT_SECONDS = 1_800
 """The inner machine's SubmitJob, and an evaluation's caller, give up after this long without a heartbeat."""
+CLOSING_SECONDS = 600
+"""Kept back from a caller's timeout, so that the inner machine ends first and the caller reads the real cause."""
 
 
 def run_id_of(output_files_path: S3Uri) -> str:
@@ -104,7 +107,9 @@ class RunRecord(Model):
     task: str | None = None
     name: str | None = None
     execution_arn: str | None = None
-    """The inner execution."""
+    """The inner execution that the run belongs to; it may be about to start."""
+    message_digest: str | None = None
+    """Digest of the message that asked for the run, to tell the same run again from another one."""
     job_id: str | None = None
     """The Batch job."""
     attempt: Annotated[int, Field(ge=1)] | None = None
@@ -152,6 +157,33 @@ class JobResult(Model):
 
     run_id: str
     manifest: S3UriField
+
+
+class RunResult(UserModel):
+    """What a caller receives with a run's success."""
+
+    job_id: str
+    """The run's id."""
+    status: str
+    output_path: S3UriField
+    """Prefix of the run's outputs."""
+    manifest: S3UriField
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Self:
+        """Describe a run that succeeded.
+
+        Raises:
+            ValueError: The run never got as far as having outputs.
+        """
+        if record.output_files is None:
+            raise ValueError(f"{record.run_id} has no specification, and so no outputs")
+        return cls(
+            job_id=record.run_id,
+            status=record.state.name,
+            output_path=record.output_files,
+            manifest=record.output_files / MANIFEST,
+        )
 
 
 class LaunchAnswer(UserModel):

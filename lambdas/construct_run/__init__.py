@@ -1,0 +1,1 @@
+"""construct_run: resolves a request to the specification of its run."""

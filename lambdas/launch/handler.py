@@ -1,0 +1,42 @@
+"""Entry point of the launch function."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
+
+from gaitway.aws.run_table import RunTable
+from gaitway.aws.task_tokens import TaskTokens
+from lambdas.environment import CLIENT_CONFIG, Environment
+from lambdas.launch.launch import Launch
+from lambdas.observability import Json, observed
+
+
+class LaunchEnvironment(Environment):
+    """What this function is given."""
+
+    pipeline_arn: Annotated[str, Field(alias="GAITWAY_PIPELINE_ARN", min_length=1)]
+    """The inner state machine."""
+
+
+@cache
+def _launch() -> Launch:
+    environment = LaunchEnvironment.read()
+    stepfunctions = boto3.client("stepfunctions", config=CLIENT_CONFIG)
+    return Launch(
+        runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
+        callers=TaskTokens(stepfunctions),
+        stepfunctions=stepfunctions,
+        pipeline_arn=environment.pipeline_arn,
+    )
+
+
+@observed
+def handler(event: Json, context: LambdaContext) -> Json:
+    """Take a request as VAMS sends it: `{"body": {...}}` or `{"body": "<JSON>"}`."""
+    del context
+    return _launch().handle(event)

@@ -1,0 +1,22 @@
+"""Structured logs and traces. What holds a task token goes into neither: no event, no result, no exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+Json = dict[str, Any]
+Handler = Callable[[Json, LambdaContext], Json]
+
+logger = Logger()
+tracer = Tracer()
+
+
+def observed(handler: Handler) -> Handler:
+    """Log with the context of the call, and trace it."""
+    traced = tracer.capture_lambda_handler(handler, capture_response=False, capture_error=False)
+    logged: Handler = logger.inject_lambda_context(traced, log_event=False, clear_state=True)
+    return logged
