@@ -1,0 +1,1 @@
+"""collect_results: checks what a run left behind, and tells its caller."""

@@ -1,0 +1,1 @@
+"""submit_job: hands a run to AWS Batch."""
