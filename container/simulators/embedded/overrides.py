@@ -11,7 +11,7 @@ import difflib
 import typing
 from typing import Any, TypeVar
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from gaitway.contracts.errors import RequestError

@@ -16,7 +16,7 @@ import imageio.v3 as iio
 import pandas as pd
 import pytest
 import torch
-import yaml  # type: ignore[import-untyped]
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from container.simulators.embedded.__main__ import main
