@@ -20,13 +20,11 @@ from gaitway.contracts.model import Model
 from gaitway.deployment import Deployment, NotDeployedError, read_deployment
 from gaitway.local.cdk import CdkDeployer, Progress
 from gaitway.local.guard import MARKER, processes_with
-from gaitway.local.runtime import REGION, REPOSITORY_ROOT
-from gaitway.local.server_process import running_server, start_server, stop_server
+from gaitway.local.runtime import HOST, REGION, REPOSITORY_ROOT
+from gaitway.local.server_process import bypass_proxies, running_server, start_server, stop_server
 
 STATE_VARIABLE = "GAITWAY_LOCAL_STATE"
 """Environment variable with another state directory than `.gaitway/local` of the repository."""
-
-_HOST = "127.0.0.1"
 
 # Any will do: the emulator takes every key for the one account that it has.
 _ACCESS_KEY = "test"
@@ -101,7 +99,7 @@ def client_environment(endpoint_url: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "NO_PROXY": os.environ.get("NO_PROXY", _HOST),
+        "NO_PROXY": os.environ.get("NO_PROXY", HOST),
     }
 
 
@@ -116,7 +114,7 @@ class Launcher:
     def __init__(self, state_directory: Path, deployer: Deployer) -> None:
         self.state_directory = state_directory
         self._deployer = deployer
-        _bypass_proxies()
+        bypass_proxies()
 
     def up(self, progress: Progress) -> LocalAws:
         """Start the emulator unless it runs, and deploy the stacks unless they are as the sources are.
@@ -192,13 +190,6 @@ class Launcher:
         with path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _bypass_proxies() -> None:
-    """Let no proxy of this network stand between the emulator and this process, or what it starts."""
-    for name in ("NO_PROXY", "no_proxy"):
-        hosts = [host for host in os.environ.get(name, "").split(",") if host and host != _HOST]
-        os.environ[name] = ",".join([*hosts, _HOST])
 
 
 def default_launcher() -> Launcher:

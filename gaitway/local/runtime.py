@@ -5,6 +5,8 @@ from pathlib import Path
 
 from gaitway.local.guard import Guard
 
+HOST = "127.0.0.1"
+
 REGION = "us-east-1"
 
 ACCOUNT_ID = "000000000000"

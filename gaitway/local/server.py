@@ -20,7 +20,7 @@ from typing import Any
 
 from gaitway.local.guard import MARKER, Guard, end_processes
 from gaitway.local.record import ServerRecord
-from gaitway.local.runtime import ACCOUNT_ID, REGION, Runtime
+from gaitway.local.runtime import ACCOUNT_ID, HOST, REGION, Runtime
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,7 +39,7 @@ def _configure(port: int, state_directory: Path) -> None:
         "GATEWAY_PORT": str(port),
         "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
         # "localhost" may be an IPv6 address, on which nothing listens.
-        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,
         "PERSIST_STATE": "1",
         "STATE_DIR": str(state_directory / "services"),
@@ -61,8 +61,8 @@ def _listen(port: int, last_port_file: Path) -> socket.socket:
     listener = None
     if port == 0 and last_port_file.exists():
         with contextlib.suppress(OSError):
-            listener = socket.create_server(("127.0.0.1", int(last_port_file.read_text())))
-    listener = listener or socket.create_server(("127.0.0.1", port))
+            listener = socket.create_server((HOST, int(last_port_file.read_text())))
+    listener = listener or socket.create_server((HOST, port))
     last_port_file.write_text(str(listener.getsockname()[1]))
     return listener
 
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     emulator_id = os.environ.setdefault(MARKER, uuid.uuid4().hex)
     _configure(port, state_directory)
     guard = Guard()
-    runtime = Runtime(f"http://127.0.0.1:{port}", state_directory, guard)
+    runtime = Runtime(f"http://{HOST}:{port}", state_directory, guard)
     record = ServerRecord.of_this_process(emulator_id=emulator_id, endpoint_url=runtime.endpoint_url)
 
     def announce() -> None:

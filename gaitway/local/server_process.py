@@ -11,7 +11,7 @@ import psutil
 
 from gaitway.local.guard import MARKER, end_processes
 from gaitway.local.record import ServerRecord
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.local.runtime import HOST, REPOSITORY_ROOT
 
 _STOP_TIMEOUT_SECONDS = 20.0
 
@@ -38,6 +38,7 @@ def start_server(state_directory: Path) -> ServerRecord:
     Raises:
         ServerStartError: It ended before it was ready.
     """
+    bypass_proxies()
     sweep(state_directory)
     state_directory.mkdir(parents=True, exist_ok=True)
     log_path = state_directory / LOG_FILE_NAME
@@ -74,6 +75,13 @@ def start_server(state_directory: Path) -> ServerRecord:
         process.wait()
         raise ServerStartError(_tail(log_path, log_start))
     return record
+
+
+def bypass_proxies() -> None:
+    """Let no proxy of this network stand between the emulator and this process, or what it starts."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host and host != HOST]
+        os.environ[name] = ",".join([*hosts, HOST])
 
 
 def stop_server(state_directory: Path) -> bool:

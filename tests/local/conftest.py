@@ -1,15 +1,15 @@
-"""The bare emulator, without our stacks, as a real process."""
+"""The emulator as a real process: bare, and with our stacks in it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 
-from gaitway.local.runtime import REGION
+from gaitway.local.cdk import CdkDeployer
+from gaitway.local.launcher import Launcher, LocalAws, LocalSession
 from gaitway.local.server_process import start_server, stop_server
 
 
@@ -22,16 +22,8 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the service."""
-        # The stubs know services by literal name only.
-        create: Any = boto3.client
-        return create(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=120),
-        )
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=120)
+        return LocalSession(self.endpoint_url).client(service, config=config)
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +35,14 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield Emulator(record.endpoint_url, state_directory)
     finally:
         stop_server(state_directory)
+
+
+@pytest.fixture(scope="session")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """One emulator per test process with our stacks deployed by the real CDK, ended with it."""
+    directory = tmp_path_factory.mktemp("local-aws")
+    launcher = Launcher(directory / "state", CdkDeployer(directory / "cdk"))
+    try:
+        yield launcher.up(lambda line: None)
+    finally:
+        launcher.down()
