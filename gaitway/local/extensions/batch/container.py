@@ -77,7 +77,7 @@ def prepare(job: Job, compute_environment: str, runtime: Runtime) -> ProcessSpec
             f"the embedded AWS knows {', '.join(sorted(IMAGES))}"
         )
     attempt = len(job.attempts) + 1
-    working_directory = runtime.state_directory / "containers" / job.job_id / str(attempt)
+    working_directory = runtime.state_directory / "containers" / f"{job.job_id}-{attempt}"
     working_directory.mkdir(parents=True, exist_ok=True)
     environment = (
         {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "LANG": "C.UTF-8"}
