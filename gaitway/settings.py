@@ -95,11 +95,8 @@ class Settings(BaseModel):
         "g6.4xlarge",
         "g6e.4xlarge",
         "g5.4xlarge",
-        "g6.12xlarge",
-        "g6e.12xlarge",
-        "g5.12xlarge",
     )
-    """What Batch may start: the cheapest that has room for a job. 12xlarge have four GPUs, for `gpusPerNode`."""
+    """What Batch may start: the cheapest that has room for a job, and the next where that is sold out."""
     max_vcpus: Annotated[int, Field(ge=8, le=10_000)] = 96
     """How far Batch scales: twelve jobs at a time on 2xlarge. The account's quota of G instances may be lower."""
     container_image_uri: Annotated[str, Field(min_length=1, pattern=r"^\S+:[^\s:/]+$")] | None = None

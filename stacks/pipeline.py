@@ -71,14 +71,13 @@ class PipelineStack(cdk.Stack):
             "launch", name="vams-gaitway-launch", environment={"GAITWAY_PIPELINE_ARN": pipeline_arn}
         )
         function.allow("states:StartExecution", on=[pipeline_arn])
-        self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem")
-        self._storage.assets.grant_read(function.role)
-        grant_task_answers(function.role, "Failure")
+        self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem", "ConditionCheckItem")
+        grant_task_answers(function.role, "Success", "Failure")
         return function
 
     def _construct_run(self) -> PipelineFunction:
         function = self._function("construct_run", timeout=cdk.Duration.minutes(1))
-        self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem")
+        self._storage.runs.grant(function.role, "UpdateItem")
         self._storage.assets.grant_read(function.role)
         return function
 
@@ -88,14 +87,15 @@ class PipelineStack(cdk.Stack):
             "submit_job", environment={"GAITWAY_JOB_QUEUE": queue, "GAITWAY_JOB_DEFINITION": definition}
         )
         function.allow("batch:SubmitJob", on=[queue, definition])
-        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
+        function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
+        acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs and ListJobs take no resource.")
+        self._storage.runs.grant(function.role, "GetItem", "UpdateItem", "ConditionCheckItem")
         return function
 
     def _collect_results(self) -> PipelineFunction:
         function = self._function("collect_results", timeout=cdk.Duration.minutes(5))
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.assets.grant_read(function.role)
-        self._storage.assets.grant_write(function.role)
         grant_task_answers(function.role, "Success")
         return function
 
@@ -109,7 +109,7 @@ class PipelineStack(cdk.Stack):
             "Batch names jobs when they are submitted; which one is the run's stands in its record.",
         )
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
-        grant_task_answers(function.role, "Failure")
+        grant_task_answers(function.role, "Success", "Failure")
         return function
 
     def _function(

@@ -60,6 +60,8 @@ def test_a_machine_is_given_exactly_the_names_that_its_definition_asks_for(aws: 
 def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) -> None:
     wild = {grant for grant in aws.allowed() if "*" in grant.action or "*" in grant.resource}
     assert {grant for grant in wild if not grant.action.startswith(_LOGS_AND_TRACES)} == {
+        Allowed("batch:DescribeJobs", "*"),
+        Allowed("batch:ListJobs", "*"),
         Allowed("ecr:GetAuthorizationToken", "*"),
         Allowed("s3:GetObject", _OBJECTS),
         Allowed("s3:PutObject", _OBJECTS),
@@ -96,17 +98,33 @@ def test_findings_are_acknowledged_where_they_are_found_and_with_a_reason(aws: S
         assert len(reason) > 30, (construct.node.path, rule)
 
 
-def test_a_job_reads_its_run_writes_its_results_and_answers(aws: Synthesis) -> None:
-    assert {grant.action for grant in aws.allowed("SimulationJob/Role")} == {
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
-        "elasticfilesystem:ClientMount",
-        "elasticfilesystem:ClientWrite",
-        "s3:AbortMultipartUpload",
-        "s3:GetObject",
-        "s3:ListBucket",
-        "s3:PutObject",
-        "states:SendTaskFailure",
-        "states:SendTaskHeartbeat",
-        "states:SendTaskSuccess",
-    }
+@pytest.mark.parametrize(
+    ("role", "actions"),
+    [
+        (
+            "Launch",
+            "dynamodb:ConditionCheckItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem "
+            "states:SendTaskFailure states:SendTaskSuccess states:StartExecution",
+        ),
+        ("ConstructRun", "dynamodb:UpdateItem s3:GetObject s3:ListBucket"),
+        (
+            "SubmitJob",
+            "batch:DescribeJobs batch:ListJobs batch:SubmitJob "
+            "dynamodb:ConditionCheckItem dynamodb:GetItem dynamodb:UpdateItem",
+        ),
+        (
+            "SimulationJob",
+            "dynamodb:GetItem dynamodb:UpdateItem elasticfilesystem:ClientMount elasticfilesystem:ClientWrite "
+            "s3:AbortMultipartUpload s3:GetObject s3:ListBucket s3:PutObject "
+            "states:SendTaskFailure states:SendTaskHeartbeat states:SendTaskSuccess",
+        ),
+        ("CollectResults", "dynamodb:GetItem dynamodb:UpdateItem s3:GetObject s3:ListBucket states:SendTaskSuccess"),
+        (
+            "HandleFailure",
+            "batch:TerminateJob dynamodb:GetItem dynamodb:UpdateItem states:SendTaskFailure states:SendTaskSuccess",
+        ),
+    ],
+)
+def test_what_each_step_of_a_run_may_do(aws: Synthesis, role: str, actions: str) -> None:
+    allowed = {grant.action for grant in aws.allowed(f"{role}/Role")}
+    assert {action for action in allowed if not action.startswith(_LOGS_AND_TRACES)} == set(actions.split())
