@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gaitway.contracts.model import Model
+from gaitway.contracts.model import Model, UserModel
 from gaitway.contracts.request import TrainingConfig
 
 LOGS_DIRECTORY = Path("logs")
@@ -45,7 +45,7 @@ class SimulationJob(Model):
     """Archive of a package that registers further tasks."""
 
 
-class EvaluationSummary(Model):
+class EvaluationSummary(UserModel):
     """The figures over all counted episodes: exactly one per environment and round."""
 
     episodes: Annotated[int, Field(ge=1)]
