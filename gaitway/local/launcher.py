@@ -235,7 +235,7 @@ def _deployed_digest(session: boto3.Session) -> str | None:
 
 def _resident_bytes(process: psutil.Process) -> int:
     with contextlib.suppress(psutil.Error):
-        return process.memory_info().rss
+        return int(process.memory_info().rss)
     return 0
 
 
