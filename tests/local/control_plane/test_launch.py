@@ -1,0 +1,184 @@
+"""launch: whoever asks for a run is told, once, whatever became of the run before."""
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from gaitway.contracts.errors import Failure, InterruptedRunError, RequestError
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.run import RunSpec, RunState
+from lambdas.launch.launch import Launch
+from tests.local.control_plane.world import World
+
+
+class _Unreachable:
+    """Step Functions, out of reach."""
+
+    exceptions = SimpleNamespace(ExecutionAlreadyExists=KeyError)
+
+    def start_execution(self, **_: object) -> None:
+        raise ConnectionError
+
+
+def end(world: World, state: RunState, failure: Failure | None = None) -> None:
+    """Bring the run to its end, as the inner machine does."""
+    spec = RunSpec(
+        run_id=world.run_id,
+        training=TrainingConfig(),
+        compute=ComputeConfig(),
+        output_files=S3Uri(world.bucket, "out/"),
+    )
+    assert world.table.update(world.run_id, state=state, spec=spec, failure=failure, ended_at=datetime.now(UTC))
+    world.stop(world.executions()[0])
+
+
+def test_a_good_request_starts_an_inner_execution_and_the_caller_waits(world: World) -> None:
+    caller, token = world.caller()
+    answer = world.launch.handle(world.event(token))
+    (execution,) = world.executions("RUNNING")
+    body = json.loads(answer["body"])
+    assert answer["statusCode"] == 200
+    assert body == {"jobId": world.run_id, "executionArn": execution, "status": "ACCEPTED"}
+    assert world.is_waiting(caller)
+    assert world.record.state is RunState.ACCEPTED
+    assert world.record.execution_arn == execution
+    started = json.loads(world.describe(execution)["input"])
+    assert started["run_id"] == world.run_id
+    assert started["message"]["outputS3AssetFilesPath"] == str(world.output_path)
+    assert token not in json.dumps(started)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"inputParameters": {"trainingConfig": {"numEnv": 1}}}, "did you mean numEnvs?"),
+        ({"inputParameters": "{"}, "no JSON"),
+        ({"outputS3AssetFilesPath": "nowhere"}, "outputS3AssetFilesPath is 'nowhere'"),
+        ({"inputParameters": {"description": "x" * 200_000}}, "description"),
+        ({"inputParameters": {"trainingConfig": {"hydraOverrides": ["a=" + "b" * 1000] * 200}}}, "the message is"),
+    ],
+)
+def test_a_bad_request_fails_its_caller_at_once_and_starts_nothing(
+    world: World, fields: dict[str, object], said: str
+) -> None:
+    caller, token = world.caller()
+    answer = world.launch.handle(world.event(token, **fields))
+    told = world.workflow.ended(caller)
+    assert answer["statusCode"] == 400
+    assert (told["status"], told["error"]) == ("FAILED", "RequestError")
+    assert said in told["cause"]
+    assert json.loads(answer["body"]) == {"error": told["error"], "cause": told["cause"]}
+    assert world.executions() == []
+    assert world.table.get(world.run_id) is None
+
+
+def test_a_body_that_is_no_json_fails_the_caller_whose_token_is_in_it(world: World) -> None:
+    caller, token = world.caller()
+    text = json.dumps(world.event(token)["body"])
+    assert world.launch.handle({"body": text[:-1]})["statusCode"] == 400
+    assert world.workflow.ended(caller)["error"] == "RequestError"
+
+
+def test_without_a_token_the_call_itself_fails(world: World) -> None:
+    with pytest.raises(RequestError, match="TaskToken is missing"):
+        world.launch.handle(world.event(""))
+
+
+def test_parameters_beside_a_json_file_are_left_for_the_file_to_complete(world: World) -> None:
+    half = {"trainingConfig": {"policyS3Uri": "s3://assets/model_1.pt"}}  # the file says: evaluate
+    world.launched(inputParameters=half, inputS3AssetFilePath=f"s3://{world.bucket}/request.json")
+
+
+def test_the_same_call_again_changes_nothing(world: World) -> None:
+    caller, token = world.caller()
+    first = world.launch.handle(world.event(token))
+    assert world.launch.handle(world.event(token)) == first
+    assert len(world.executions()) == 1
+    assert world.is_waiting(caller)
+
+
+def test_a_second_caller_of_a_run_that_goes_on_takes_it_over(world: World) -> None:
+    world.launched()
+    record = world.record
+    _, token = world.caller()
+    answer = world.launch.handle(world.event(token))
+    assert json.loads(answer["body"])["executionArn"] == record.execution_arn
+    assert world.table.tokens(world.run_id).external == token
+    assert len(world.executions()) == 1
+
+
+def test_a_call_that_was_cut_off_before_the_execution_started_is_completed_by_the_next_one(world: World) -> None:
+    _, token = world.caller()
+    cut_off = Launch(world.table, world.task_tokens, _Unreachable(), world.pipeline_arn)  # type: ignore[arg-type]
+    with pytest.raises(ConnectionError):
+        cut_off.handle(world.event(token))
+    assert world.executions() == []
+    world.launched()
+    assert world.executions("RUNNING") == [world.record.execution_arn]
+
+
+def test_a_run_whose_execution_was_stopped_from_outside_begins_anew(world: World) -> None:
+    world.launched()
+    stopped = world.record.execution_arn
+    assert stopped is not None
+    world.stop(stopped)
+    world.launched()
+    assert world.record.execution_arn != stopped
+    assert world.executions("RUNNING") == [world.record.execution_arn]
+
+
+def test_a_run_that_succeeded_is_not_run_again_its_caller_gets_the_result(world: World) -> None:
+    world.launched()
+    end(world, RunState.SUCCEEDED)
+    caller = world.launched()
+    told = world.workflow.ended(caller)
+    assert told["status"] == "SUCCEEDED"
+    assert told["output"]["outputPath"] == f"s3://{world.bucket}/out/"
+    assert told["output"]["manifest"] == f"s3://{world.bucket}/out/manifest.json"
+    assert len(world.executions()) == 1
+
+
+def test_a_run_that_no_retry_can_mend_is_refused_at_once_with_the_recorded_cause(world: World) -> None:
+    world.launched()
+    end(world, RunState.FAILED, Failure.of(RequestError("trainingConfig.task is 'X', allowed: Y")))
+    told = world.workflow.ended(world.launched())
+    assert told["error"] == "RequestError"
+    assert told["cause"].startswith("refused, ")
+    assert told["cause"].endswith("trainingConfig.task is 'X', allowed: Y")
+    assert len(world.executions()) == 1
+
+
+def test_a_run_that_a_retry_can_mend_begins_anew_for_a_new_token(world: World) -> None:
+    world.launched()
+    first = world.record
+    world.table.update(world.run_id, job_id="job-1", started_at=first.created_at)
+    end(world, RunState.FAILED, Failure.of(InterruptedRunError("reclaimed")))
+    caller = world.launched()
+    again = world.record
+    assert world.is_waiting(caller)
+    assert again.state is RunState.ACCEPTED
+    assert (again.failure, again.ended_at, again.job_id) == (None, None, None)
+    assert (again.created_at, again.started_at) == (first.created_at, first.created_at)
+    assert world.executions("RUNNING") == [again.execution_arn]
+    assert again.execution_arn != first.execution_arn
+
+
+def test_the_call_that_failed_repeated_with_its_own_token_begins_nothing(world: World) -> None:
+    _, token = world.caller()
+    world.launch.handle(world.event(token))
+    end(world, RunState.FAILED, Failure.of(InterruptedRunError("reclaimed")))
+    answer = world.launch.handle(world.event(token))
+    assert json.loads(answer["body"])["status"] == "FAILED"
+    assert world.executions("RUNNING") == []
+
+
+def test_another_request_for_the_same_outputs_is_refused(world: World) -> None:
+    world.launched()
+    caller, token = world.caller()
+    answer = world.launch.handle(world.event(token, inputParameters=""))
+    assert answer["statusCode"] == 400
+    assert "allowed: a path of its own for each run" in world.workflow.ended(caller)["cause"]
+    assert len(world.executions()) == 1

@@ -1,0 +1,156 @@
+"""What a user may ask for, and what they are told otherwise."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gaitway.contracts.errors import RequestError
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.request import Request, parse_request
+
+POLICY = "s3://assets/cartpole/model_99.pt"
+
+
+def refusal(*documents: object) -> str:
+    with pytest.raises(RequestError) as caught:
+        parse_request(*documents)
+    return str(caught.value)
+
+
+def training(**fields: object) -> dict[str, Any]:
+    return {"trainingConfig": fields}
+
+
+def test_nothing_asked_for_gives_the_documented_defaults() -> None:
+    request = parse_request(None, "")
+    config = request.training_config
+    assert (config.mode, config.task, config.rl_library) == ("train", "Isaac-Cartpole-v0", "rsl_rl")
+    assert (config.num_envs, config.max_iterations, config.seed) == (4096, 1500, None)
+    assert (config.num_episodes, config.steps_per_episode, config.record_video) == (50, 1000, False)
+    assert (request.compute_config.num_nodes, request.compute_config.gpus_per_node) == (1, 1)
+
+
+def test_an_evaluation_has_fewer_environments_unless_it_says_how_many() -> None:
+    assert parse_request(training(mode="evaluate")).training_config.num_envs == 100
+    assert parse_request(training(mode="evaluate", numEnvs=7)).training_config.num_envs == 7
+    assert parse_request(training(mode="evaluate", numEnvs=None)).training_config.num_envs == 100
+
+
+def test_a_request_may_come_as_json_text() -> None:
+    assert parse_request(json.dumps(training(seed=3))).training_config.seed == 3
+
+
+def test_a_later_document_is_merged_over_an_earlier_one_key_by_key() -> None:
+    request = parse_request(
+        json.dumps({"name": "inline"} | training(seed=1, numEnvs=64, hydraOverrides=["a=1"])),
+        {"name": "file"} | training(seed=2, hydraOverrides=["b=2"]),
+    )
+    assert request.name == "file"
+    assert request.training_config.seed == 2
+    assert request.training_config.num_envs == 64
+    assert request.training_config.hydra_overrides == ["b=2"]
+
+
+def test_a_custom_environment_may_stand_at_the_top_level() -> None:
+    given = parse_request({"customEnvironmentS3Uri": "s3://assets/envs/env.zip"})
+    assert given.training_config.custom_environment_s3_uri == S3Uri("assets", "envs/env.zip")
+    same = parse_request({"customEnvironmentPath": "env.whl"} | training(customEnvironmentPath="env.whl"))
+    assert same.training_config.custom_environment_path == "env.whl"
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (
+            training(maxIteration=5),
+            ["maxIteration", "did you mean maxIterations?", "allowed: mode, task"],
+        ),
+        ({"trainigConfig": {}}, ["trainigConfig", "did you mean trainingConfig?"]),
+        ({"computeConfig": {"nodes": 2}}, ["computeConfig.nodes is no known key", "numNodes"]),
+        (training(numEnvs="many"), ["trainingConfig.numEnvs", "'many'", "a valid integer"]),
+        (training(numEnvs=1.5), ["trainingConfig.numEnvs", "1.5", "a valid integer"]),
+        (training(numEnvs=True), ["trainingConfig.numEnvs", "True", "a valid integer"]),
+        (training(recordVideo="yes"), ["trainingConfig.recordVideo", "'yes'", "a valid boolean"]),
+        (training(hydraOverrides="a=1"), ["trainingConfig.hydraOverrides", "'a=1'", "a valid list"]),
+        (training(numEnvs=0), ["trainingConfig.numEnvs is 0", "greater than or equal to 1"]),
+        (training(maxIterations=-1), ["trainingConfig.maxIterations is -1", "greater than or equal to 1"]),
+        (training(seed=2**31), ["trainingConfig.seed is 2147483648", "less than or equal to 2147483647"]),
+        ({"computeConfig": {"gpusPerNode": 9}}, ["computeConfig.gpusPerNode is 9", "less than or equal to 8"]),
+        (training(mode="test"), ["trainingConfig.mode is 'test'", "'train' or 'evaluate'"]),
+        (training(rlLibrary="sb3"), ["trainingConfig.rlLibrary is 'sb3'", "'rsl_rl', 'rl_games' or 'skrl'"]),
+        (training(task="a b"), ["trainingConfig.task is 'a b'"]),
+        (training(hydraOverrides=["--video"]), ["trainingConfig.hydraOverrides.0 is '--video'"]),
+        (training(policyS3Uri="policy.pt"), ["trainingConfig.policyS3Uri is 'policy.pt'", "s3://bucket/key"]),
+        (training(policyS3Uri=POLICY), ["policyS3Uri", "mode is train"]),
+        (training(mode="evaluate", resumeCheckpoint="model_1.pt"), ["resumeCheckpoint", "mode is evaluate"]),
+        (
+            training(mode="evaluate", policyS3Uri=POLICY, policyPath="model_1.pt"),
+            ["policyS3Uri and policyPath are given", "allowed: one of them"],
+        ),
+        (training(customEnvironmentPath="env.rar"), ["customEnvironmentPath is 'env.rar'", ".tar.gz, .zip, .whl"]),
+        (
+            {"customEnvironmentPath": "a.zip"} | training(customEnvironmentPath="b.zip"),
+            ["customEnvironmentPath", "different values"],
+        ),
+        (training(mode="evaluate") | {"computeConfig": {"numNodes": 2}}, ["computeConfig.numNodes is 2", "one node"]),
+        ([], ["inputParameters is []", "a JSON object"]),
+        ("train please", ["inputParameters is 'train please'", "no JSON"]),
+        ("[1]", ["inputParameters is [1]", "a JSON object"]),
+        ({"trainingConfig": "fast"}, ["trainingConfig is 'fast'"]),
+    ],
+    ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else None,
+)
+def test_a_wrong_request_is_refused_with_field_value_and_what_is_allowed(document: object, said: list[str]) -> None:
+    message = refusal(document)
+    assert [part for part in said if part not in message] == [], message
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    message = refusal(training(numEnvs=0, seed="x", colour="red"))
+    assert all(field in message for field in ("numEnvs", "seed", "colour"))
+
+
+def test_a_long_value_is_shortened() -> None:
+    assert len(refusal(training(mode="x" * 10_000))) < 300
+
+
+def test_deeply_nested_text_is_refused_like_any_other() -> None:
+    refusal("[" * 100_000)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(categories=None)),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=8,
+)
+known_keys = st.sampled_from(
+    ["mode", "numEnvs", "task", "hydraOverrides", "policyS3Uri", "customEnvironmentPath", "customEnvironmentS3Uri"]
+)
+near_requests = st.fixed_dictionaries(
+    {},
+    optional={
+        "trainingConfig": st.dictionaries(known_keys, json_values | st.sampled_from(["evaluate", POLICY, "a.zip"])),
+        "computeConfig": json_values,
+        "customEnvironmentPath": json_values,
+        "name": json_values,
+    },
+)
+
+
+@given(st.lists(json_values | near_requests, max_size=2))
+def test_whatever_is_sent_is_a_request_or_refused_as_one(documents: list[object]) -> None:
+    with suppress(RequestError):
+        assert isinstance(parse_request(*documents), Request)
+
+
+@given(near_requests)
+def test_what_was_accepted_is_accepted_again_as_it_was_understood(document: object) -> None:
+    try:
+        request = parse_request(document)
+    except RequestError:
+        return
+    assert parse_request(request.model_dump_json(by_alias=True)) == request
