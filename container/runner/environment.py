@@ -23,10 +23,10 @@ class Environment(Model):
     """Where EFS is mounted."""
     simulator: Annotated[str, Field(alias="GAITWAY_SIMULATOR", pattern=r"^[a-z][a-z0-9_]*$")]
     """Name of a package under container.simulators."""
-    heartbeat_seconds: Annotated[float, Field(alias="GAITWAY_HEARTBEAT_SECONDS", gt=0)] = 300.0
-    job_id: Annotated[str | None, Field(alias="AWS_BATCH_JOB_ID")] = None
+    job_id: Annotated[str, Field(alias="AWS_BATCH_JOB_ID", min_length=1)]
     attempt: Annotated[int, Field(alias="AWS_BATCH_JOB_ATTEMPT", ge=1)] = 1
     """Attempt of the Batch job, from 1."""
+    heartbeat_seconds: Annotated[float, Field(alias="GAITWAY_HEARTBEAT_SECONDS", gt=0)] = 300.0
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Self:

@@ -12,7 +12,7 @@ from typing import Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from container.runner.stop import StopRequest
-from gaitway.aws.run_table import RunTable
+from container.runner.tokens import JobTokens
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.errors import CancelledError
 
@@ -22,6 +22,9 @@ START_UP_ALLOWANCE_SECONDS = 1_800
 """Isaac Sim compiles its shaders when it starts for the first time on a machine, which takes many minutes."""
 IDLE_ALLOWANCE_SECONDS = 900
 """Longer than any iteration or upload takes; with the heartbeat's own timeout a stalled run ends within 45 minutes."""
+HANDOVER_SECONDS = 60.0
+"""SubmitJob's Retry waits up to 30 seconds before it brings a new token for the job that it finds alive."""
+_HANDOVER_POLL_SECONDS = 2.0
 _CLOSE_SECONDS = 2.0
 """A beat that hangs must not use up the time in which an interrupted run reports."""
 
@@ -67,8 +70,7 @@ class Heartbeat:
     """Sends heartbeats from a thread of its own while it is entered.
 
     Args:
-        run_id: The run.
-        table: Where the tokens are; read for each beat, since a caller that tries again brings a new one.
+        tokens: Whose beats they are.
         task_tokens: Where the beats go.
         activity: Whether the run makes progress.
         stop: Asked to end the run when nobody waits for it any more.
@@ -77,15 +79,13 @@ class Heartbeat:
 
     def __init__(
         self,
-        run_id: str,
-        table: RunTable,
+        tokens: JobTokens,
         task_tokens: TaskTokens,
         activity: Activity,
         stop: StopRequest,
         interval_seconds: float,
     ) -> None:
-        self._run_id = run_id
-        self._table = table
+        self._tokens = tokens
         self._task_tokens = task_tokens
         self._activity = activity
         self._stop = stop
@@ -99,12 +99,25 @@ class Heartbeat:
         Returns:
             Whether the inner machine waits for the job.
         """
-        tokens = self._table.tokens(self._run_id)
+        tokens = self._tokens.read()
         awaited = tokens.inner is not None and self._task_tokens.heartbeat(tokens.inner)
         # The caller's end is the inner machine's business: it may hand the run over to a caller that tries again.
         if tokens.external is not None and not self._task_tokens.heartbeat(tokens.external):
             logger.warning("the caller does not wait any more")
         return awaited
+
+    def is_awaited(self, wait: Callable[[float], object]) -> bool:
+        """Send a heartbeat; where nobody waits, look for a while whether SubmitJob's retry takes the job over.
+
+        Args:
+            wait: Waits a number of seconds; may raise to end the looking.
+        """
+        give_up_at = time.monotonic() + HANDOVER_SECONDS
+        while not self.beat():
+            if self._closed.is_set() or time.monotonic() >= give_up_at:
+                return False
+            wait(_HANDOVER_POLL_SECONDS)
+        return True
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -122,7 +135,7 @@ class Heartbeat:
                 logger.error("no heartbeat: the run makes no progress")
                 continue
             try:
-                awaited = self.beat()
+                awaited = self.is_awaited(self._closed.wait)
             except (ClientError, BotoCoreError) as error:
                 logger.warning("heartbeat failed, the next one follows: %s", error)
                 continue

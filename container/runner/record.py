@@ -26,11 +26,13 @@ class RecordWriter:
 
     Args:
         run_id: The run.
+        execution_arn: The inner execution that started the job; once the run has gone to another, nothing is written.
         table: The run table.
     """
 
-    def __init__(self, run_id: str, table: RunTable) -> None:
+    def __init__(self, run_id: str, execution_arn: str | None, table: RunTable) -> None:
         self._run_id = run_id
+        self._execution_arn = execution_arn
         self._table = table
         self._pending: dict[str, object] = {}
         self._lock = threading.Lock()
@@ -70,6 +72,6 @@ class RecordWriter:
         if not fields:
             return
         try:
-            self._table.update(self._run_id, unless_ended=True, **fields)
+            self._table.update(self._run_id, unless_ended=True, of_execution=self._execution_arn, **fields)
         except (ClientError, BotoCoreError) as error:
             logger.warning("the run's record could not be updated: %s", error)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from container.runner.retry import AWS_ERRORS, retrying
-from gaitway.aws.run_table import RunTable
+from container.runner.tokens import JobTokens
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.run import JobResult, to_json
@@ -22,14 +22,12 @@ class Reporter:
     """Answers the task token that the inner machine waits on.
 
     Args:
-        run_id: The run.
-        table: Where the token is.
+        tokens: Who waits.
         task_tokens: Where the answer goes.
     """
 
-    def __init__(self, run_id: str, table: RunTable, task_tokens: TaskTokens) -> None:
-        self._run_id = run_id
-        self._table = table
+    def __init__(self, tokens: JobTokens, task_tokens: TaskTokens) -> None:
+        self._tokens = tokens
         self._task_tokens = task_tokens
 
     def succeed(self, result: JobResult) -> None:
@@ -42,7 +40,7 @@ class Reporter:
 
     def _answer(self, answer: Callable[[str], bool]) -> None:
         def read_token_and_answer() -> bool:
-            token = self._table.tokens(self._run_id).inner
+            token = self._tokens.read().inner
             return token is not None and answer(token)
 
         # Not told twice: an answer that arrived while its acknowledgement was lost makes the next one find nobody.

@@ -23,12 +23,13 @@ from container.runner.results import write_config, write_json, write_results
 from container.runner.retry import AWS_ERRORS, retrying
 from container.runner.simulate import SimulatorExit, simulate
 from container.runner.stop import StopRequest
+from container.runner.tokens import JobTokens
 from container.runner.upload import Uploader
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.artifacts import CHECKPOINTS, MANIFEST, METRICS, TrainingSummary, run_directory
 from gaitway.contracts.errors import ArtifactError, Failure, GaitwayError
-from gaitway.contracts.run import JobResult, Progress, RunRecord, RunSpec, RunState
+from gaitway.contracts.run import JobResult, Progress, RunSpec, RunState
 from gaitway.contracts.simulation import EvaluationSummary
 
 if TYPE_CHECKING:
@@ -90,46 +91,46 @@ def run(run_id: str, simulator: Sequence[str], environment: Environment, clients
         Exit code: 0 when the run succeeded, or when nobody waits for it and nothing was done; 1 when it failed.
     """
     table = RunTable(clients.dynamodb, environment.run_table)
+    record = retrying(AWS_ERRORS, stop.sleep)(table.get, run_id)
+    if record is None or record.state.ended or record.job_id not in (None, environment.job_id):
+        logger.warning("%s: nothing to do, the run has ended or has another job", run_id)
+        return 0
+    tokens = JobTokens(run_id, record.execution_arn, table)
     task_tokens = TaskTokens(clients.stepfunctions)
     activity = Activity()
-    heartbeat = Heartbeat(run_id, table, task_tokens, activity, stop, environment.heartbeat_seconds)
-    reporter = Reporter(run_id, table, task_tokens)
-    record = retrying(AWS_ERRORS, stop.sleep)(_awaited_record, run_id, table, heartbeat)
-    if record is None:
+    heartbeat = Heartbeat(tokens, task_tokens, activity, stop, environment.heartbeat_seconds)
+    if not retrying(AWS_ERRORS, stop.sleep)(heartbeat.is_awaited, stop.sleep):
         logger.warning("%s: nothing to do, nobody waits for this run", run_id)
         return 0
+    reporter = Reporter(tokens, task_tokens)
     if record.spec is None:
         reporter.fail(Failure.of(ArtifactError("the run's record holds no specification: was it constructed?")))
         return 1
 
-    started_at = record.started_at or datetime.now(UTC)
     attempt = Attempt(
         spec=record.spec,
         number=environment.attempt,
-        started_at=started_at,
+        started_at=record.started_at or datetime.now(UTC),
         simulator=simulator,
         efs_root=environment.efs_root,
         s3=clients.s3,
         stop=stop,
         activity=activity,
-        record=RecordWriter(run_id, table),
+        record=RecordWriter(run_id, record.execution_arn, table),
         uploader=Uploader(clients.s3, record.spec.output_files, stop, on_upload=activity.note),
     )
     attempt.record.note(
         state=RunState.RUNNING,
-        attempt=environment.attempt,
-        job_id=environment.job_id or record.job_id,
-        started_at=started_at,
+        attempt=attempt.number,
+        job_id=environment.job_id,
+        started_at=attempt.started_at,
         progress=None,
     )
     try:
         with heartbeat, attempt.record:
             result = _do(attempt)
     except Exception as error:
-        if isinstance(error, GaitwayError):
-            logger.error("%s failed: %s: %s", run_id, type(error).__name__, error)  # noqa: TRY400 - expected, no trace
-        else:
-            logger.exception("%s failed", run_id)
+        _log_failure(run_id, error)
         failure = Failure.of(error)
         _salvage(attempt, failure)
         reporter.fail(failure)
@@ -137,12 +138,6 @@ def run(run_id: str, simulator: Sequence[str], environment: Environment, clients
     reporter.succeed(result)
     logger.info("%s succeeded: %s", run_id, result.manifest)
     return 0
-
-
-def _awaited_record(run_id: str, table: RunTable, heartbeat: Heartbeat) -> RunRecord | None:
-    """Read the run's record; None where nobody waits for the run, as when AWS Batch retries one that has been ended."""
-    record = table.get(run_id)
-    return record if record is not None and not record.state.ended and heartbeat.beat() else None
 
 
 def _do(attempt: Attempt) -> JobResult:
@@ -228,3 +223,9 @@ def _salvage(attempt: Attempt, failure: Failure) -> None:
     thread = threading.Thread(target=upload, name="salvage", daemon=True)
     thread.start()
     thread.join(_SALVAGE_SECONDS)
+
+
+def _log_failure(run_id: str, error: Exception) -> None:
+    """Log an expected failure in a line, and one that nobody foresaw with its traceback."""
+    unexpected = None if isinstance(error, GaitwayError) else error
+    logger.error("%s failed: %s: %s", run_id, type(error).__name__, error, exc_info=unexpected)

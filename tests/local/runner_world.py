@@ -22,7 +22,7 @@ from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import ComputeConfig, TrainingConfig
 from gaitway.contracts.run import RunRecord, RunSpec, RunState
 from gaitway.local.runtime import REGION, REPOSITORY_ROOT
-from tests.local.conformance.workflow import Definition, Workflow, single_state
+from tests.local.conformance.workflow import Workflow, single_state
 from tests.local.conftest import Emulator
 from tests.unit.runner.scripted_simulator import COMMAND
 
@@ -56,6 +56,10 @@ class World:
             ],
         )
         self.table = RunTable(dynamodb, self._table_name)
+        self.caller = ""
+        """The execution that waits for the run."""
+        self.execution = ""
+        """The execution that waits for the job."""
         self._executions: list[str] = []
         self.tokens: list[str] = []
         self._processes: list[subprocess.Popen[str]] = []
@@ -68,14 +72,21 @@ class World:
         self, training: TrainingConfig = TRAINING, *, heartbeat_timeout_seconds: int = 60, policy: S3Uri | None = None
     ) -> None:
         """Put the run into the table, as the Lambdas do, while its caller and the inner machine wait for it."""
-        task = self.workflow.callback_task(HeartbeatSeconds=heartbeat_timeout_seconds)
-        external, inner = (self._start_execution(task) for _ in range(2))
+        self.caller, external = self.start_execution(HeartbeatSeconds=heartbeat_timeout_seconds)
+        self.execution, inner = self.start_execution(HeartbeatSeconds=heartbeat_timeout_seconds)
         self.tokens = [external, inner]
         now = datetime.now(UTC)
         spec = RunSpec(
             run_id=self.run_id, training=training, compute=ComputeConfig(), output_files=self.output, policy=policy
         )
-        record = RunRecord(run_id=self.run_id, state=RunState.QUEUED, created_at=now, updated_at=now, spec=spec)
+        record = RunRecord(
+            run_id=self.run_id,
+            state=RunState.QUEUED,
+            created_at=now,
+            updated_at=now,
+            execution_arn=self.execution,
+            spec=spec,
+        )
         assert self.table.create(record)
         self.table.set_tokens(self.run_id, external=external, inner=inner)
 
@@ -122,15 +133,10 @@ class World:
             stepfunctions=self._emulator.client("stepfunctions"),
         )
 
-    @property
-    def caller(self) -> str:
-        """The execution that waits for the run."""
-        return self._executions[0]
-
-    @property
-    def execution(self) -> str:
-        """The execution that waits for the job."""
-        return self._executions[1]
+    def status(self, execution: str) -> str:
+        """Tell how an execution stands."""
+        status: str = self.workflow.states.describe_execution(executionArn=execution)["status"]
+        return status
 
     def outcome(self) -> dict[str, Any]:
         """Wait for the end of the machine that waits for the job."""
@@ -145,12 +151,14 @@ class World:
             assert process.stdout is not None
             process.stdout.close()
         for execution in self._executions:
-            if self.workflow.states.describe_execution(executionArn=execution)["status"] == "RUNNING":
+            if self.status(execution) == "RUNNING":
                 self.workflow.states.stop_execution(executionArn=execution)
 
-    def _start_execution(self, task: Definition) -> str:
-        self._executions.append(self.workflow.start(single_state(task)))
-        return self.workflow.next_token()
+    def start_execution(self, **task_fields: object) -> tuple[str, str]:
+        """Start a machine that waits, and return the execution and its token."""
+        execution = self.workflow.start(single_state(self.workflow.callback_task(**task_fields)))
+        self._executions.append(execution)
+        return execution, self.workflow.next_token()
 
     @property
     def _variables(self) -> dict[str, str]:

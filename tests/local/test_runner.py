@@ -6,6 +6,7 @@ import hashlib
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def world_without_bucket(emulator: Emulator, tmp_path: Path) -> Iterator[World]:
     world = World(emulator, tmp_path)
     yield world
     world.close()
+
+
+@pytest.fixture
+def no_handover(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time for SubmitJob's retry, which does not come."""
+    monkeypatch.setattr(heartbeat, "HANDOVER_SECONDS", 0.0)
 
 
 def test_a_training_ends_its_task_with_results_that_the_manifest_lists(world: World) -> None:
@@ -190,22 +197,21 @@ def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on(world: Worl
     assert world.run_here("train_for_three_seconds") == 0
 
     assert world.outcome()["status"] == "SUCCEEDED"
-    assert world.workflow.states.describe_execution(executionArn=world.caller)["status"] == "RUNNING"
+    assert world.status(world.caller) == "RUNNING"
 
 
 def test_a_run_without_progress_gets_no_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "IDLE_ALLOWANCE_SECONDS", 1)
     world.submit(heartbeat_timeout_seconds=2)
     stop = StopRequest()
-    job = threading.Thread(target=world.run_here, args=("hang",), kwargs={"stop": stop})
+    with ThreadPoolExecutor() as threads:
+        job = threads.submit(world.run_here, "hang", stop=stop)
 
-    job.start()
+        outcome = world.outcome()
+        stop.request(CancelledError("as the pipeline does next"))
 
-    # An expired heartbeat is a timeout: the machine has no Catch for it.
-    assert world.outcome()["status"] in ("FAILED", "TIMED_OUT")
-    stop.request(CancelledError("as the pipeline does next"))
-    job.join(30)
-    assert not job.is_alive()
+        assert job.result(30) == 1
+    assert outcome["error"].endswith("Timeout")
 
 
 def test_checkpoints_and_progress_are_seen_while_training_goes_on(world: World) -> None:
@@ -219,15 +225,52 @@ def test_checkpoints_and_progress_are_seen_while_training_goes_on(world: World) 
     assert world.record.phase == "simulate"
 
 
+@pytest.mark.usefixtures("no_handover")
 def test_a_run_that_nobody_waits_for_any_more_ends_itself(world: World) -> None:
     world.submit()
-    job = world.start_job("hang_with_child_and_ignore_sigterm")
-    job.wait_for("Learning iteration 1/5")
+    with ThreadPoolExecutor() as threads:
+        job = threads.submit(world.run_here, "hang")
+        until(lambda: world.record.progress is not None)
 
+        world.workflow.states.stop_execution(executionArn=world.execution)
+
+        assert job.result(30) == 1
+    assert Results.model_validate_json(world.objects()["results.json"]).failure == Failure.of(
+        CancelledError("nobody waits for this run any more: it was stopped or timed out")
+    )
+
+
+@pytest.mark.usefixtures("no_handover")
+def test_a_job_whose_run_went_to_another_execution_ends_itself_and_leaves_that_alone(world: World) -> None:
+    world.submit()
+    with ThreadPoolExecutor() as threads:
+        job = threads.submit(world.run_here, "hang")
+        until(lambda: world.record.progress is not None)
+
+        execution, token = world.start_execution()
+        world.table.update(world.run_id, execution_arn=execution, job_id=None, phase=None)
+        world.table.set_tokens(world.run_id, inner=token)
+
+        assert job.result(30) == 1
+    assert world.status(execution) == "RUNNING"
+    assert world.record.phase is None
+
+
+def test_a_job_that_submit_jobs_retry_takes_over_goes_on(world: World) -> None:
+    world.submit()
+    clients = world.clients()
+    asked = threading.Event()
+    clients.stepfunctions.meta.events.register("before-send.sfn.SendTaskHeartbeat", lambda **_: asked.set())
     world.workflow.states.stop_execution(executionArn=world.execution)
+    with ThreadPoolExecutor() as threads:
+        job = threads.submit(world.run_here, "succeed", clients)
+        asked.wait(10)
 
-    assert job.wait() == 1
-    assert "CancelledError" in job.output
+        execution, token = world.start_execution()
+        world.table.set_tokens(world.run_id, inner=token)
+
+        assert job.result(30) == 0
+    assert world.status(execution) == "SUCCEEDED"
 
 
 def test_a_job_that_is_told_to_stop_tells_its_caller_at_once(world: World) -> None:
@@ -253,6 +296,16 @@ def test_an_attempt_at_a_run_that_has_ended_does_nothing(world: World) -> None:
     assert not world.directory.exists()
 
 
+def test_a_job_that_another_one_replaced_does_nothing(world: World) -> None:
+    world.submit()
+    world.table.update(world.run_id, job_id="job-2")
+
+    assert world.run_here("succeed") == 0
+
+    assert not world.directory.exists()
+
+
+@pytest.mark.usefixtures("no_handover")
 def test_an_attempt_at_a_run_that_nobody_waits_for_does_nothing(world: World) -> None:
     world.submit()
     world.workflow.states.stop_execution(executionArn=world.execution)

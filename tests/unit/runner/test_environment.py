@@ -7,11 +7,16 @@ from pydantic import ValidationError
 
 from container.runner.environment import Environment
 
-VARIABLES = {"GAITWAY_RUN_TABLE": "runs", "GAITWAY_EFS_ROOT": "/mnt/efs", "GAITWAY_SIMULATOR": "embedded"}
+VARIABLES = {
+    "GAITWAY_RUN_TABLE": "runs",
+    "GAITWAY_EFS_ROOT": "/mnt/efs",
+    "GAITWAY_SIMULATOR": "embedded",
+    "AWS_BATCH_JOB_ID": "job-1",
+}
 
 
 def test_what_batch_sets_is_read() -> None:
-    environment = Environment.of(VARIABLES | {"AWS_BATCH_JOB_ID": "job-1", "AWS_BATCH_JOB_ATTEMPT": "2"})
+    environment = Environment.of(VARIABLES | {"AWS_BATCH_JOB_ATTEMPT": "2"})
 
     assert environment.efs_root == Path("/mnt/efs")
     assert (environment.job_id, environment.attempt) == ("job-1", 2)
