@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
     parser.add_argument("run_id")
     run_id: str = parser.parse_args(arguments).run_id
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
 
     stop = StopRequest()
 

@@ -228,4 +228,6 @@ def _salvage(attempt: Attempt, failure: Failure) -> None:
 def _log_failure(run_id: str, error: Exception) -> None:
     """Log an expected failure in a line, and one that nobody foresaw with its traceback."""
     unexpected = None if isinstance(error, GaitwayError) else error
-    logger.error("%s failed: %s: %s", run_id, type(error).__name__, error, exc_info=unexpected)
+    # Only the first line: what follows is the simulator's output, which the log holds already.
+    summary = str(error).partition("\n")[0]
+    logger.error("%s failed: %s: %s", run_id, type(error).__name__, summary, exc_info=unexpected)
