@@ -35,6 +35,16 @@ def run_demo(console: Console, output_directory: Path) -> bool:
     Returns:
         Whether the trained policy solves the task.
     """
+    try:
+        return _demo(console, output_directory)
+    except KeyboardInterrupt:
+        # A run goes on without its caller; at a desk nobody wants that.
+        console.print("Interrupted: stopping the embedded AWS and what runs in it")
+        launcher.down()
+        raise
+
+
+def _demo(console: Console, output_directory: Path) -> bool:
     began = time.monotonic()
     with console.status("Embedded AWS") as status:
         local = launcher.up(lambda line: status.update(f"Embedded AWS: {line}"))

@@ -111,9 +111,9 @@ class Workflow:
         return description
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], deadline_seconds: float = _DEADLINE_SECONDS) -> None:
     """Wait for what no event announces."""
-    deadline = time.monotonic() + _DEADLINE_SECONDS
+    deadline = time.monotonic() + deadline_seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
