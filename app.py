@@ -13,8 +13,7 @@ from stacks.assembly import assemble
 if __name__ == "__main__":
     app = cdk.App()
     try:
-        settings = load_settings(app.node.get_all_context(), Path(__file__).parent)
+        assemble(app, load_settings(app.node.get_all_context(), Path(__file__).parent))
     except SettingsError as error:
         sys.exit(f"gaitway: {error}")
-    assemble(app, settings)
     app.synth()

@@ -7,7 +7,7 @@ import os
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from gaitway.settings import Settings
+from gaitway.settings import Settings, SettingsError
 from stacks.compute import ComputeStack
 from stacks.network import NetworkStack
 from stacks.pipeline import PipelineStack
@@ -15,7 +15,11 @@ from stacks.storage import StorageStack
 
 
 def assemble(app: cdk.App, settings: Settings) -> None:
-    """Add the stacks and their checks to an app."""
+    """Add the stacks and their checks to an app.
+
+    Raises:
+        SettingsError: A VPC has to be looked up, and it is not known where.
+    """
     if not settings.enabled:
         return
     env = _environment(settings)
@@ -23,11 +27,6 @@ def assemble(app: cdk.App, settings: Settings) -> None:
     storage = StorageStack(app, "GaitwayStorage", network, env=env)
     compute = ComputeStack(app, "GaitwayCompute", settings, network, storage, env=env)
     PipelineStack(app, "GaitwayPipeline", settings, storage, compute, env=env)
-    if settings.auto_register_with_vams:
-        cdk.Annotations.of(app).add_warning_v2(
-            "gaitway:autoRegisterWithVAMS",
-            "autoRegisterWithVAMS has no effect yet: register the pipelines in VAMS yourself.",
-        )
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
 
@@ -35,4 +34,10 @@ def _environment(settings: Settings) -> cdk.Environment | None:
     """Say where to deploy: nowhere in particular, unless a VPC has to be looked up there."""
     if settings.vpc_id is None:
         return None
-    return cdk.Environment(account=os.environ.get("CDK_DEFAULT_ACCOUNT"), region=os.environ.get("CDK_DEFAULT_REGION"))
+    account, region = os.environ.get("CDK_DEFAULT_ACCOUNT"), os.environ.get("CDK_DEFAULT_REGION")
+    if not account or not region:
+        raise SettingsError(
+            f"vpcId is {settings.vpc_id!r}, which has to be looked up in its account: sign in to AWS and set a region, "
+            "or leave vpcId out to get a new VPC."
+        )
+    return cdk.Environment(account=account, region=region)

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from gaitway.settings import Settings
-from stacks.components.findings import acknowledge
+from stacks.components.findings import acknowledge, acknowledge_wildcard
 from stacks.components.function import PipelineFunction
 from stacks.components.lambda_code import LibraryLayer
 from stacks.components.machine import LambdaMachine
@@ -61,6 +61,11 @@ class PipelineStack(cdk.Stack):
             names={"AssetBucketName": storage.assets.bucket.bucket_name},
         ).machine
 
+        if settings.auto_register_with_vams:
+            cdk.Annotations.of(self).add_warning_v2(
+                "gaitway:autoRegisterWithVAMS",
+                "autoRegisterWithVAMS has no effect yet: register the pipelines in VAMS yourself.",
+            )
         cdk.CfnOutput(self, "PipelineArn", value=pipeline.state_machine_arn)
         cdk.CfnOutput(self, "WorkflowArn", value=workflow.state_machine_arn)
         cdk.CfnOutput(self, "LaunchFunctionName", value=launch.function.function_name)
@@ -103,10 +108,10 @@ class PipelineStack(cdk.Stack):
         function = self._function("handle_failure", timeout=cdk.Duration.minutes(2))
         jobs = self.format_arn(service="batch", resource="job", resource_name="*")
         function.allow("batch:TerminateJob", on=[jobs])
-        acknowledge(
+        acknowledge_wildcard(
             function.role,
-            "IAM5[Resource::arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:job/*]",
-            "Batch names jobs when they are submitted; which one is the run's stands in its record.",
+            jobs,
+            "Batch names jobs as they are submitted; which one is the run's stands in its record.",
         )
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         grant_task_answers(function.role, "Success", "Failure")

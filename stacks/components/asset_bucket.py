@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks.components.findings import acknowledge
+from stacks.components.findings import acknowledge_wildcard
 
 
 class AssetBucket(Construct):
@@ -59,7 +59,5 @@ class AssetBucket(Construct):
             iam.PolicyStatement(actions=[*actions], resources=[self.bucket.arn_for_objects("*")])
         )
         # The finding names the bucket as the other stack's template does: by its export.
-        exported = cdk.Stack.of(role).resolve(cdk.Stack.of(self).export_value(self.bucket.bucket_arn))
-        acknowledge(
-            role, f"IAM5[Resource::{exported['Fn::ImportValue']}/*]", "Runs name their inputs and outputs themselves."
-        )
+        exported = cdk.Stack.of(self).export_value(self.bucket.bucket_arn)
+        acknowledge_wildcard(role, f"{exported}/*", "Runs name their inputs and outputs themselves.")

@@ -15,3 +15,32 @@ def acknowledge(construct: IConstruct, finding: str, reason: str) -> None:
         reason: Why it is right here.
     """
     cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=f"AwsSolutions-{finding}", reason=reason))
+
+
+def acknowledge_wildcard(role: IConstruct, arn: str, reason: str) -> None:
+    """Accept that a role is allowed something on every resource of a kind.
+
+    Args:
+        role: The role.
+        arn: The ARN with its wildcard.
+        reason: Why no narrower one is possible.
+    """
+    acknowledge(role, f"IAM5[Resource::{_in_words(cdk.Stack.of(role).resolve(arn))}]", reason)
+
+
+def _in_words(value: object) -> str:
+    """Write a resolved value as cdk-nag does; what its references say depends on whether account and region are known.
+
+    Raises:
+        TypeError: The value holds something that has not occurred so far.
+    """
+    match value:
+        case str():
+            return value
+        case {"Ref": str(name)}:
+            return f"<{name}>"
+        case {"Fn::ImportValue": str(export)}:
+            return export
+        case {"Fn::Join": [str(separator), list(parts)]}:
+            return separator.join(map(_in_words, parts))
+    raise TypeError(f"cannot put into words: {value!r}")

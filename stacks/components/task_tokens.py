@@ -7,7 +7,7 @@ from typing import Literal
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from stacks.components.findings import acknowledge
+from stacks.components.findings import acknowledge_wildcard
 
 
 def grant_task_answers(role: iam.Role, *answers: Literal["Success", "Failure", "Heartbeat"]) -> None:
@@ -23,8 +23,8 @@ def grant_task_answers(role: iam.Role, *answers: Literal["Success", "Failure", "
     role.add_to_policy(
         iam.PolicyStatement(actions=[f"states:SendTask{answer}" for answer in answers], resources=[machines])
     )
-    acknowledge(
+    acknowledge_wildcard(
         role,
-        "IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:*]",
+        machines,
         "The caller's machine is not known here: VAMS generates one per workflow. A token opens one task only.",
     )
