@@ -120,7 +120,7 @@ def test_up_serves_on_this_machine_only(launcher: Launcher) -> None:
     port = int(local.endpoint_url.rpartition(":")[2])
     process = record_of(launcher).process()
     assert process
-    listening = {connection.laddr for connection in process.net_connections() if connection.status == "LISTEN"}
+    listening = {connection.laddr for connection in process.connections() if connection.status == "LISTEN"}
     assert listening == {("127.0.0.1", port)}
 
 
