@@ -1,0 +1,220 @@
+"""collect_results and handle_failure: every end of a run reaches its caller, once."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from gaitway.aws.task_tokens import TaskTokens
+from gaitway.contracts.artifacts import METRICS, RESULTS
+from gaitway.contracts.errors import ArtifactError, CancelledError, Failure, RunRefusedError
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.pipeline import CollectResultsEvent, ConstructRunEvent, HandleFailureEvent
+from gaitway.contracts.run import RunState, output_prefix_of
+from lambdas.collect_results.collect import CollectResults
+from lambdas.construct_run.construct import ConstructRun
+from lambdas.construct_run.inputs import Inputs
+from lambdas.handle_failure.handle import HandleFailure
+from tests.local.control_plane.world import World
+
+FILES = {METRICS: b"step,reward\n1,2\n", RESULTS: b"{}", "checkpoints/model_4.pt": b"weights"}
+
+
+class StandInBatch:
+    """AWS Batch, as far as ending jobs goes."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.ended: list[str] = []
+        self._error = error
+
+    def terminate_job(self, *, jobId: str, reason: str) -> None:  # noqa: N803 - boto3's names
+        """Note which job is ended."""
+        assert reason
+        self.ended.append(jobId)
+        if self._error is not None:
+            raise self._error
+
+
+class Silent(TaskTokens):
+    """Is cut off before it can tell anybody."""
+
+    def succeed(self, token: str, output: object) -> bool:
+        """Break off."""
+        raise ConnectionError
+
+
+def running(world: World) -> str:
+    """Bring a run as far as its job; return its caller."""
+    caller = world.launched()
+    started = json.loads(world.describe(execution(world))["input"])
+    event = ConstructRunEvent.model_validate(started | {"execution_arn": execution(world)})
+    ConstructRun(world.table, Inputs(world.s3)).handle(event)
+    world.table.update(world.run_id, state=RunState.RUNNING, job_id="job-1")
+    return caller
+
+
+def execution(world: World) -> str:
+    return world.record.execution_arn or ""
+
+
+def collect(world: World, manifest: S3Uri, task_tokens: TaskTokens | None = None) -> None:
+    event = CollectResultsEvent.model_validate(
+        {
+            "run_id": world.run_id,
+            "execution_arn": execution(world),
+            "job": {"run_id": world.run_id, "manifest": str(manifest)},
+        }
+    )
+    CollectResults(world.table, task_tokens or world.task_tokens, world.s3).handle(event)
+
+
+def fail(
+    world: World, error: str = "SimulationError", cause: str = "the loss is NaN", **replaced: Any
+) -> tuple[Failure, StandInBatch]:
+    batch = replaced.pop("batch", StandInBatch())
+    event = {"run_id": world.run_id, "error": {"Error": error, "Cause": cause}} | replaced
+    event.setdefault("execution_arn", "nobody's" if world.table.get(world.run_id) is None else execution(world))
+    handler = HandleFailure(world.table, world.task_tokens, batch)
+    return handler.handle(HandleFailureEvent.model_validate(event)), batch
+
+
+def test_a_run_with_complete_outputs_succeeds_and_its_caller_learns_where_they_are(world: World) -> None:
+    caller = running(world)
+    manifest = world.leave_outputs(FILES)
+    collect(world, manifest)
+    told = world.workflow.ended(caller)
+    assert told["status"] == "SUCCEEDED"
+    assert told["output"] == {
+        "jobId": world.run_id,
+        "status": "SUCCEEDED",
+        "outputPath": str(output_prefix_of(world.output_path)),
+        "manifest": str(manifest),
+    }
+    assert world.record.state is RunState.SUCCEEDED
+    assert world.record.ended_at is not None
+
+
+def test_collecting_again_changes_nothing(world: World) -> None:
+    caller = running(world)
+    manifest = world.leave_outputs(FILES)
+    collect(world, manifest)
+    ended_at = world.record.ended_at
+    collect(world, manifest)
+    assert world.record.ended_at == ended_at
+    assert world.workflow.ended(caller)["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda world, prefix: world.put((prefix / "checkpoints/model_4.pt").key, b"half"),
+            "has 4 bytes, the",
+        ),
+        (
+            lambda world, prefix: world.s3.delete_object(Bucket=prefix.bucket, Key=(prefix / RESULTS).key),
+            "results.json is missing",
+        ),
+        (lambda world, prefix: world.put((prefix / "manifest.json").key, b"{}"), "is no manifest"),
+        (
+            lambda world, prefix: world.s3.delete_object(Bucket=prefix.bucket, Key=(prefix / "manifest.json").key),
+            "cannot be read",
+        ),
+        (lambda world, _: world.leave_outputs({RESULTS: b"{}"}), "does not list metrics.csv"),
+    ],
+    ids=["changed", "missing", "no manifest", "manifest missing", "incomplete"],
+)
+def test_outputs_that_differ_from_their_manifest_are_no_success(world: World, spoil: Any, said: str) -> None:
+    caller = running(world)
+    manifest = world.leave_outputs(FILES)
+    spoil(world, output_prefix_of(world.output_path))
+    with pytest.raises(ArtifactError, match=said):
+        collect(world, manifest)
+    assert world.record.state is RunState.RUNNING
+    assert world.is_waiting(caller)
+
+
+def test_the_manifest_of_another_run_is_no_success(world: World) -> None:
+    running(world)
+    manifest = world.leave_outputs(FILES)
+    body = world.s3.get_object(Bucket=manifest.bucket, Key=manifest.key)["Body"].read()
+    world.put(manifest.key, body.replace(world.run_id.encode(), b"run-other"))
+    with pytest.raises(ArtifactError, match="is the manifest of run-other"):
+        collect(world, manifest)
+
+
+def test_a_run_that_was_cancelled_meanwhile_does_not_succeed(world: World) -> None:
+    running(world)
+    manifest = world.leave_outputs(FILES)
+    world.table.update(world.run_id, state=RunState.FAILED, failure=Failure.of(CancelledError("stopped")))
+    with pytest.raises(RunRefusedError):
+        collect(world, manifest)
+    assert world.record.state is RunState.FAILED
+
+
+def test_a_failure_stops_the_job_is_written_down_and_reaches_the_caller(world: World) -> None:
+    caller = running(world)
+    failure, batch = fail(world)
+    told = world.workflow.ended(caller)
+    assert (told["error"], told["cause"]) == ("SimulationError", "the loss is NaN")
+    assert batch.ended == ["job-1"]
+    assert world.record.state is RunState.FAILED
+    assert world.record.failure == failure
+    assert world.record.ended_at is not None
+
+
+def test_handling_a_failure_again_changes_nothing(world: World) -> None:
+    running(world)
+    first, _ = fail(world)
+    fail(world, "States.Timeout", "")
+    assert world.record.failure == first
+
+
+def test_a_job_that_cannot_be_stopped_does_not_keep_the_caller_waiting(world: World) -> None:
+    caller = running(world)
+    fail(world, batch=StandInBatch(EndpointConnectionError(endpoint_url="batch")))
+    assert world.workflow.ended(caller)["error"] == "SimulationError"
+
+
+def test_a_failure_before_there_is_a_job_reaches_the_caller(world: World) -> None:
+    caller = world.launched()
+    _, batch = fail(world, "RequestError", json.dumps({"errorMessage": "numEnvs is 0", "errorType": "RequestError"}))
+    told = world.workflow.ended(caller)
+    assert (told["error"], told["cause"]) == ("RequestError", "numEnvs is 0")
+    assert batch.ended == []
+
+
+def test_a_failure_of_a_run_that_nobody_knows_is_described_and_that_is_all(world: World) -> None:
+    failure, batch = fail(world)
+    assert failure.error == "SimulationError"
+    assert batch.ended == []
+    assert world.table.get(world.run_id) is None
+
+
+def test_a_caller_that_is_gone_is_no_error(world: World) -> None:
+    caller = running(world)
+    world.stop(caller)
+    fail(world)
+    assert world.record.state is RunState.FAILED
+
+
+def test_a_success_that_was_cut_off_before_the_caller_knew_stays_a_success(world: World) -> None:
+    caller = running(world)
+    with pytest.raises(ConnectionError):
+        collect(world, world.leave_outputs(FILES), Silent(world.stepfunctions))
+    fail(world, "Sandbox.Timedout", "Task timed out after 300.00 seconds")
+    assert world.workflow.ended(caller)["status"] == "SUCCEEDED"
+    assert world.record.state is RunState.SUCCEEDED
+    assert world.record.failure is None
+
+
+def test_a_late_failure_of_an_execution_that_was_replaced_changes_nothing(world: World) -> None:
+    running(world)
+    replaced = execution(world)
+    fail(world)
+    caller = world.launched()
+    _, batch = fail(world, execution_arn=replaced)
+    assert world.record.state is RunState.ACCEPTED
+    assert world.is_waiting(caller)
+    assert batch.ended == []

@@ -1,0 +1,131 @@
+"""The run table: what ended stays as it is, and nothing late of an older execution reaches a newer one."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gaitway.aws.run_table import RunTable
+from gaitway.contracts.errors import Failure
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
+from tests.local.conftest import Emulator
+from tests.local.control_plane.world import create_run_table
+
+NOW = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
+FIRST = "arn:aws:states:us-east-1:000000000000:execution:pipeline:run-1-first"
+SECOND = "arn:aws:states:us-east-1:000000000000:execution:pipeline:run-1-second"
+
+
+def record(execution: str = FIRST, state: RunState = RunState.ACCEPTED) -> RunRecord:
+    return RunRecord(run_id="run-1", state=state, created_at=NOW, updated_at=NOW, execution_arn=execution)
+
+
+@pytest.fixture(scope="module")
+def dynamodb(emulator: Emulator) -> object:
+    return emulator.client("dynamodb")
+
+
+@pytest.fixture
+def table(dynamodb: object) -> RunTable:
+    return create_run_table(dynamodb)
+
+
+def test_a_record_is_read_as_it_was_written(table: RunTable) -> None:
+    full = RunRecord(
+        run_id="run-1",
+        state=RunState.RUNNING,
+        created_at=NOW,
+        updated_at=NOW,
+        mode="train",
+        task="Isaac-Cartpole-v0",
+        attempt=2,
+        started_at=NOW,
+        phase="simulate",
+        progress=Progress(done=3, total=5, mean_reward=1.5),
+        spec=RunSpec(
+            run_id="run-1",
+            training=TrainingConfig(policy_s3_uri=None, seed=1),
+            compute=ComputeConfig(),
+            output_files=S3Uri("assets", "out/"),
+        ),
+        failure=Failure(error="E", cause="c", retryable=True),
+    )
+    assert table.create(full)
+    assert table.get("run-1") == full
+    assert list(table.list_records()) == [full]
+
+
+def test_a_run_has_one_record(table: RunTable) -> None:
+    assert table.create(record())
+    assert not table.create(record(SECOND))
+    assert not table.accept(record(SECOND), "token", instead_of=None)
+    assert table.get("run-1") == record()
+    assert table.tokens("run-1").external is None
+
+
+def test_a_field_is_set_removed_and_nothing_else_is_touched(table: RunTable) -> None:
+    table.create(record())
+    assert table.update("run-1", job_id="job-1", phase="prepare")
+    assert table.update("run-1", phase=None)
+    changed = table.get("run-1")
+    assert changed is not None
+    assert (changed.job_id, changed.phase, changed.state) == ("job-1", None, RunState.ACCEPTED)
+    assert changed.updated_at > NOW
+
+
+def test_a_late_word_does_not_change_how_a_run_ended(table: RunTable) -> None:
+    table.create(record())
+    assert table.update("run-1", state=RunState.FAILED)
+    assert not table.update("run-1", state=RunState.RUNNING)
+    assert table.update("run-1", unless_ended=False, phase="salvaged")
+
+
+def test_a_run_that_is_not_there_is_not_made_by_an_update(table: RunTable) -> None:
+    assert not table.update("run-1", phase="prepare")
+    assert table.get("run-1") is None
+
+
+def test_an_older_execution_may_not_touch_a_run_that_was_begun_anew(table: RunTable) -> None:
+    table.accept(record(), "first caller", instead_of=None)
+    table.update("run-1", state=RunState.FAILED)
+    failed = table.get("run-1")
+    assert failed is not None
+    assert table.accept(record(SECOND), "second caller", instead_of=failed)
+
+    assert not table.update("run-1", of_execution=FIRST, state=RunState.FAILED)
+    assert not table.give_token("run-1", FIRST, "inner", "late token")
+    assert table.caller("run-1", FIRST) is None
+    assert table.caller("run-1", SECOND) == "second caller"
+    assert table.update("run-1", of_execution=SECOND, state=RunState.QUEUED)
+
+
+def test_of_two_that_begin_a_run_anew_one_wins(table: RunTable) -> None:
+    table.accept(record(), "first caller", instead_of=None)
+    table.update("run-1", state=RunState.FAILED)
+    failed = table.get("run-1")
+    assert table.accept(record(SECOND), "winner", instead_of=failed)
+    assert not table.accept(record(f"{SECOND}-too"), "loser", instead_of=failed)
+    assert table.tokens("run-1").external == "winner"
+
+
+def test_beginning_anew_forgets_the_task_that_waited_for_the_old_job(table: RunTable) -> None:
+    table.accept(record(), "first caller", instead_of=None)
+    table.give_token("run-1", FIRST, "inner", "old task")
+    assert table.accept(record(SECOND), "second caller", instead_of=table.get("run-1"))
+    assert table.tokens("run-1").inner is None
+
+
+def test_nobody_joins_a_run_that_has_ended(table: RunTable) -> None:
+    table.accept(record(), "first caller", instead_of=None)
+    assert table.give_token("run-1", FIRST, "external", "second caller")
+    table.update("run-1", state=RunState.SUCCEEDED)
+    assert not table.give_token("run-1", FIRST, "external", "third caller")
+    assert table.caller("run-1", FIRST) == "second caller"
+
+
+def test_tokens_are_kept_apart_from_what_everybody_may_read(table: RunTable) -> None:
+    table.accept(record(), "AQC-secret", instead_of=None)
+    assert "AQC-secret" not in repr(table.get("run-1"))
+    assert "AQC-secret" not in repr(table.tokens("run-1"))
+    assert [found.run_id for found in table.list_records()] == ["run-1"]

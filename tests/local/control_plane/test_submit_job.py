@@ -1,0 +1,144 @@
+"""submit_job: a run has one living job, however often it is asked for."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaitway.contracts.errors import RunRefusedError
+from gaitway.contracts.pipeline import SubmitJobEvent
+from gaitway.contracts.run import RunState
+from lambdas.submit_job.jobs import Jobs
+from lambdas.submit_job.submit import SubmitJob
+from tests.local.conformance.workflow import until
+from tests.local.conftest import Emulator
+from tests.local.control_plane.world import World
+
+FIRST = "token-1"
+
+
+class Queue:
+    """A queue of the emulator, whose jobs live until their pipe is opened."""
+
+    def __init__(self, batch: Any, directory: Path) -> None:
+        self.batch = batch
+        name = uuid.uuid4().hex[:8]
+        batch.create_compute_environment(
+            computeEnvironmentName=name,
+            type="MANAGED",
+            computeResources={"type": "EC2", "maxvCpus": 4, "minvCpus": 0, "subnets": [], "instanceTypes": ["g6"]},
+        )
+        self.arn = batch.create_job_queue(
+            jobQueueName=name, priority=1, computeEnvironmentOrder=[{"order": 1, "computeEnvironment": name}]
+        )["jobQueueArn"]
+        definition = batch.register_job_definition(
+            jobDefinitionName=name,
+            type="container",
+            containerProperties={
+                "image": "gaitway/shell:local",
+                "command": ["sh", "-c", f"while [ ! -e {directory}/end ]; do sleep 0.05; done", "Ref::run_id"],
+                "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "128"}],
+            },
+        )
+        self._end = directory / "end"
+        self.jobs = Jobs(batch, self.arn, definition["jobDefinitionArn"])
+
+    def submitted(self) -> list[dict[str, Any]]:
+        """Describe every job of the queue."""
+        filters = [{"name": "BEFORE_CREATED_AT", "values": ["99999999999999"]}]
+        ids = [job["jobId"] for job in self.batch.list_jobs(jobQueue=self.arn, filters=filters)["jobSummaryList"]]
+        jobs: list[dict[str, Any]] = self.batch.describe_jobs(jobs=ids)["jobs"] if ids else []
+        return jobs
+
+    def end_all(self) -> None:
+        """Let every job end, and wait for that."""
+        self._end.touch()
+        until(lambda: all(job["status"] in ("SUCCEEDED", "FAILED") for job in self.submitted()))
+        self._end.unlink()
+
+
+@pytest.fixture
+def queue(emulator: Emulator, tmp_path: Path) -> Iterator[Queue]:
+    queue = Queue(emulator.client("batch"), tmp_path)
+    yield queue
+    queue.end_all()
+
+
+def submit(world: World, jobs: Jobs, token: str = FIRST) -> None:
+    event = SubmitJobEvent(
+        run_id=world.run_id,
+        execution_arn=world.record.execution_arn or "",
+        timeout_seconds=600,
+        task_token=token,
+    )
+    SubmitJob(world.table, jobs).handle(event)
+
+
+def test_the_job_is_given_the_runs_id_and_nothing_else(world: World, queue: Queue) -> None:
+    world.launched()
+    submit(world, queue.jobs)
+    (job,) = queue.submitted()
+    assert job["jobName"].startswith(f"{world.run_id}-")
+    assert job["parameters"] == {"run_id": world.run_id}
+    assert job["timeout"] == {"attemptDurationSeconds": 600}
+    assert FIRST not in str(job)
+    assert world.record.state is RunState.QUEUED
+    assert world.record.job_id == job["jobId"]
+    assert world.table.tokens(world.run_id).inner == FIRST
+
+
+def test_the_same_call_again_submits_nothing(world: World, queue: Queue) -> None:
+    world.launched()
+    submit(world, queue.jobs)
+    submit(world, queue.jobs)
+    queue.end_all()
+    submit(world, queue.jobs)
+    assert len(queue.submitted()) == 1
+
+
+def test_a_new_token_is_answered_by_the_job_that_lives(world: World, queue: Queue) -> None:
+    world.launched()
+    submit(world, queue.jobs)
+    world.table.update(world.run_id, state=RunState.RUNNING)
+    submit(world, queue.jobs, "token-2")
+    assert len(queue.submitted()) == 1
+    assert world.table.tokens(world.run_id).inner == "token-2"
+    assert world.record.state is RunState.RUNNING
+
+
+def test_a_new_token_gets_a_new_job_where_the_old_one_has_ended(world: World, queue: Queue) -> None:
+    world.launched()
+    submit(world, queue.jobs)
+    first = world.record.job_id
+    queue.end_all()
+    submit(world, queue.jobs, "token-2")
+    assert len(queue.submitted()) == 2
+    assert world.record.job_id != first
+
+
+def test_a_job_whose_id_was_never_written_down_is_found_again(world: World, queue: Queue) -> None:
+    world.launched()
+    submit(world, queue.jobs)
+    (job,) = queue.submitted()
+    world.table.update(world.run_id, job_id=None)
+    submit(world, queue.jobs)
+    assert len(queue.submitted()) == 1
+    assert world.record.job_id == job["jobId"]
+
+
+def test_the_job_of_an_execution_that_was_replaced_is_not_adopted(world: World, queue: Queue) -> None:
+    world.launched()
+    submit(world, queue.jobs)
+    world.table.update(world.run_id, execution_arn=f"{world.record.execution_arn}0", job_id=None)
+    submit(world, queue.jobs, "token-2")
+    assert len(queue.submitted()) == 2
+
+
+def test_a_run_that_has_ended_gets_no_job(world: World, queue: Queue) -> None:
+    world.launched()
+    world.table.update(world.run_id, state=RunState.FAILED)
+    with pytest.raises(RunRefusedError):
+        submit(world, queue.jobs)
+    assert queue.submitted() == []
