@@ -13,7 +13,7 @@ from gaitway.contracts.run import RunState
 from lambdas.submit_job.jobs import Jobs
 from lambdas.submit_job.submit import SubmitJob
 from tests.local.conformance.workflow import until
-from tests.local.conftest import Emulator
+from tests.local.control_plane.conftest import SharedClients
 from tests.local.control_plane.world import World
 
 FIRST = "token-1"
@@ -60,8 +60,8 @@ class Queue:
 
 
 @pytest.fixture
-def queue(emulator: Emulator, tmp_path: Path) -> Iterator[Queue]:
-    queue = Queue(emulator.client("batch"), tmp_path)
+def queue(shared_clients: SharedClients, tmp_path: Path) -> Iterator[Queue]:
+    queue = Queue(shared_clients.client("batch"), tmp_path)
     yield queue
     queue.end_all()
 
