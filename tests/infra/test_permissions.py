@@ -20,22 +20,22 @@ def definition(machine: Resource) -> dict[str, Any]:
     return parsed
 
 
-def called_by(aws: Synthesis, machine: Resource) -> set[Allowed]:
-    """What the tasks of a machine call, read from its definition as it is deployed."""
+def called_by(aws: Synthesis, machine: Resource) -> dict[str, Allowed]:
+    """What the tasks of a machine call, by the state's name, read from its definition as it is deployed."""
     substitutions = {
         "${" + name + "}": aws.text(machine.stack, value)
         for name, value in machine.properties["DefinitionSubstitutions"].items()
     }
-    called = set()
+    called = {}
     for name, state in states(definition(machine)):
         if state["Type"] != "Task":
             continue
         resource = state["Resource"].removesuffix(".waitForTaskToken")
         arguments = state.get("Parameters") or state.get("Arguments") or {}
         if resource in substitutions:
-            called.add(Allowed("lambda:InvokeFunction", substitutions[resource]))
+            called[name] = Allowed("lambda:InvokeFunction", substitutions[resource])
         elif resource == "arn:aws:states:::lambda:invoke":
-            called.add(Allowed("lambda:InvokeFunction", substitutions[arguments["FunctionName"]]))
+            called[name] = Allowed("lambda:InvokeFunction", substitutions[arguments["FunctionName"]])
         else:
             pytest.fail(f"say here which permission state {name} needs for {resource}")
     return called
@@ -45,9 +45,16 @@ def called_by(aws: Synthesis, machine: Resource) -> set[Allowed]:
 def test_a_machine_may_call_what_it_calls_and_nothing_else(aws: Synthesis, name: str) -> None:
     machine = aws.resource("AWS::StepFunctions::StateMachine", name)
     allowed = {grant for grant in aws.allowed(f"{name}/Role") if not grant.action.startswith(_LOGS_AND_TRACES)}
-    called = called_by(aws, machine)
+    called = set(called_by(aws, machine).values())
     assert called
     assert allowed == called
+
+
+def test_every_state_of_the_pipeline_calls_the_function_of_its_name(aws: Synthesis) -> None:
+    called = called_by(aws, aws.resource("AWS::StepFunctions::StateMachine", "Pipeline"))
+    assert {state: grant.resource for state, grant in called.items()} == {
+        state: f"<{state}/Function.Arn>" for state in ("ConstructRun", "SubmitJob", "CollectResults", "HandleFailure")
+    }
 
 
 @pytest.mark.parametrize("name", ["Pipeline", "Workflow"])
