@@ -49,7 +49,7 @@ def _demo(console: Console, output_directory: Path) -> bool:
     with console.status("Embedded AWS") as status:
         local = launcher.up(lambda line: status.update(f"Embedded AWS: {line}"))
     up_seconds = time.monotonic() - began
-    console.print(f"Embedded AWS is up at {local.endpoint_url} [dim]({up_seconds:.0f} s)[/dim]")
+    console.print(f"Embedded AWS is up at {local.endpoint_url} [dim]({up_seconds:.0f} s)[/dim]", highlight=False)
 
     runs = Runs(local.session(), local.deployment)
     trained, training_outputs = _run(runs, "cartpole-train.json", None, output_directory / "train", console)
@@ -63,7 +63,8 @@ def _demo(console: Console, output_directory: Path) -> bool:
     verdict = "[green]solves[/green]" if solved else "[red]does not solve[/red]"
     console.print(
         f"\nThe policy {verdict} the task: success {evaluation.success_rate:.0%} over {evaluation.episodes} episodes, "
-        f"mean return {evaluation.mean_return:.2f}"
+        f"mean return {evaluation.mean_return:.2f}",
+        highlight=False,
     )
     console.print(f"Results: [bold]{output_directory}[/bold] (train/, evaluate/, evaluate/videos/)")
     console.print(_figures(up_seconds, trained, evaluated, time.monotonic() - began, launcher.status().memory_mib))
@@ -84,7 +85,8 @@ def _run(
     shutil.rmtree(directory, ignore_errors=True)
     manifest = runs.fetch(started.output_files, directory)
     console.print(
-        f"{label} succeeded [dim]({watched.seconds:.0f} s, {len(manifest.files)} files, {started.run_id})[/dim]"
+        f"{label} succeeded [dim]({watched.seconds:.0f} s, {len(manifest.files)} files, {started.run_id})[/dim]",
+        highlight=False,
     )
     return watched, started.output_files
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
 from gaitway.contracts.errors import GaitwayError
+from gaitway.contracts.run import RunState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,22 +72,15 @@ def _live(label: str, console: Console) -> Iterator[Callable[[RunRecord], None]]
     if not console.is_terminal:
         yield _PlainLines(label, console).show
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        TextColumn("{task.fields[state]:<24}"),
-        BarColumn(bar_width=28),
-        _FiguresColumn(),
-        TimeElapsedColumn(),
-    )
+    columns = (SpinnerColumn(), TextColumn("[bold]{task.description}"), BarColumn(bar_width=12), _FiguresColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(label, total=None, state="starting", run=None)
+        task = progress.add_task(f"{label}: starting", total=None, run=None)
 
         def show(record: RunRecord) -> None:
             run = record.progress
             progress.update(
                 task,
-                state=describe_state(record),
+                description=f"{label}: {describe_state(record)}",
                 total=run.total if run else None,
                 completed=run.done if run else 0,
                 run=run,
@@ -96,26 +90,26 @@ def _live(label: str, console: Console) -> Iterator[Callable[[RunRecord], None]]
 
 
 class _FiguresColumn(ProgressColumn):
-    """Iteration of total, steps per second, reward and time left."""
+    """Iteration of total, steps per second, reward and time left; the time passed, until there are any."""
 
     def render(self, task: Task) -> Text:
         """Write the figures of the task's run."""
         run: RunProgress | None = task.fields["run"]
-        return Text(describe_progress(run) if run else "")
+        return Text(describe_progress(run) if run else f"{task.elapsed or 0:.0f} s", no_wrap=True)
 
 
 def describe_state(record: RunRecord) -> str:
-    """Say where a run stands, in a few words."""
-    return f"{record.state} · {record.phase}" if record.phase and not record.state.ended else str(record.state)
+    """Say where a run stands, in a word: what the runner is doing, or the run's state."""
+    return record.phase if record.phase and record.state is RunState.RUNNING else str(record.state)
 
 
 def describe_progress(run: RunProgress) -> str:
     """Write a run's progress in one line."""
     figures = [f"{run.done}/{run.total}"]
     if run.steps_per_second is not None:
-        figures.append(f"{run.steps_per_second:,.0f} steps/s")
+        figures.append(f"{run.steps_per_second / 1000:,.1f}k steps/s")
     if run.mean_reward is not None:
-        figures.append(f"reward {run.mean_reward:.2f}")
+        figures.append(f"reward {run.mean_reward:.1f}")
     if run.eta_seconds is not None and run.done < run.total:
         figures.append(f"{run.eta_seconds:.0f} s left")
     return " · ".join(figures)
