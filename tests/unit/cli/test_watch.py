@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gaitway.cli import watch as watching
 from gaitway.cli.watch import RunFailedError, describe_progress, describe_state, watch
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.model import S3Uri
@@ -19,8 +18,9 @@ RUN = StartedRun("run-1", "arn:aws:states:us-east-1:000000000000:execution:x:y",
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def record(**fields: Any) -> RunRecord:
-    return RunRecord(**({"run_id": "run-1", "state": RunState.RUNNING, "created_at": NOW, "updated_at": NOW} | fields))
+def record(**fields: object) -> RunRecord:
+    standing = {"run_id": "run-1", "state": RunState.RUNNING, "created_at": NOW, "updated_at": NOW}
+    return RunRecord.model_validate(standing | fields)
 
 
 class ScriptedRuns:
@@ -42,7 +42,7 @@ GOING = CallerView(ended=False, failure=None)
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr("gaitway.cli.watch.POLL_SECONDS", 0.0)
 
 
 def follow(*looks: tuple[CallerView, RunRecord | None]) -> str:
@@ -78,7 +78,7 @@ def test_a_log_file_gets_a_line_per_change_of_state_and_not_per_iteration() -> N
 
 
 def test_progress_is_shown_now_and_then_within_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching.time, "monotonic", itertools.count(step=10).__next__)
+    monkeypatch.setattr("gaitway.cli.watch.time.monotonic", itertools.count(step=10).__next__)
     looks = [(GOING, record(phase="simulate", progress=Progress(done=n, total=80))) for n in (1, 2)]
 
     lines = follow(*looks, (CallerView(ended=True, failure=None), record(state=RunState.SUCCEEDED))).splitlines()
