@@ -3,7 +3,8 @@
 The runner writes a `SimulationJob` to `simulation.json` in the run's directory and starts
 `python -m container.simulators.<name> simulation.json` there. A simulator leaves
 - trained: `logs/<library>/<experiment>/<time>/` as Isaac Lab's train.py does (checkpoints with native names,
-  TensorBoard events, params/*.yaml, git/*.diff, videos/train/*.mp4);
+  TensorBoard events, params/*.yaml, git/*.diff, videos/train/*.mp4), `exported/` in it, and a line
+  `TRAINING_PROGRESS` on stdout as it goes;
 - evaluated: the files below `EVALUATION_DIRECTORY`, and a line `EVALUATION_PROGRESS` on stdout as it goes.
 """
 
@@ -16,7 +17,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gaitway.contracts.model import Model, UserModel
-from gaitway.contracts.request import TrainingConfig
+from gaitway.contracts.request import RlLibrary, TrainingConfig
 
 LOGS_DIRECTORY = Path("logs")
 """Where Isaac Lab's scripts write, relative to the working directory."""
@@ -27,10 +28,30 @@ EVALUATION_SUMMARY = EVALUATION_DIRECTORY / "summary.json"
 """An `EvaluationSummary`."""
 EVALUATION_VIDEOS = EVALUATION_DIRECTORY / "videos"
 
+EXPORTED_DIRECTORY = "exported"
+"""In a training's directory, where Isaac Lab's play.py makes it, too."""
+EXPORTED_TORCHSCRIPT = "policy.pt"
+EXPORTED_ONNX = "policy.onnx"
+EXPORTED_SUMMARY = "policy.json"
+"""A `PolicyExport`, written last."""
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf)"
+TRAINING_PROGRESS = re.compile(
+    rf"^Trained iterations: (?P<done>\d+)/(?P<total>\d+) "
+    rf"\((?P<steps_per_second>\d+) steps/s(?:, mean reward (?P<mean_reward>{_NUMBER}))?\)",
+    re.MULTILINE,
+)
+"""`done` counts the iterations of the run, over all its attempts. At most a few lines a second; the last one always."""
 EVALUATION_PROGRESS = re.compile(r"^Evaluated episodes: (?P<done>\d+)/(?P<total>\d+)", re.MULTILINE)
 
 EXIT_BAD_REQUEST = 2
 """Exit code of a simulator that is asked for what is not there; its last line of output says what is wrong."""
+
+EXIT_NOT_A_NUMBER = 3
+"""Exit code of a training that diverged; its last line of output is `NOT_A_NUMBER`. Under torchrun, which exits with a
+code of its own, only that line tells."""
+NOT_A_NUMBER = re.compile(r"^(?:NaN|infinity) in (?P<what>.+) at iteration (?P<iteration>\d+)$", re.MULTILINE)
+"""Iterations count from 1."""
 
 
 class SimulationJob(Model):
@@ -41,6 +62,11 @@ class SimulationJob(Model):
     """Checkpoint to evaluate."""
     resume_checkpoint: Path | None = None
     """Weights to start training from."""
+    continue_from: Path | None = None
+    """Checkpoint of this very run, from which the training goes on to `max_iterations` in total.
+
+    It lies where the simulator left it, below `LOGS_DIRECTORY`: what follows goes into the same directory.
+    """
     custom_environment: Path | None = None
     """Archive of a package that registers further tasks."""
 
@@ -58,3 +84,30 @@ class EvaluationSummary(UserModel):
     success_rate: Annotated[float, Field(ge=0, le=1)]
     success_definition: str
     """What counts as a success in this task, in words."""
+
+
+class TensorDescription(UserModel):
+    """An input or output of an exported policy."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    """A dimension that is a name may have any size."""
+    dtype: str
+
+
+class PolicyExport(UserModel):
+    """`policy.json`, beside an exported policy: what it takes, what it gives, and where it comes from."""
+
+    task: str
+    rl_library: RlLibrary
+    checkpoint: str
+    """Name of the checkpoint that holds the same policy."""
+    iterations: Annotated[int, Field(ge=0)]
+    """Iterations that it was trained for."""
+    inputs: tuple[TensorDescription, ...]
+    outputs: tuple[TensorDescription, ...]
+    normalisation: str
+    """What the policy itself does to observations and actions, in words: nobody else needs to."""
+    max_abs_difference: dict[str, float]
+    """By file: the largest difference of an action from what the library itself computes from the checkpoint."""
+    compared_observations: Annotated[int, Field(ge=1)]

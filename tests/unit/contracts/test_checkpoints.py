@@ -1,6 +1,12 @@
-import pytest
+import zipfile
+from pathlib import Path
 
-from gaitway.contracts.checkpoints import iteration_of, newest
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gaitway.contracts.checkpoints import completed_iterations, is_whole, iteration_of, newest, rollouts_of
+from gaitway.contracts.request import RlLibrary
 
 
 @pytest.mark.parametrize(
@@ -40,3 +46,84 @@ def test_a_best_checkpoint_counts_only_where_nothing_is_numbered() -> None:
 def test_other_files_are_no_checkpoints() -> None:
     assert newest(["policy.pt", "metrics.csv", "policy.onnx"]) is None
     assert newest([]) is None
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "rollouts", "iterations"),
+    [
+        ("rsl_rl", "model_0.pt", None, 1),
+        ("rsl_rl", "checkpoints/model_1499.pt", None, 1500),
+        ("skrl", "agent_2560.pt", 32, 80),
+        ("skrl", "agent_2559.pt", 32, 79),
+        ("skrl", "best_agent.pt", 32, None),
+        ("rl_games", "last_cartpole_ep_75_rew__283.2_.pth", None, 75),
+        ("rl_games", "last_cartpole_ep_5_rew_-inf.pth", None, 5),
+        ("rl_games", "cartpole.pth", None, None),
+    ],
+)
+def test_each_library_counts_in_its_own_way(
+    library: RlLibrary, name: str, rollouts: int | None, iterations: int | None
+) -> None:
+    assert completed_iterations(library, name, rollouts) == iterations
+
+
+def test_time_steps_alone_tell_no_iteration() -> None:
+    with pytest.raises(ValueError, match=r"agent_2560\.pt counts time steps.*params/agent\.yaml"):
+        completed_iterations("skrl", "agent_2560.pt")
+
+
+def test_rollouts_are_read_from_the_agents_settings() -> None:
+    assert rollouts_of("seed: 42\nagent:\n  class: PPO\n  rollouts: 32\n  learning_epochs: 8\n") == 32
+    assert rollouts_of("seed: 42\nagent:\n  class: SAC\n") is None
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive like those that torch.save writes: stored, not compressed, with checksums."""
+    path = tmp_path_factory.mktemp("checkpoints") / "model_1.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("model_1/data.pkl", bytes(range(256)))
+        archive.writestr("model_1/data/0", bytes(4096))
+        archive.writestr("model_1/version", b"3\n")
+    return path
+
+
+def test_a_checkpoint_as_it_was_written_is_whole(checkpoint: Path) -> None:
+    assert is_whole(checkpoint)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_checkpoint_cut_off_anywhere_is_not_whole(checkpoint: Path, tmp_path: Path, share: float) -> None:
+    torn = tmp_path / "torn.pt"
+    content = checkpoint.read_bytes()
+    torn.write_bytes(content[: int(share * len(content))])
+    assert not is_whole(torn)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(offset=st.integers(0, 4095), bit=st.integers(0, 7))
+def test_a_flipped_bit_in_the_weights_is_noticed(checkpoint: Path, tmp_path: Path, offset: int, bit: int) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[content.index(bytes(4096)) + offset] ^= 1 << bit
+    (tmp_path / "flipped.pt").write_bytes(content)
+    assert not is_whole(tmp_path / "flipped.pt")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_damage_is_an_error_of_its_own(checkpoint: Path, tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (tmp_path / "damaged.pt").write_bytes(content)
+    assert is_whole(tmp_path / "damaged.pt") in (True, False)
+
+
+def test_what_is_no_checkpoint_is_not_whole(tmp_path: Path) -> None:
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "text.pt").write_text("no checkpoint")
+    with zipfile.ZipFile(tmp_path / "other.pt", "w") as archive:
+        archive.writestr("notes.txt", "an archive of something else")
+    for name in ("empty.pt", "text.pt", "other.pt", "missing.pt", "."):
+        assert not is_whole(tmp_path / name)
