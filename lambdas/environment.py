@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from gaitway.contracts.model import Model
 
-CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
+CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=10)
 """Whoever waits for a run is told by these calls: a throttled one is worth repeating."""
 
 
