@@ -29,7 +29,7 @@ T = TypeVar("T")
 RUN = "run"
 TOKENS = "tokens"
 _JSON_FIELDS = frozenset({"progress", "spec", "failure"})
-_NUMBER_FIELDS = frozenset({"attempt"})
+_NUMBER_FIELDS = frozenset({"attempt", "attempts"})
 
 _ENDED: dict[str, AttributeValueTypeDef] = {":succeeded": {"S": RunState.SUCCEEDED}, ":failed": {"S": RunState.FAILED}}
 _NOT_ENDED = "NOT #state IN (:succeeded, :failed)"

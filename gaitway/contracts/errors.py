@@ -6,7 +6,9 @@ GaitwayError
 ├── RunRefusedError           the run failed before for a reason that no retry can mend
 ├── CancelledError            somebody stopped the run
 ├── SimulationError           the simulator ended without what was asked of it
-│   └── StalledError          the simulator makes no progress any more
+│   ├── StalledError          the simulator makes no progress any more
+│   └── NotANumberError       the training diverged
+├── PlatformError             no simulator can run on this machine, or in this image
 ├── ArtifactError             results are missing, or differ from what was uploaded
 └── InterruptedRunError       the job ended without a word, or was told to stop
 """
@@ -55,6 +57,16 @@ class SimulationError(GaitwayError):
 
 class StalledError(SimulationError):
     """The simulator makes no progress any more."""
+
+
+class NotANumberError(SimulationError):
+    """The training diverged: losses or weights are no numbers any more, and would be so again."""
+
+    retryable = False
+
+
+class PlatformError(GaitwayError):
+    """The machine or the image cannot run the simulator, until whoever deploys mends it."""
 
 
 class ArtifactError(GaitwayError):

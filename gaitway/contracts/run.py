@@ -114,6 +114,8 @@ class RunRecord(Model):
     """The Batch job."""
     attempt: Annotated[int, Field(ge=1)] | None = None
     """Attempt of the Batch job, from 1."""
+    attempts: Annotated[int, Field(ge=1)] | None = None
+    """How often the runner has begun, over all jobs of the run."""
     started_at: AwareDatetime | None = None
     """When the runner began its first attempt."""
     ended_at: AwareDatetime | None = None

@@ -130,6 +130,7 @@ class Launch:
             created_at=instead_of.created_at if instead_of else now,
             updated_at=now,
             started_at=instead_of.started_at if instead_of else None,
+            attempts=instead_of.attempts if instead_of else None,
             execution_arn=_execution_arn(self._pipeline_arn, run_id, received.task_token),
             message_digest=digest,
         )

@@ -6,6 +6,8 @@ from gaitway.contracts.errors import (
     Failure,
     InputNotFoundError,
     InterruptedRunError,
+    NotANumberError,
+    PlatformError,
     RequestError,
     StalledError,
 )
@@ -18,6 +20,8 @@ from gaitway.contracts.errors import (
         (InputNotFoundError("gone"), False),
         (InterruptedRunError("stopped"), True),
         (StalledError("no progress"), True),
+        (NotANumberError("NaN in the loss"), False),
+        (PlatformError("no driver"), False),
         (OSError("disk"), True),
     ],
 )
