@@ -99,6 +99,7 @@ def stop_server(state_directory: Path) -> bool:
         except psutil.TimeoutExpired:
             process.kill()
             process.wait()
+    _started[:] = [started for started in _started if started.poll() is None]
     sweep(state_directory)
     return process is not None
 
