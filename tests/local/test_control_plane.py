@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 VAMS_WORKFLOW = Path(__file__).parents[1] / "data" / "vams-workflow.asl.json"
 VAMS_STATE = "81870-isaaclab"
+RUN_SECONDS = 120.0
+"""A small run takes seconds, but the machine may be busy."""
 TINY = {"task": "Isaac-Cartpole-Direct-v0", "maxIterations": 2, "numEnvs": 16}
 
 
@@ -75,7 +77,7 @@ class ControlPlane:
 
     def ended(self, execution_arn: str) -> Json:
         """Wait for the end of an execution, and describe it."""
-        until(lambda: self.describe(execution_arn)["status"] != "RUNNING")
+        until(lambda: self.describe(execution_arn)["status"] != "RUNNING", RUN_SECONDS)
         return self.describe(execution_arn)
 
     def describe(self, execution_arn: str) -> Json:
@@ -218,7 +220,7 @@ def test_a_run_that_was_interrupted_goes_on_when_vams_tries_again(plane: Control
         record = plane.vams_record_of(execution)
         return record.job_id if record is not None and record.progress is not None else None
 
-    until(lambda: first_job() is not None)
+    until(lambda: first_job() is not None, RUN_SECONDS)
     interrupted = plane.vams_record_of(execution)
     assert interrupted is not None
     plane.batch.terminate_job(jobId=interrupted.job_id, reason="the instance is reclaimed")
