@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from container.simulators.embedded.overrides import key_of
+from gaitway.contracts.errors import RequestError
 from gaitway.contracts.simulation import LOGS_DIRECTORY
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+_CHECKPOINT_DIRECTORIES = ("checkpoints", "nn")
 
 
 @contextmanager
@@ -33,11 +37,26 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary.replace(path)
 
 
-def make_run_directory(library: str, experiment: str, run_name: str) -> Path:
+def make_run_directory(library: str, experiment: str, suffix: str) -> Path:
     """Make a training's directory where Isaac Lab's train.py makes it: `logs/<library>/<experiment>/<time>`."""
     started = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    directory = LOGS_DIRECTORY / library / experiment / (f"{started}_{run_name}" if run_name else started)
+    directory = LOGS_DIRECTORY / library / experiment / (f"{started}_{suffix}" if suffix else started)
     directory.mkdir(parents=True)
+    return directory
+
+
+def run_directory_of(checkpoint: Path, library: str) -> Path:
+    """Find the directory of the training that left a checkpoint: skrl and rl_games put theirs one level deeper.
+
+    Raises:
+        RequestError: The checkpoint does not lie where the library leaves it.
+    """
+    base = LOGS_DIRECTORY.absolute() / library
+    directory = checkpoint.absolute().parent
+    if directory.name in _CHECKPOINT_DIRECTORIES:
+        directory = directory.parent
+    if base not in directory.parents:
+        raise RequestError(f"{checkpoint} is no checkpoint of this run: those of {library} lie below {base}")
     return directory
 
 
@@ -50,7 +69,7 @@ def write_params(directory: Path, **configs: DataclassInstance) -> None:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Turn tuples into lists, which YAML knows."""
+    """Turn tuples into lists, which YAML knows, and fields' names into keys."""
     if isinstance(value, dict):
-        return {key: _plain(child) for key, child in value.items()}
+        return {key_of(key): _plain(child) for key, child in value.items()}
     return [_plain(child) for child in value] if isinstance(value, list | tuple) else value

@@ -22,6 +22,8 @@ A = TypeVar("A")
 SET_BY_REQUEST = {
     "env.scene.num_envs": "numEnvs",
     "agent.max_iterations": "maxIterations",
+    "agent.trainer.timesteps": "maxIterations",
+    "agent.params.config.max_epochs": "maxIterations",
 }
 """Isaac Lab's scripts take these from the command line, where they win over Hydra: an override would change nothing."""
 
@@ -56,11 +58,16 @@ def known_keys(roots: dict[str, Any]) -> list[str]:
     keys = []
     for name, value in roots.items():
         if dataclasses.is_dataclass(value):
-            children = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            children = {key_of(field.name): getattr(value, field.name) for field in dataclasses.fields(value)}
             keys += [f"{name}.{key}" for key in known_keys(children)]
         else:
             keys.append(name)
     return keys
+
+
+def key_of(field_name: str) -> str:
+    """Name a field as Hydra and YAML do: only in Python do `lambda` and `class` need an underscore."""
+    return field_name.removesuffix("_")
 
 
 def _unknown(key: str, known: list[str]) -> str:
@@ -74,6 +81,7 @@ def _unknown(key: str, known: list[str]) -> str:
 
 def _replace(config: Any, path: list[str], text: str, key: str) -> Any:  # noqa: ANN401
     name, *rest = path
+    name = next(field.name for field in dataclasses.fields(config) if key_of(field.name) == name)
     if rest:
         return dataclasses.replace(config, **{name: _replace(getattr(config, name), rest, text, key)})
     field_type = typing.get_type_hints(type(config), include_extras=True)[name]

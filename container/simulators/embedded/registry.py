@@ -15,7 +15,7 @@ from container.simulators.embedded.cartpole.manager_based import (
     CartpoleManagerBasedEnvironment,
 )
 from container.simulators.embedded.environment import VectorEnvironment
-from container.simulators.embedded.libraries.rsl_rl_config import AgentConfig
+from container.simulators.embedded.libraries import rl_games_config, rsl_rl_config, skrl_config
 from gaitway.contracts.errors import RequestError
 
 
@@ -73,7 +73,11 @@ register(
         name="Isaac-Cartpole-Direct-v0",
         make_environment=CartpoleDirectEnvironment,
         environment=CartpoleDirectConfig(),
-        agents={"rsl_rl": AgentConfig(experiment_name="cartpole_direct")},
+        agents={
+            "rsl_rl": rsl_rl_config.AgentConfig(experiment_name="cartpole_direct"),
+            "skrl": skrl_config.CARTPOLE_DIRECT,
+            "rl_games": rl_games_config.CARTPOLE_DIRECT,
+        },
     )
 )
 register(
@@ -81,6 +85,10 @@ register(
         name="Isaac-Cartpole-v0",
         make_environment=CartpoleManagerBasedEnvironment,
         environment=CartpoleManagerBasedConfig(),
-        agents={"rsl_rl": AgentConfig(experiment_name="cartpole")},
+        agents={
+            "rsl_rl": rsl_rl_config.AgentConfig(experiment_name="cartpole"),
+            "skrl": skrl_config.CARTPOLE,
+            "rl_games": rl_games_config.CARTPOLE,
+        },
     )
 )

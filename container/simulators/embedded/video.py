@@ -118,11 +118,11 @@ class TrainingVideos:
     INTERVAL_STEPS = 2000
     LENGTH_STEPS = 200
 
-    def __init__(self, environment: VectorEnvironment, title: str, directory: Path) -> None:
+    def __init__(self, environment: VectorEnvironment, title: str, directory: Path, first_step: int = 0) -> None:
         self._environment = environment
         self._title = title
         self._directory = directory
-        self._step_number = 0
+        self._step_number = first_step
         self._started_at = 0
         self._recorder: Recorder | None = None
 

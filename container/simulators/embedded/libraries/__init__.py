@@ -2,29 +2,69 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from container.simulators.embedded.environment import Policy, VectorEnvironment
-from container.simulators.embedded.libraries import rsl_rl
-from container.simulators.embedded.libraries.rsl_rl import OnStep
+from torch import nn
+
+from container.simulators.embedded.environment import Policy, Step, VectorEnvironment
+from container.simulators.embedded.libraries.ranks import Ranks
+from gaitway.contracts.request import RlLibrary
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train from, and where to leave it."""
+
+    directory: Path
+    """Where checkpoints, TensorBoard events and git diffs go."""
+    ranks: Ranks
+    seed: int
+    """Of this process and this attempt."""
+    initial_weights: Path | None = None
+    """Checkpoint whose networks and normalisers a new training starts from, at iteration 0."""
+    continue_from: Path | None = None
+    """Checkpoint in the directory, of the same training: it goes on from there."""
+    completed_iterations: int = 0
+    """Those that `continue_from` has behind it."""
+    on_step: Callable[[Step], None] | None = None
+    """Called after each step of the environment."""
+
+
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """A policy out of a checkpoint."""
+
+    act: Policy
+    """Acts without exploration, by the library's own inference."""
+    network: nn.Module
+    """The same function of one tensor, which can be traced."""
+    normalisation: str
+    """What it does to observations and actions, in words."""
 
 
 class Library(Protocol):
     """What an adapter module offers; `agent` is the library's own configuration of the task."""
 
-    def train(
-        self,
-        environment: VectorEnvironment,
-        agent: Any,  # noqa: ANN401
-        directory: Path,
-        initial_weights: Path | None = None,
-        on_step: OnStep | None = None,
-    ) -> None:
-        """Train, and leave checkpoints and TensorBoard events in the directory."""
+    def train(self, environment: VectorEnvironment, agent: Any, training: Training) -> None:  # noqa: ANN401
+        """Train to `agent`'s total of iterations; leave checkpoints, the last one among them, and TensorBoard events.
 
-    def load_policy(self, checkpoint: Path, environment: VectorEnvironment, agent: Any) -> Policy:  # noqa: ANN401
-        """Load what the library saved, to act without exploration."""
+        Raises:
+            RequestError: A given checkpoint cannot be read, or does not fit the agent's networks.
+            NotANumberError: The training diverged; no checkpoint holds what it came to.
+        """
+
+    def load_policy(self, checkpoint: Path, environment: VectorEnvironment, agent: Any) -> TrainedPolicy:  # noqa: ANN401
+        """Load what the library saved.
+
+        Raises:
+            RequestError: The checkpoint cannot be read, or does not fit the agent's networks.
+        """
 
 
-LIBRARIES: dict[str, Library] = {"rsl_rl": rsl_rl}
+def find_library(name: RlLibrary) -> Library:
+    """Import one adapter: each library takes seconds, and skrl looks for its ranks when it is imported."""
+    return cast("Library", importlib.import_module(f"{__name__}.{name}"))

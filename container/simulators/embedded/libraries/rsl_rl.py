@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,67 +11,67 @@ from rsl_rl.env import VecEnv
 from rsl_rl.runners import OnPolicyRunner
 from rsl_rl.utils import LogWriter
 from tensordict import TensorDict
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from container.simulators.embedded.environment import Policy, Step, VectorEnvironment
+from container.simulators.embedded.environment import Step, VectorEnvironment
 from container.simulators.embedded.files import written_whole
+from container.simulators.embedded.libraries import TrainedPolicy, Training
+from container.simulators.embedded.libraries.checkpoint_files import load_entry, read_checkpoint
+from container.simulators.embedded.libraries.ranks import Ranks
 from container.simulators.embedded.libraries.rsl_rl_config import AgentConfig, translate
-from gaitway.contracts.errors import RequestError
+from container.simulators.embedded.libraries.watch import NotANumberError, TrainingWatch
 
 OnStep = Callable[[Step], None]
 
 
-def train(
-    environment: VectorEnvironment,
-    agent: AgentConfig,
-    directory: Path,
-    initial_weights: Path | None = None,
-    on_step: OnStep | None = None,
-) -> None:
-    """Train for `agent.max_iterations` iterations; the last checkpoint is `model_{max_iterations - 1}.pt`.
-
-    Args:
-        environment: Where to train.
-        agent: How to train.
-        directory: Where checkpoints, TensorBoard events and git diffs go.
-        initial_weights: Checkpoint whose networks a new training starts from, at iteration 0.
-        on_step: Called after each step of the environment.
-
-    Raises:
-        RequestError: The initial weights cannot be read, or do not fit the agent's networks.
-        ValueError: The environment returned NaN; rsl_rl says which.
-    """
-    torch.manual_seed(agent.seed)
+def train(environment: VectorEnvironment, agent: AgentConfig, training: Training) -> None:
+    """Train to `agent.max_iterations` iterations; the last checkpoint is `model_{max_iterations - 1}.pt`."""
+    torch.manual_seed(training.seed)
     settings = translate(agent) | {"logger": {"class_name": _LiveWriter}}
-    wrapped = _RslRlEnvironment(environment, agent.clip_actions, on_step)
-    runner = _Runner(wrapped, settings, log_dir=str(directory), device=str(environment.device))
+    wrapped = _RslRlEnvironment(environment, agent.clip_actions, training.on_step)
+    completed = training.completed_iterations
+    steps_per_iteration = agent.num_steps_per_env * environment.num_envs
+    watch = TrainingWatch(training.ranks, agent.max_iterations, completed, steps_per_iteration)
+    runner = _Runner(wrapped, settings, training, watch)
     runner.add_git_repo_to_log(__file__)
-    if initial_weights is not None:
-        checkpoint = _read_checkpoint(initial_weights, environment.device)
-        _load_network(runner.alg.actor, checkpoint, "actor", agent.policy.actor_hidden_dims, initial_weights)
-        _load_network(runner.alg.critic, checkpoint, "critic", agent.policy.critic_hidden_dims, initial_weights)
-    # Isaac Lab's train.py spreads the first resets over an episode's length, so that not all environments end at once.
-    runner.learn(agent.max_iterations, init_at_random_ep_len=True)
+    if training.initial_weights is not None:
+        _load_networks(runner, agent, training.initial_weights)
+    if training.continue_from is not None:
+        contents = _load_networks(runner, agent, training.continue_from)
+        # With the optimiser comes the learning rate, which the adaptive schedule has moved.
+        runner.alg.load(contents, {"optimizer": True}, strict=True)
+        runner.current_learning_iteration = completed
+        runner.logger.tot_timesteps = completed * steps_per_iteration * training.ranks.world_size
+    try:
+        # Isaac Lab's train.py spreads the first resets over an episode's length, so that not all environments end at
+        # once.
+        runner.learn(agent.max_iterations - completed, init_at_random_ep_len=True)
+    except ValueError as error:
+        if "NaN" not in str(error):
+            raise
+        raise NotANumberError("what the environment returned", watch.completed + 1) from error
 
 
-def load_policy(checkpoint: Path, environment: VectorEnvironment, agent: AgentConfig) -> Policy:
-    """Load a checkpoint's policy, which then acts without noise.
-
-    Raises:
-        RequestError: The checkpoint cannot be read, or does not fit the agent's networks.
-    """
+def load_policy(checkpoint: Path, environment: VectorEnvironment, agent: AgentConfig) -> TrainedPolicy:
+    """Load a checkpoint's policy, which then acts without noise."""
     wrapped = _RslRlEnvironment(environment, agent.clip_actions, None)
     runner = OnPolicyRunner(wrapped, translate(agent), log_dir=None, device=str(environment.device))
-    contents = _read_checkpoint(checkpoint, environment.device)
-    _load_network(runner.alg.actor, contents, "actor", agent.policy.actor_hidden_dims, checkpoint)
+    contents = _read(checkpoint, environment.device)
+    _load_network(runner, agent, contents, "actor", checkpoint)
     actor = runner.get_inference_policy(str(environment.device))
 
     def act(observations: Tensor) -> Tensor:
         actions: Tensor = actor(_as_observation_groups(observations))
         return wrapped.clip(actions)
 
-    return act
+    network: nn.Module = actor.as_jit()
+    limit = agent.clip_actions
+    if limit is not None:
+        network = nn.Sequential(network, nn.Hardtanh(-limit, limit))
+    normalised = "shifted and scaled" if agent.policy.actor_obs_normalization else "taken as they are"
+    clipped = "as the network gives them" if limit is None else f"clipped to [-{limit:g}, {limit:g}]"
+    return TrainedPolicy(act, network, f"observations {normalised}; actions {clipped}")
 
 
 class _RslRlEnvironment(VecEnv):  # type: ignore[misc]
@@ -113,9 +112,34 @@ class _RslRlEnvironment(VecEnv):  # type: ignore[misc]
 class _Runner(OnPolicyRunner):  # type: ignore[misc]
     """Saves checkpoints whole, since they are uploaded while training goes on and a signal may end it at any time."""
 
+    def __init__(
+        self, env: _RslRlEnvironment, settings: dict[str, Any], training: Training, watch: TrainingWatch
+    ) -> None:
+        self._ranks = training.ranks
+        log_dir = str(training.directory) if training.ranks.leads else None
+        super().__init__(env, settings, log_dir=log_dir, device=str(env.device))
+        self._watch = watch
+        self._update = self.alg.update
+        self.alg.update = self._update_watched
+
     def save(self, path: str, infos: dict[str, Any] | None = None) -> None:
         with written_whole(Path(path)) as temporary:
             super().save(str(temporary), infos)
+
+    def _update_watched(self) -> dict[str, float]:
+        losses: dict[str, float] = self._update()
+        rewards = self.logger.rewbuffer
+        states = {name: getattr(self.alg, name).state_dict().values() for name in ("actor", "critic")}
+        self._watch.iteration_done(losses, states, sum(rewards) / len(rewards) if rewards else None)
+        return losses
+
+    def _configure_multi_gpu(self) -> None:
+        """Take the process group as it is: the library's own way accepts CUDA only."""
+        ranks: Ranks = self._ranks
+        self.is_distributed = ranks.is_distributed
+        self.gpu_global_rank, self.gpu_local_rank, self.gpu_world_size = ranks.rank, ranks.local_rank, ranks.world_size
+        group = {"global_rank": ranks.rank, "local_rank": ranks.local_rank, "world_size": ranks.world_size}
+        self.cfg["multi_gpu"] = group if ranks.is_distributed else None
 
 
 class _LiveWriter(SummaryWriter, LogWriter):  # type: ignore[misc]
@@ -132,25 +156,18 @@ def _as_observation_groups(observations: Tensor) -> TensorDict:
     return TensorDict({"policy": observations}, batch_size=observations.shape[:1])
 
 
-def _read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    try:
-        # A checkpoint may come from anybody: tensors are loaded, code is not.
-        contents = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise RequestError(f"{path} cannot be read as a checkpoint of rsl_rl: {error}") from error
-    if not isinstance(contents, dict) or "actor_state_dict" not in contents:
-        found = ", ".join(map(str, contents)) if isinstance(contents, dict) else type(contents).__name__
-        raise RequestError(f"{path} is no checkpoint of rsl-rl-lib 5: it holds {found}, not actor_state_dict")
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    return read_checkpoint(path, device, "rsl_rl", "rsl-rl-lib 5", "actor_state_dict")
+
+
+def _load_networks(runner: OnPolicyRunner, agent: AgentConfig, path: Path) -> dict[str, Any]:
+    contents = _read(path, runner.env.device)
+    for name in ("actor", "critic"):
+        _load_network(runner, agent, contents, name, path)
     return contents
 
 
-def _load_network(
-    network: torch.nn.Module, checkpoint: dict[str, Any], name: str, hidden_dims: tuple[int, ...], path: Path
-) -> None:
-    try:
-        network.load_state_dict(checkpoint[f"{name}_state_dict"])
-    except (KeyError, RuntimeError) as error:
-        raise RequestError(
-            f"{path} holds no {name} that fits agent.policy.{name}_hidden_dims={list(hidden_dims)}: "
-            f"give the hydraOverrides that it was trained with ({error})"
-        ) from error
+def _load_network(runner: OnPolicyRunner, agent: AgentConfig, contents: dict[str, Any], name: str, path: Path) -> None:
+    hidden_dims = getattr(agent.policy, f"{name}_hidden_dims")
+    setting = f"agent.policy.{name}_hidden_dims={list(hidden_dims)}"
+    load_entry(getattr(runner.alg, name).load_state_dict, contents, f"{name}_state_dict", setting, path)

@@ -8,10 +8,12 @@ that knows the latter.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
+
+from gaitway.contracts.request import TrainingConfig
 
 Positive = Annotated[int, Field(ge=1)]
 HiddenDims = tuple[Positive, ...]
@@ -68,6 +70,35 @@ class AgentConfig:
     """Appended to the name of the run's directory."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+
+    @property
+    def experiment(self) -> str:
+        """Directory of the runs below `logs/rsl_rl`."""
+        return self.experiment_name
+
+    @property
+    def run_suffix(self) -> str:
+        """What Isaac Lab's train.py appends to a run's time."""
+        return self.run_name
+
+    @property
+    def iterations(self) -> int:
+        """Iterations in total."""
+        return self.max_iterations
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Steps of each environment per iteration."""
+        return self.num_steps_per_env
+
+    def requested(self, training: TrainingConfig) -> Self:
+        """Return these settings with what a request says."""
+        return replace(
+            self,
+            seed=self.seed if training.seed is None else training.seed,
+            max_iterations=training.max_iterations,
+            save_interval=training.checkpoint_interval or self.save_interval,
+        )
 
 
 def translate(agent: AgentConfig) -> dict[str, Any]:

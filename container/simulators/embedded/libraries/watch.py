@@ -1,0 +1,83 @@
+"""What every library's training is watched for, iteration by iteration: progress, and numbers that are none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from container.simulators.embedded.libraries.ranks import Ranks
+
+MIN_SECONDS_BETWEEN_LINES = 0.25
+
+
+class NotANumberError(Exception):
+    """The training diverged: nothing that follows is worth keeping."""
+
+    def __init__(self, what: str, iteration: int, kind: str = "NaN") -> None:
+        super().__init__(f"{kind} in {what} at iteration {iteration}")
+
+
+class TrainingWatch:
+    """Told of every iteration before the library saves anything of it.
+
+    Args:
+        ranks: Who trains; only the one that leads prints.
+        total: Iterations of the whole run.
+        completed: Iterations of earlier attempts.
+        steps_per_iteration: Environment steps of one process.
+    """
+
+    def __init__(self, ranks: Ranks, total: int, completed: int, steps_per_iteration: int) -> None:
+        self.completed = completed
+        self._leads = ranks.leads
+        self._total = total
+        self._steps_per_iteration = steps_per_iteration * ranks.world_size
+        self._mean_reward: float | None = None
+        self._began_at = self._told = completed
+        self._told_at = time.monotonic()
+
+    def iteration_done(
+        self,
+        losses: Mapping[str, float],
+        states: Mapping[str, Iterable[Tensor]],
+        mean_reward: float | None = None,
+    ) -> None:
+        """Take in an iteration.
+
+        Args:
+            losses: By name.
+            states: By name: the tensors that a checkpoint would hold.
+            mean_reward: Mean return of the latest episodes; None where none has ended.
+
+        Raises:
+            NotANumberError: One of the losses or tensors is not finite.
+        """
+        iteration = self.completed + 1
+        _check(losses, states, iteration)
+        self.completed = iteration
+        self._mean_reward = self._mean_reward if mean_reward is None else mean_reward
+        now = time.monotonic()
+        is_first_or_last = iteration in (self._began_at + 1, self._total)
+        if is_first_or_last or now - self._told_at >= MIN_SECONDS_BETWEEN_LINES:
+            self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        steps = (self.completed - self._told) * self._steps_per_iteration
+        steps_per_second = steps / max(now - self._told_at, 1e-9)
+        self._told, self._told_at = self.completed, now
+        if self._leads:
+            reward = "" if self._mean_reward is None else f", mean reward {self._mean_reward:.2f}"
+            print(  # noqa: T201 - the contract's progress line
+                f"Trained iterations: {self.completed}/{self._total} ({steps_per_second:.0f} steps/s{reward})"
+            )
+
+
+def _check(losses: Mapping[str, float], states: Mapping[str, Iterable[Tensor]], iteration: int) -> None:
+    values = [(f"the {name} loss", torch.as_tensor(loss)) for name, loss in losses.items()]
+    values += [(f"the weights of {name}", tensor) for name, tensors in states.items() for tensor in tensors]
+    for what, tensor in values:
+        if not torch.isfinite(tensor).all():
+            raise NotANumberError(what, iteration, "NaN" if torch.isnan(tensor).any() else "infinity")
