@@ -1,29 +1,14 @@
 """The emulator as a real process: bare, and with our stacks in it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.config import Config
 
 from gaitway.local.cdk import CdkDeployer
-from gaitway.local.launcher import Launcher, LocalAws, LocalSession
+from gaitway.local.launcher import Launcher, LocalAws
 from gaitway.local.server_process import start_server, stop_server
-
-
-@dataclass(frozen=True)
-class Emulator:
-    """A running emulator."""
-
-    endpoint_url: str
-    state_directory: Path
-
-    def client(self, service: str) -> Any:
-        """Return a boto3 client of the service."""
-        config = Config(retries={"total_max_attempts": 1}, read_timeout=120)
-        return LocalSession(self.endpoint_url).client(service, config=config)
+from tests.local.deployed import ControlPlane
+from tests.local.emulator import Emulator
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +31,9 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         yield launcher.up(lambda line: None)
     finally:
         launcher.down()
+
+
+@pytest.fixture(scope="session")
+def plane(local_aws: LocalAws) -> ControlPlane:
+    """What callers do with our deployed stacks."""
+    return ControlPlane(local_aws)

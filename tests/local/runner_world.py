@@ -23,7 +23,7 @@ from gaitway.contracts.request import ComputeConfig, TrainingConfig
 from gaitway.contracts.run import RunRecord, RunSpec, RunState
 from gaitway.local.runtime import REGION, REPOSITORY_ROOT
 from tests.local.conformance.workflow import Workflow, single_state
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 from tests.unit.runner.scripted_simulator import COMMAND
 
 TRAINING = TrainingConfig(max_iterations=5, num_envs=8)

@@ -1,125 +1,13 @@
 """The deployed control plane, driven as its callers drive it: by our own workflow, and by one that VAMS generates."""
 
 import json
-import uuid
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gaitway.aws.run_table import RunTable
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.run import RunRecord, RunState, run_id_of, workflow_output_path
-from gaitway.local.launcher import LocalAws, LocalSession
-from tests.local.conformance.workflow import ROLE_ARN, until
-
-Json = dict[str, Any]
-
-VAMS_WORKFLOW = Path(__file__).parents[1] / "data" / "vams-workflow.asl.json"
-VAMS_STATE = "81870-isaaclab"
-RUN_SECONDS = 120.0
-"""A small run takes seconds, but the machine may be busy."""
-TINY = {"task": "Isaac-Cartpole-Direct-v0", "maxIterations": 2, "numEnvs": 16}
-
-
-class ControlPlane:
-    """The deployed state machines, and what they leave."""
-
-    def __init__(self, local_aws: LocalAws) -> None:
-        self.deployment = local_aws.deployment
-        session = LocalSession(local_aws.endpoint_url)
-        self.stepfunctions = session.client("stepfunctions")
-        self.batch = session.client("batch")
-        self.s3 = session.client("s3")
-        self.logs = session.client("logs")
-        self.bucket = self.deployment.asset_bucket_name
-        self.table = RunTable(session.client("dynamodb"), self.deployment.run_table_name)
-
-    def start(self, machine_arn: str, document: Json) -> str:
-        """Start an execution."""
-        execution = self.stepfunctions.start_execution(
-            stateMachineArn=machine_arn, name=uuid.uuid4().hex, input=json.dumps(document)
-        )
-        return str(execution["executionArn"])
-
-    def run_workflow(self, document: Json) -> Json:
-        """Run our own workflow to its end."""
-        return self.ended(self.start(self.deployment.workflow_arn, document))
-
-    def vams_machine(self, parameters: Json) -> str:
-        """Make a machine as VAMS generates it, but one that does not wait 5 seconds before each retry."""
-        text = VAMS_WORKFLOW.read_text().replace("${LaunchFunctionName}", self.deployment.launch_function_name)
-        definition = json.loads(text)
-        state = definition["States"][VAMS_STATE]
-        state["Parameters"]["Payload"]["body"]["inputParameters"] = json.dumps(parameters)
-        state["Retry"][0]["IntervalSeconds"] = 1
-        name = f"vams-{uuid.uuid4().hex[:12]}"
-        machine = self.stepfunctions.create_state_machine(
-            name=name, definition=json.dumps(definition), roleArn=ROLE_ARN
-        )
-        return str(machine["stateMachineArn"])
-
-    def vams_input(self, file_key: str = "asset-1/robot.usd") -> Json:
-        """Return what VAMS starts its workflows with."""
-        return {
-            "bucketAsset": self.bucket,
-            "bucketAssetAuxiliary": self.bucket,
-            "inputAssetFileKey": file_key,
-            "inputAssetLocationKey": "asset-1/",
-            "assetId": "asset-1",
-            "databaseId": "robots",
-            "workflowDatabaseId": "GLOBAL",
-            "workflowId": "train-cartpole",
-            "inputMetadata": "{}",
-            "executingUserName": "somebody",
-            "executingRequestContext": {"requestContext": {}},
-        }
-
-    def ended(self, execution_arn: str) -> Json:
-        """Wait for the end of an execution, and describe it."""
-        until(lambda: self.describe(execution_arn)["status"] != "RUNNING", RUN_SECONDS)
-        return self.describe(execution_arn)
-
-    def describe(self, execution_arn: str) -> Json:
-        """Describe an execution."""
-        description: Json = self.stepfunctions.describe_execution(executionArn=execution_arn)
-        return description
-
-    def record_of(self, execution: Json) -> RunRecord | None:
-        """Read the record of the run that an execution of our workflow asked for."""
-        return self.table.get(run_id_of(workflow_output_path(self.bucket, execution["name"])))
-
-    def vams_record_of(self, execution: Json) -> RunRecord | None:
-        """Read the record of the run that an execution of a VAMS workflow asked for."""
-        path = f"pipelines/isaaclab/{VAMS_STATE}/output/{execution['name']}/files/"
-        return self.table.get(run_id_of(S3Uri(self.bucket, path)))
-
-    def jobs_of(self, run_id: str) -> list[Json]:
-        """List the jobs that a run ever had."""
-        found: list[Json] = self.batch.list_jobs(
-            jobQueue=self.deployment.job_queue_arn, filters=[{"name": "JOB_NAME", "values": [f"{run_id}*"]}]
-        )["jobSummaryList"]
-        return found
-
-    def events(self, execution_arn: str, kind: str) -> list[Json]:
-        """List an execution's events of one kind."""
-        history = self.stepfunctions.get_execution_history(executionArn=execution_arn, maxResults=1000)
-        return [event for event in history["events"] if event["type"] == kind]
-
-    def log_text(self) -> str:
-        """Return everything that functions, machines and jobs have logged."""
-        groups = self.logs.describe_log_groups()["logGroups"]
-        return "\n".join(
-            event["message"]
-            for group in groups
-            for page in self.logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
-            for event in page["events"]
-        )
-
-
-@pytest.fixture(scope="module")
-def plane(local_aws: LocalAws) -> ControlPlane:
-    return ControlPlane(local_aws)
+from gaitway.contracts.run import RunState
+from tests.local.conformance.workflow import until
+from tests.local.deployed import RUN_SECONDS, TINY, VAMS_STATE, ControlPlane, Json
 
 
 @pytest.mark.parametrize(

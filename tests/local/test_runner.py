@@ -20,7 +20,7 @@ from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import TrainingConfig
 from gaitway.contracts.run import RunState
 from tests.local.conformance.workflow import until
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 from tests.local.runner_world import EVALUATION, TRAINING, World, files_holding, parse
 
 TRAINED = {

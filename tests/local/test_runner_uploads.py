@@ -14,7 +14,7 @@ from container.runner.stop import StopRequest
 from container.runner.upload import Uploader
 from gaitway.contracts.errors import ArtifactError
 from gaitway.contracts.model import S3Uri
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 _MEBIBYTE = 2**20
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.local.conformance.workflow import Workflow
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 Json = dict[str, Any]
 

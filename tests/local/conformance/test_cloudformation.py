@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 Json = dict[str, Any]
 

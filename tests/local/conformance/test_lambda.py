@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 HANDLER = """
 import os

@@ -9,7 +9,7 @@ import pytest
 from gaitway.local.extensions.schedules import SPEEDUP_VARIABLE
 from gaitway.local.server_process import start_server, stop_server
 from tests.local.conformance.workflow import Workflow, single_state, until
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local.conformance.workflow import Definition, Workflow, single_state, until
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 
 @pytest.fixture

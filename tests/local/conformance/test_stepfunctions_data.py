@@ -10,7 +10,7 @@ from gaitway.local.extensions.stepfunctions.errors import matches, retry_delay_s
 from gaitway.local.extensions.stepfunctions.lambda_errors import exception_name
 from gaitway.local.server_process import start_server, stop_server
 from tests.local.conformance.workflow import ROLE_ARN, Definition, Workflow, single_state
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 
 @pytest.fixture(scope="module")

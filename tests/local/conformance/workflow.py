@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 Definition = dict[str, Any]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import Emulator
 from tests.local.control_plane.world import World
+from tests.local.emulator import Emulator
 
 
 class SharedClients(Emulator):

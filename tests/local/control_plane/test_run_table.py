@@ -9,8 +9,8 @@ from gaitway.contracts.errors import Failure
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import ComputeConfig, TrainingConfig
 from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
-from tests.local.conftest import Emulator
 from tests.local.control_plane.world import create_run_table
+from tests.local.emulator import Emulator
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
 FIRST = "arn:aws:states:us-east-1:000000000000:execution:pipeline:run-1-first"

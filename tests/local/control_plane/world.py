@@ -14,7 +14,7 @@ from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunRecord, output_prefix_of, run_id_of
 from lambdas.launch.launch import Launch
 from tests.local.conformance.workflow import ROLE_ARN, Definition, Workflow, single_state, until
-from tests.local.conftest import Emulator
+from tests.local.emulator import Emulator
 
 Json = dict[str, Any]
 
