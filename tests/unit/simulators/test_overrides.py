@@ -81,8 +81,8 @@ def test_an_unknown_task_is_refused_with_the_nearest_first() -> None:
 
 
 def test_a_library_without_settings_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"rlLibrary is 'skrl'.*allowed: rsl_rl"):
-        find_task("Isaac-Cartpole-v0", "skrl")
+    with pytest.raises(RequestError, match=r"rlLibrary is 'sb3'.*allowed: skrl, rsl_rl, rl_games"):
+        find_task("Isaac-Cartpole-v0", "sb3")
 
 
 def test_a_task_may_be_named_with_the_module_that_registers_it() -> None:

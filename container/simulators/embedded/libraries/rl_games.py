@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from container.simulators.embedded.libraries import TrainedPolicy, Training
 from container.simulators.embedded.libraries.checkpoint_files import load_entry, read_checkpoint
 from container.simulators.embedded.libraries.ranks import average_moments, replaced
 from container.simulators.embedded.libraries.rl_games_config import AgentConfig, translate
-from container.simulators.embedded.libraries.watch import TrainingWatch
+from container.simulators.embedded.libraries.watch import ENVIRONMENT, TrainingWatch
 
 OnStep = Callable[[Step], None]
 
@@ -185,8 +185,10 @@ class _Algorithm(A2CAgent):  # type: ignore[misc]
         if not ranks.leads:
             # The leading process decides about the learning rate.
             params["config"] |= {"print_stats": False, "lr_schedule": None}
-        # rl_games' own events are up to two minutes late.
-        writer = functools.partial(SummaryWriter, flush_secs=1) if ranks.leads else _no_writer
+        # rl_games' own events are up to two minutes late. The suffix: two attempts may begin in the same second.
+        suffix = f".{training.completed_iterations}"
+        live_writer = functools.partial(SummaryWriter, flush_secs=1, filename_suffix=suffix)
+        writer = live_writer if ranks.leads else _no_writer
         with replaced(a2c_common, "SummaryWriter", writer):
             super().__init__("run", params)
         observer.algorithm = self
@@ -211,7 +213,12 @@ class _Algorithm(A2CAgent):  # type: ignore[misc]
         return epoch
 
     def train_epoch(self) -> tuple[Any, ...]:
-        result: tuple[Any, ...] = super().train_epoch()
+        try:
+            result: tuple[Any, ...] = super().train_epoch()
+        except RuntimeError:
+            # To draw actions from numbers that are none fails at once, in other words.
+            self._watch.check({}, {ENVIRONMENT: [self.obs["obs"]], **self._states()})
+            raise
         normalisers = [
             getattr(self.model, name)
             for name, used in (("running_mean_std", self.normalize_input), ("value_mean_std", self.normalize_value))
@@ -221,8 +228,11 @@ class _Algorithm(A2CAgent):  # type: ignore[misc]
         actor, critic = (torch.stack(losses).detach().mean() for losses in result[4:6])
         reward = float(self.game_rewards.get_mean().reshape(-1)[0]) if self.game_rewards.current_size else None
         losses = {"actor": float(actor), "critic": float(critic)}
-        self._watch.iteration_done(losses, {"model": self.model.state_dict().values()}, reward)
+        self._watch.iteration_done(losses, self._states(), reward)
         return result
+
+    def _states(self) -> dict[str, Iterable[Tensor]]:
+        return {"the weights of the model": self.model.state_dict().values()}
 
     def get_full_state_weights(self) -> dict[str, Any]:
         state: dict[str, Any] = super().get_full_state_weights()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from container.simulators.embedded.libraries import TrainedPolicy, Training
 from container.simulators.embedded.libraries.checkpoint_files import load_entry, read_checkpoint
 from container.simulators.embedded.libraries.ranks import Ranks
 from container.simulators.embedded.libraries.rsl_rl_config import AgentConfig, translate
-from container.simulators.embedded.libraries.watch import NotANumberError, TrainingWatch
+from container.simulators.embedded.libraries.watch import ENVIRONMENT, NotANumberError, TrainingWatch
 
 OnStep = Callable[[Step], None]
 
@@ -50,7 +50,7 @@ def train(environment: VectorEnvironment, agent: AgentConfig, training: Training
     except ValueError as error:
         if "NaN" not in str(error):
             raise
-        raise NotANumberError("what the environment returned", watch.completed + 1) from error
+        raise NotANumberError(ENVIRONMENT, watch.completed + 1) from error
 
 
 def load_policy(checkpoint: Path, environment: VectorEnvironment, agent: AgentConfig) -> TrainedPolicy:
@@ -127,11 +127,20 @@ class _Runner(OnPolicyRunner):  # type: ignore[misc]
             super().save(str(temporary), infos)
 
     def _update_watched(self) -> dict[str, float]:
-        losses: dict[str, float] = self._update()
+        try:
+            losses: dict[str, float] = self._update()
+        except (RuntimeError, ValueError):
+            # Weights that are no numbers fail in the next mini-batch already, in other words.
+            self._watch.check({}, self._states())
+            raise
         rewards = self.logger.rewbuffer
-        states = {name: getattr(self.alg, name).state_dict().values() for name in ("actor", "critic")}
-        self._watch.iteration_done(losses, states, sum(rewards) / len(rewards) if rewards else None)
+        self._watch.iteration_done(losses, self._states(), sum(rewards) / len(rewards) if rewards else None)
         return losses
+
+    def _states(self) -> dict[str, Iterable[Tensor]]:
+        return {
+            f"the weights of the {name}": getattr(self.alg, name).state_dict().values() for name in ("actor", "critic")
+        }
 
     def _configure_multi_gpu(self) -> None:
         """Take the process group as it is: the library's own way accepts CUDA only."""

@@ -182,7 +182,7 @@ class _Ppo(PPO):  # type: ignore[misc]
         average_moments([(scaler.running_mean, scaler.running_variance) for scaler in scalers], self._ranks)
         losses = {name: self.tracking_data[f"Loss / {name.capitalize()} loss"][-1] for name in ("policy", "value")}
         states = {
-            name: module.state_dict().values()
+            f"the weights of the {name}": module.state_dict().values()
             for name, module in self.checkpoint_modules.items()
             if isinstance(module, nn.Module)
         }

@@ -11,6 +11,7 @@ from torch import Tensor
 from container.simulators.embedded.libraries.ranks import Ranks
 
 MIN_SECONDS_BETWEEN_LINES = 0.25
+ENVIRONMENT = "what the environment returned"
 
 
 class NotANumberError(Exception):
@@ -49,20 +50,32 @@ class TrainingWatch:
 
         Args:
             losses: By name.
-            states: By name: the tensors that a checkpoint would hold.
+            states: By what an error calls them: the tensors that a checkpoint would hold.
             mean_reward: Mean return of the latest episodes; None where none has ended.
 
         Raises:
             NotANumberError: One of the losses or tensors is not finite.
         """
-        iteration = self.completed + 1
-        _check(losses, states, iteration)
-        self.completed = iteration
+        self.check(losses, states)
+        iteration = self.completed = self.completed + 1
         self._mean_reward = self._mean_reward if mean_reward is None else mean_reward
         now = time.monotonic()
         is_first_or_last = iteration in (self._began_at + 1, self._total)
         if is_first_or_last or now - self._told_at >= MIN_SECONDS_BETWEEN_LINES:
             self._tell(now)
+
+    def check(self, losses: Mapping[str, float], states: Mapping[str, Iterable[Tensor]]) -> None:
+        """Look for numbers that are none in the iteration under way.
+
+        Raises:
+            NotANumberError: One of the losses or tensors is not finite.
+        """
+        values = [(f"the {name} loss", torch.as_tensor(loss)) for name, loss in losses.items()]
+        values += [(name, tensor) for name, tensors in states.items() for tensor in tensors]
+        for what, tensor in values:
+            if not torch.isfinite(tensor).all():
+                kind = "NaN" if torch.isnan(tensor).any() else "infinity"
+                raise NotANumberError(what, self.completed + 1, kind)
 
     def _tell(self, now: float) -> None:
         steps = (self.completed - self._told) * self._steps_per_iteration
@@ -73,11 +86,3 @@ class TrainingWatch:
             print(  # noqa: T201 - the contract's progress line
                 f"Trained iterations: {self.completed}/{self._total} ({steps_per_second:.0f} steps/s{reward})"
             )
-
-
-def _check(losses: Mapping[str, float], states: Mapping[str, Iterable[Tensor]], iteration: int) -> None:
-    values = [(f"the {name} loss", torch.as_tensor(loss)) for name, loss in losses.items()]
-    values += [(f"the weights of {name}", tensor) for name, tensors in states.items() for tensor in tensors]
-    for what, tensor in values:
-        if not torch.isfinite(tensor).all():
-            raise NotANumberError(what, iteration, "NaN" if torch.isnan(tensor).any() else "infinity")
