@@ -56,7 +56,7 @@ def train(environment: VectorEnvironment, agent: AgentConfig, training: Training
 def load_policy(checkpoint: Path, environment: VectorEnvironment, agent: AgentConfig) -> TrainedPolicy:
     """Load a checkpoint's policy, which then acts without noise."""
     wrapped = _RslRlEnvironment(environment, agent.clip_actions, None)
-    runner = OnPolicyRunner(wrapped, translate(agent), log_dir=None, device=str(environment.device))
+    runner = _AnyDeviceRunner(wrapped, translate(agent), log_dir=None, device=str(environment.device))
     contents = _read(checkpoint, environment.device)
     _load_network(runner, agent, contents, "actor", checkpoint)
     actor = runner.get_inference_policy(str(environment.device))
@@ -109,13 +109,27 @@ class _RslRlEnvironment(VecEnv):  # type: ignore[misc]
         return actions if self._clip_actions is None else actions.clamp(-self._clip_actions, self._clip_actions)
 
 
-class _Runner(OnPolicyRunner):  # type: ignore[misc]
+class _AnyDeviceRunner(OnPolicyRunner):  # type: ignore[misc]
+    """Trains together with others on any device; alone, unless it is told who they are."""
+
+    ranks = Ranks()
+
+    def _configure_multi_gpu(self) -> None:
+        """Take the process group as it is: the library's own way accepts CUDA only."""
+        ranks = self.ranks
+        self.is_distributed = ranks.is_distributed
+        self.gpu_global_rank, self.gpu_local_rank, self.gpu_world_size = ranks.rank, ranks.local_rank, ranks.world_size
+        group = {"global_rank": ranks.rank, "local_rank": ranks.local_rank, "world_size": ranks.world_size}
+        self.cfg["multi_gpu"] = group if ranks.is_distributed else None
+
+
+class _Runner(_AnyDeviceRunner):
     """Saves checkpoints whole, since they are uploaded while training goes on and a signal may end it at any time."""
 
     def __init__(
         self, env: _RslRlEnvironment, settings: dict[str, Any], training: Training, watch: TrainingWatch
     ) -> None:
-        self._ranks = training.ranks
+        self.ranks = training.ranks
         log_dir = str(training.directory) if training.ranks.leads else None
         super().__init__(env, settings, log_dir=log_dir, device=str(env.device))
         self._watch = watch
@@ -141,14 +155,6 @@ class _Runner(OnPolicyRunner):  # type: ignore[misc]
         return {
             f"the weights of the {name}": getattr(self.alg, name).state_dict().values() for name in ("actor", "critic")
         }
-
-    def _configure_multi_gpu(self) -> None:
-        """Take the process group as it is: the library's own way accepts CUDA only."""
-        ranks: Ranks = self._ranks
-        self.is_distributed = ranks.is_distributed
-        self.gpu_global_rank, self.gpu_local_rank, self.gpu_world_size = ranks.rank, ranks.local_rank, ranks.world_size
-        group = {"global_rank": ranks.rank, "local_rank": ranks.local_rank, "world_size": ranks.world_size}
-        self.cfg["multi_gpu"] = group if ranks.is_distributed else None
 
 
 class _LiveWriter(SummaryWriter, LogWriter):  # type: ignore[misc]

@@ -1,0 +1,91 @@
+"""Several processes train one policy, as torchrun starts them; one of them writes and speaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from container.simulators.embedded.libraries.ranks import Ranks
+from gaitway.contracts.request import RlLibrary
+from gaitway.contracts.simulation import NOT_A_NUMBER, TRAINING_PROGRESS
+from tests.unit.simulators.jobs import LIBRARIES, NUM_ENVS, REPOSITORY, ROLLOUTS, TASK, Left, read, run_here, start
+
+TRAINING = {"task": TASK, "num_envs": NUM_ENVS, "max_iterations": 4, "checkpoint_interval": 2, "seed": 7}
+
+AVERAGE = """
+import json
+from pathlib import Path
+
+import torch
+
+from container.simulators.embedded.libraries.ranks import Ranks, average_moments, joined
+
+ranks = Ranks.from_environment()
+seen = torch.arange(8.0).reshape(2, 4)[ranks.rank]
+mean, variance = seen.mean(), seen.var(unbiased=False)
+with joined(ranks, torch.device("cpu")):
+    average_moments([(mean, variance)], ranks)
+Path(f"{ranks.rank}.json").write_text(json.dumps([mean.item(), variance.item()]))
+"""
+
+
+def launcher() -> list[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_two_processes_train_one_policy_and_one_of_them_writes(library: RlLibrary, tmp_path: Path) -> None:
+    ended = start(tmp_path, TRAINING | {"rl_library": library}, launcher())
+    assert ended.returncode == 0, ended.stderr
+    left = Left(library, tmp_path)
+    assert list(left.checkpoints) == ([1, 3, 4] if library == "rsl_rl" else [2, 4])
+    assert len(list(tmp_path.rglob("events.out.tfevents.*"))) == 1
+    assert (left.run / "exported" / "policy.json").exists()
+    done = [int(match["done"]) for match in TRAINING_PROGRESS.finditer(ended.stdout)]
+    assert done == sorted(set(done)), "nobody else tells the same"
+    assert (done[0], done[-1]) == (1, 4)
+    if library == "rl_games":
+        assert read(left.checkpoints[4])["frame"] == 2 * 4 * ROLLOUTS[library] * NUM_ENVS
+    if library == "rsl_rl":
+        assert re.findall(r"Total steps: (\d+)", ended.stdout)[-1] == str(2 * 4 * ROLLOUTS[library] * NUM_ENVS)
+
+
+def test_a_training_of_two_goes_on_and_ends_at_nan_with_the_same_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = TRAINING | {"rl_library": "skrl"}
+    assert run_here(monkeypatch, tmp_path, training | {"max_iterations": 2}) == 0
+    left = Left("skrl", tmp_path)
+    broken = training | {"hydra_overrides": ["env.action_scale=.nan"]}
+    ended = start(tmp_path, broken, launcher(), continue_from=str(left.checkpoints[2]))
+    assert ended.returncode != 0
+    assert {match["iteration"] for match in NOT_A_NUMBER.finditer(ended.stderr)} == {"3"}
+    assert list(left.checkpoints) == [2]
+
+
+def test_no_two_processes_of_any_attempt_draw_the_same_numbers() -> None:
+    # Two nodes with two processes each: local ranks repeat, and a resume must not replay the beginning.
+    ranks = [Ranks(rank, rank % 2, 4) for rank in range(4)]
+    seeds = {each.seed(42, completed) for each in ranks for completed in (0, 1, 50, 51)}
+    assert len(seeds) == 16
+
+
+def test_normalisers_of_all_processes_become_those_of_all_observations(tmp_path: Path) -> None:
+    (tmp_path / "average.py").write_text(AVERAGE)
+    command = [sys.executable, *launcher(), "average.py"]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=True, timeout=60)
+    everything = torch.arange(8.0)
+    for rank in range(2):
+        moments = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert moments == pytest.approx([everything.mean().item(), everything.var(unbiased=False).item()])
