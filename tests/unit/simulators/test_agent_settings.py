@@ -1,0 +1,58 @@
+"""Isaac Lab's settings of skrl and rl_games, and how they are made to fit a request."""
+
+from __future__ import annotations
+
+import pytest
+
+from container.simulators.embedded.libraries import rl_games_config, skrl_config
+from container.simulators.embedded.overrides import apply_overrides
+from container.simulators.embedded.registry import find_task
+from gaitway.contracts.errors import RequestError
+from gaitway.contracts.request import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "minibatch", "parts"),
+    [(4096, 16384, 8), (1024, 16384, 2), (256, 8192, 1), (100, 3200, 1), (700, 11200, 2), (521, 521 * 16, 2)],
+)
+def test_a_minibatch_divides_the_batch_and_is_no_larger_than_isaac_labs(
+    num_envs: int, minibatch: int, parts: int
+) -> None:
+    batch = 32 * num_envs
+    assert rl_games_config.fitting_minibatch(batch, 16384) == minibatch
+    assert batch == minibatch * parts
+
+
+@pytest.mark.parametrize(
+    ("iterations", "interval", "steps"),
+    [(80, None, 256), (80, 10, 320), (5, None, 32), (1, None, 32), (150, None, 480), (33, None, 128)],
+)
+def test_skrl_saves_after_whole_iterations(iterations: int, interval: int | None, steps: int) -> None:
+    request = TrainingConfig(max_iterations=iterations, checkpoint_interval=interval)
+    agent = skrl_config.CARTPOLE_DIRECT.requested(request)
+    assert agent.checkpoint_steps == steps
+    assert agent.trainer.timesteps == iterations * 32
+
+
+def test_names_that_python_keeps_for_itself_are_overridden_under_their_own() -> None:
+    task = find_task("Isaac-Cartpole-v0", "skrl")
+    overrides = ["agent.agent.lambda=0.9", "agent.models.policy.network=[{layers: [64], activations: tanh}]"]
+    _, agent = apply_overrides(task.environment, task.agents["skrl"], overrides)
+    assert agent.agent.lambda_ == 0.9
+    assert agent.models.policy.network[0].layers == (64,)
+
+
+@pytest.mark.parametrize(
+    ("library", "override", "message"),
+    [
+        ("skrl", "agent.trainer.timesteps=100", r"set by trainingConfig\.maxIterations"),
+        ("rl_games", "agent.params.config.max_epochs=100", r"set by trainingConfig\.maxIterations"),
+        ("skrl", "agent.agent.lamda=0.9", r"did you mean agent\.agent\.lambda\?"),
+        ("skrl", "agent.agent.learning_rate_scheduler=os.system", r"'os\.system', allowed: 'KLAdaptiveLR'"),
+        ("rl_games", "agent.params.config.minibatch_size=0", r"greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_override_is_refused_in_isaac_labs_terms(library: str, override: str, message: str) -> None:
+    task = find_task("Isaac-Cartpole-Direct-v0", library)
+    with pytest.raises(RequestError, match=message):
+        apply_overrides(task.environment, task.agents[library], [override])
