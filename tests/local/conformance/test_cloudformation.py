@@ -137,6 +137,19 @@ TEMPLATE: Json = {
                 },
             },
         },
+        "MultiNodeDefinition": {
+            "Type": "AWS::Batch::JobDefinition",
+            "Properties": {
+                "Type": "multinode",
+                "NodeProperties": {
+                    "NumNodes": 2,
+                    "MainNode": 0,
+                    "NodeRangeProperties": [
+                        {"TargetNodes": "0:", "Container": {"Image": "gaitway/shell:local", "Command": ["true"]}}
+                    ],
+                },
+            },
+        },
     },
     "Outputs": {
         "VpcId": {"Value": ref("Vpc")},
@@ -155,6 +168,7 @@ TEMPLATE: Json = {
         "Queue": {"Value": ref("Queue")},
         "QueueArn": {"Value": attribute("Queue", "JobQueueArn")},
         "Definition": {"Value": ref("Definition")},
+        "MultiNodeDefinition": {"Value": ref("MultiNodeDefinition")},
     },
 }
 
@@ -240,6 +254,19 @@ def test_a_composite_alarm_watches_its_children(emulator: Emulator, stack: Stack
     [alarm] = response["CompositeAlarms"]
     assert alarm["AlarmRule"].startswith('ALARM("')
     assert alarm["AlarmArn"] == outputs["CompositeArn"]
+
+
+def test_a_multi_node_definition_holds_its_nodes(emulator: Emulator, stack: Stack) -> None:
+    arns = [stack.outputs()["MultiNodeDefinition"]]
+    [definition] = emulator.client("batch").describe_job_definitions(jobDefinitions=arns)["jobDefinitions"]
+    assert definition["type"] == "multinode"
+    assert definition["nodeProperties"] == {
+        "numNodes": 2,
+        "mainNode": 0,
+        "nodeRangeProperties": [
+            {"targetNodes": "0:", "container": {"image": "gaitway/shell:local", "command": ["true"]}}
+        ],
+    }
 
 
 def test_batch_resources_are_known_by_their_arns(emulator: Emulator, stack: Stack) -> None:

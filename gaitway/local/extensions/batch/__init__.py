@@ -1,8 +1,7 @@
 """AWS Batch that runs jobs, as local processes; MiniStack's own reports success at once.
 
 Supplied: compute environments, job queues and definitions; SubmitJob to the end with states, events, attempts,
-timeouts, logs and limits of capacity. An attempt is whatever has `wait`, `stop` and `kill` (process.py), which is
-where an attempt of several processes, for a multi-node parallel job, would fit in.
+timeouts, logs and limits of capacity; multi-node parallel jobs with a process for each node.
 """
 
 from ministack import app

@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from gaitway.local.extensions.batch.errors import ClientError
 from gaitway.local.extensions.batch.jobs import Jobs
 from gaitway.local.extensions.batch.model import Job, JobStatus
-from gaitway.local.extensions.batch.resources import ClientError, Resources
+from gaitway.local.extensions.batch.resources import Resources
 from gaitway.local.runtime import Runtime
 from gaitway.local.services import Json, Response, error_response, json_response
 
@@ -89,8 +90,14 @@ class BatchService:
         return {}
 
     def _list_jobs(self, request: Json) -> Json:
-        """ListJobs: by status, which is RUNNING unless given; or by filter, and then of any status."""
-        jobs = self.jobs.of_queue(self.resources.job_queue(request["jobQueue"])["jobQueueArn"])
+        """ListJobs: the jobs of a queue, or the nodes of a job.
+
+        By status, which is RUNNING unless given; or by filter, and then of any status.
+        """
+        if "multiNodeJobId" in request:
+            jobs = self.jobs.nodes(request["multiNodeJobId"])
+        else:
+            jobs = self.jobs.of_queue(self.resources.job_queue(request["jobQueue"])["jobQueueArn"])
         if filters := request.get("filters"):
             jobs = [job for job in jobs if all(_passes(job, item) for item in filters)]
         else:
@@ -98,8 +105,21 @@ class BatchService:
             jobs = [job for job in jobs if job.status is status]
         start = int(request.get("nextToken", 0))
         end = start + int(request.get("maxResults", 100))
-        response: Json = {"jobSummaryList": [_summary(job) for job in jobs[start:end]]}
+        response: Json = {"jobSummaryList": [self._summary(job) for job in jobs[start:end]]}
         return response | {"nextToken": str(end)} if end < len(jobs) else response
+
+    def _summary(self, job: Job) -> Json:
+        """Describe a job or a node shortly: docs.aws.amazon.com/batch/latest/APIReference/API_JobSummary.html."""
+        summary = {key: value for key, value in job.to_aws().items() if key in _SUMMARY_FIELDS}
+        if job.node_properties:
+            summary["nodeProperties"] = {"numNodes": job.node_properties.num_nodes}
+        elif job.node_details:
+            num_nodes = len(self.jobs.nodes(job.job_id.partition("#")[0]))
+            summary["nodeProperties"] = job.node_details.to_aws() | {"numNodes": num_nodes}
+        if job.container:
+            container = {"exitCode": job.container.exit_code, "reason": job.container.reason}
+            summary["container"] = {key: value for key, value in container.items() if value is not None}
+        return summary
 
     def _tags(self, method: str, resource_arn: str, body: bytes, query_params: dict[str, list[str]]) -> Json:
         tags = self.resources.tags(resource_arn)
@@ -126,9 +146,3 @@ def _passes(job: Job, item: Json) -> bool:
     return any(
         text.lower().startswith(value[:-1]) if value.endswith("*") else text.lower() == value for value in values
     )
-
-
-def _summary(job: Job) -> Json:
-    summary = {key: value for key, value in job.to_aws().items() if key in _SUMMARY_FIELDS}
-    container = {"exitCode": job.container.exit_code, "reason": job.container.reason}
-    return summary | {"container": {key: value for key, value in container.items() if value is not None}}

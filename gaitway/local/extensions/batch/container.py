@@ -1,14 +1,16 @@
 """From a job's container properties to a process of this machine."""
 
 import os
+import socket
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gaitway.local.extensions.batch.images import IMAGES
 from gaitway.local.extensions.batch.model import Container, Job
 from gaitway.local.guard import MARKER
-from gaitway.local.runtime import REGION, Runtime
+from gaitway.local.runtime import HOST, REGION, Runtime
 from gaitway.local.services import access_point_path, assume_role, create_log_stream
 
 DEFAULT_LOG_GROUP = "/aws/batch/job"
@@ -41,13 +43,30 @@ def substitute_parameters(command: list[str], parameters: dict[str, str]) -> lis
     return [parameters.get(item.removeprefix("Ref::"), item) if item.startswith("Ref::") else item for item in command]
 
 
-def open_log_stream(job: Job, task_id: str) -> LogStream:
+def free_ports(nodes: Sequence[Job]) -> dict[str, str]:
+    """Choose the ports on which the main node listens for the others, if their image says so.
+
+    On AWS each node has an address of its own: docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html. Here all jobs
+    share one, so that two of them must not use the same port.
+    """
+    images = [IMAGES.get(node.container.image) for node in nodes if node.container]
+    return {name: str(_free_port()) for image in images if image for name in image.port_variables}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def open_log_stream(job: Job, container: Container, task_id: str) -> LogStream:
     """Create the attempt's log stream, as the awslogs driver does.
 
     Raises:
         ContainerStartError: The log group does not exist, and the driver was not told to create it.
     """
-    options: dict[str, str] = (job.container.log_configuration or {}).get("options", {})
+    options: dict[str, str] = (container.log_configuration or {}).get("options", {})
     group = options.get("awslogs-group", DEFAULT_LOG_GROUP)
     prefix = options.get("awslogs-stream-prefix") or job.job_definition.rpartition("/")[2].partition(":")[0]
     stream = LogStream(group, f"{prefix}/default/{task_id}")
@@ -60,23 +79,36 @@ def open_log_stream(job: Job, task_id: str) -> LogStream:
     return stream
 
 
-def prepare(job: Job, compute_environment: str, runtime: Runtime) -> ProcessSpec:
-    """Work out command, environment and working directory of the job's next attempt.
+def prepare(
+    job: Job,
+    container: Container,
+    attempt: int,
+    compute_environment: str,
+    variables: Mapping[str, str],
+    runtime: Runtime,
+) -> ProcessSpec:
+    """Work out command, environment and working directory of an attempt.
 
     A process has no mount namespace of its own, so a mount point cannot appear at its container path. Instead each
     environment value and each argument that begins with that path begins with the host directory in its place.
 
+    Args:
+        job: The job, or the node of one.
+        container: Its container.
+        attempt: From 1.
+        compute_environment: Name of the compute environment.
+        variables: Environment variables that Batch sets besides those of every job.
+        runtime: The emulator.
+
     Raises:
         ContainerStartError: The image is not known here.
     """
-    container = job.container
     image = IMAGES.get(container.image)
     if image is None:
         raise ContainerStartError(
             f"CannotPullContainerError: pull access denied for {container.image}, repository does not exist: "
             f"the embedded AWS knows {', '.join(sorted(IMAGES))}"
         )
-    attempt = len(job.attempts) + 1
     working_directory = runtime.state_directory / "containers" / f"{job.job_id}-{attempt}"
     working_directory.mkdir(parents=True, exist_ok=True)
     environment = (
@@ -94,7 +126,9 @@ def prepare(job: Job, compute_environment: str, runtime: Runtime) -> ProcessSpec
             "AWS_ENDPOINT_URL": runtime.endpoint_url,
             MARKER: os.environ[MARKER],
         }
-        | assume_role(container.job_role_arn or "no-role", job.job_id)
+        | dict(variables)
+        # A session's name may not hold a "#".
+        | assume_role(container.job_role_arn or "no-role", job.job_id.replace("#", "-"))
     )
     directories = _host_directories(container, runtime.state_directory)
     return ProcessSpec(

@@ -12,6 +12,8 @@ class Image:
 
     entrypoint: list[str]
     environment: dict[str, str] = field(default_factory=dict)
+    port_variables: tuple[str, ...] = ()
+    """Environment variables that say on which port the main node of a multi-node parallel job listens."""
 
 
 IMAGES = {
@@ -19,6 +21,7 @@ IMAGES = {
     "gaitway/embedded:local": Image(
         entrypoint=[sys.executable, "-m", "container.runner"],
         environment={"PYTHONPATH": str(REPOSITORY_ROOT), "GAITWAY_SIMULATOR": "embedded"},
+        port_variables=("GAITWAY_NODE_PORT",),
     ),
     # An image without an entrypoint: the job's command runs as it is.
     "gaitway/shell:local": Image(entrypoint=[]),

@@ -1,47 +1,21 @@
 """From SubmitJob to the last state: the jobs, where they wait, and what runs them."""
 
-import logging
 import threading
-import time
-import uuid
+from collections.abc import Iterable
 
-from gaitway.local.extensions.batch.container import (
-    ContainerStartError,
-    open_log_stream,
-    prepare,
-    substitute_parameters,
-)
-from gaitway.local.extensions.batch.model import Attempt, AttemptContainer, Container, Job, JobStatus
-from gaitway.local.extensions.batch.process import ContainerProcess
-from gaitway.local.extensions.batch.resources import ClientError, Resources, arn
+from gaitway.local.extensions.batch.attempts import ContainerAttempt, MultiNodeAttempt, RunningAttempt, ended_attempt
+from gaitway.local.extensions.batch.errors import ClientError
+from gaitway.local.extensions.batch.model import Attempt, Job, JobStatus
+from gaitway.local.extensions.batch.nodes import node_id, nodes_of
+from gaitway.local.extensions.batch.resources import Resources
 from gaitway.local.extensions.batch.retry import is_retried
-from gaitway.local.runtime import ACCOUNT_ID, REGION, Runtime
+from gaitway.local.extensions.batch.submission import new_job, now_ms
+from gaitway.local.runtime import Runtime
 from gaitway.local.services import Json, put_event
 
-logger = logging.getLogger("gaitway.batch")
-
-CONTAINER_EXITED = "Essential container in task exited"
 TIMED_OUT = "Job attempt duration exceeded timeout"
-START_FAILED = "Task failed to start"
 HOST_LOST = "Host EC2 (instance i-0e1b5d0c0a1a1a1a1) terminated."
 """What Batch says when the instance of a job is gone: the first words are what `evaluateOnExit` rules match."""
-
-_UNSUPPORTED = ("arrayProperties", "dependsOn", "eksPropertiesOverride", "ecsPropertiesOverride", "nodeOverrides")
-
-
-class _RunningAttempt:
-    """An attempt between STARTING and its end."""
-
-    def __init__(self, compute_environment: str) -> None:
-        self.compute_environment = compute_environment
-        self.process: ContainerProcess | None = None
-        self.stop_reason: str | None = None
-        """Why it was told to stop; an attempt that was told to stop is not retried."""
-
-    def stop(self, reason: str) -> None:
-        self.stop_reason = reason
-        if self.process:
-            self.process.stop()
 
 
 class Jobs:
@@ -53,7 +27,7 @@ class Jobs:
         # Events are put while it is held, so that they arrive in the order of the states.
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
-        self._running: dict[str, _RunningAttempt] = {}
+        self._running: dict[str, RunningAttempt] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._closed = False
 
@@ -64,10 +38,13 @@ class Jobs:
             ClientError: Queue or definition do not exist or are not enabled, or ask for what is not supported here.
         """
         with self._lock:
-            job = self._new_job(request)
+            job = new_job(request, self._resources)
             self._jobs[job.job_id] = job
+            if job.node_properties:
+                self._jobs |= {node.job_id: node for node in nodes_of(job)}
             for status in (JobStatus.SUBMITTED, JobStatus.PENDING, JobStatus.RUNNABLE):
-                self._move(job, status)
+                for one in self._with_nodes(job):
+                    self._move(one, status)
             self.dispatch()
         return job
 
@@ -76,14 +53,32 @@ class Jobs:
         return [self._jobs[job_id] for job_id in job_ids if job_id in self._jobs]
 
     def of_queue(self, queue_arn: str) -> list[Job]:
-        """Return the jobs of a queue, the newest first."""
+        """Return the jobs of a queue, the newest first, without their nodes."""
         with self._lock:
-            return [job for job in reversed(self._jobs.values()) if job.job_queue == queue_arn]
+            return [job for job in reversed(self._jobs.values()) if job.job_queue == queue_arn and not job.is_node]
 
-    def terminate(self, job_id: str, reason: str) -> None:
-        """TerminateJob: end the job, wherever it stands."""
+    def nodes(self, job_id: str) -> list[Job]:
+        """Return the nodes of a multi-node parallel job.
+
+        Raises:
+            ClientError: There is no such job.
+        """
         with self._lock:
             job = self._jobs.get(job_id)
+            if job is None or job.node_properties is None:
+                raise ClientError(f"{job_id} is no multi-node parallel job")
+            return self._with_nodes(job)[1:]
+
+    def terminate(self, job_id: str, reason: str) -> None:
+        """TerminateJob: end the job, wherever it stands.
+
+        Raises:
+            ClientError: It is one node of a job, which the embedded AWS Batch ends with its job only.
+        """
+        with self._lock:
+            job = self._jobs.get(job_id)
+            if job and job.is_node:
+                raise ClientError(f"{job_id} is a node, which the embedded AWS Batch ends with its job only")
             if job is None or job.status.has_ended:
                 return
             job.is_terminated = True
@@ -91,22 +86,22 @@ class Jobs:
             if running:
                 running.stop(reason)
             else:
-                self._end(job, JobStatus.FAILED, reason)
+                self._end_all(job, reason)
 
     def cancel(self, job_id: str, reason: str) -> None:
         """CancelJob: end the job if it has not begun to start."""
         with self._lock:
             job = self._jobs.get(job_id)
-            if job and not job.status.has_ended and job_id not in self._running:
+            if job and not job.is_node and not job.status.has_ended and job_id not in self._running:
                 job.is_cancelled = True
-                self._end(job, JobStatus.FAILED, reason)
+                self._end_all(job, reason)
 
     def dispatch(self) -> None:
         """Start every waiting job that fits: queues by priority, then jobs by age."""
         with self._lock:
             if self._closed:
                 return
-            waiting = [job for job in self._jobs.values() if job.status is JobStatus.RUNNABLE]
+            waiting = [job for job in self._jobs.values() if job.status is JobStatus.RUNNABLE and not job.is_node]
             queues = {queue["jobQueueArn"]: queue for queue in self._resources.job_queues.values()}
             waiting = [job for job in waiting if job.job_queue in queues]
             for job in sorted(waiting, key=lambda job: -int(queues[job.job_queue]["priority"])):
@@ -130,19 +125,19 @@ class Jobs:
     def resume(self) -> None:
         """Go on after a restart. To a job that ran, the emulator's stop was the loss of its instance."""
         with self._lock:
-            for job in self._jobs.values():
+            for job in [job for job in self._jobs.values() if not job.is_node]:
                 if job.status in {JobStatus.STARTING, JobStatus.RUNNING}:
-                    self._finish_attempt(job, _attempt(job, HOST_LOST), stop_reason=None)
+                    self._lose_host(job)
             self.dispatch()
 
     def close(self) -> None:
         """Kill what runs and start nothing more; `to_state` still shows the jobs as running."""
         with self._lock:
             self._closed = True
-            processes = [running.process for running in self._running.values() if running.process]
+            running = list(self._running.values())
             threads = list(self._threads.values())
-        for process in processes:
-            process.kill()
+        for attempt in running:
+            attempt.kill()
         for thread in threads:
             thread.join(timeout=5)
 
@@ -156,70 +151,80 @@ class Jobs:
 
     # Inside
 
-    def _new_job(self, request: Json) -> Job:
-        for name in _UNSUPPORTED:
-            if request.get(name):
-                raise ClientError(f"{name} is not supported by the embedded AWS Batch")
-        queue = self._resources.job_queue(request["jobQueue"])
-        if queue["state"] != "ENABLED":
-            raise ClientError(f"Job Queue {queue['jobQueueName']} is not in ENABLED state.")
-        definition = self._resources.job_definition(request["jobDefinition"])
-        if "containerProperties" not in definition:
-            raise ClientError("only job definitions with containerProperties are supported by the embedded AWS Batch")
-        parameters = definition.get("parameters", {}) | request.get("parameters", {})
-        job_id = str(uuid.uuid4())
-        return Job(
-            job_id=job_id,
-            job_arn=arn("job", job_id),
-            job_name=request["jobName"],
-            job_queue=queue["jobQueueArn"],
-            job_definition=definition["jobDefinitionArn"],
-            status=JobStatus.SUBMITTED,
-            created_at=_now_ms(),
-            # Batch demands at least 60 seconds here; a shorter timeout is accepted so that tests need not wait for it.
-            timeout=request.get("timeout") or definition.get("timeout"),
-            retry_strategy=request.get("retryStrategy") or definition.get("retryStrategy") or {},
-            parameters=parameters,
-            container=_container(definition["containerProperties"], request.get("containerOverrides", {}), parameters),
-            tags=request.get("tags", {}),
-        )
+    def _lose_host(self, job: Job) -> None:
+        for node in self._with_nodes(job)[1:]:
+            if not node.status.has_ended:
+                node.attempts.append(ended_attempt(node, HOST_LOST))
+                self._end(node, JobStatus.FAILED, HOST_LOST)
+        self._finish_attempt(job, ended_attempt(job, HOST_LOST), stop_reason=None)
+
+    def _with_nodes(self, job: Job) -> list[Job]:
+        """Return a job, and after it its nodes."""
+        count = job.node_properties.num_nodes if job.node_properties else 0
+        return [job, *(self._jobs[node_id(job.job_id, index)] for index in range(count))]
 
     def _move(self, job: Job, status: JobStatus, reason: str | None = None) -> None:
-        job.status, job.status_reason = status, reason
-        put_event("aws.batch", "Batch Job State Change", job.to_aws(), [job.job_arn])
+        with self._lock:
+            # What ends with the emulator goes on, to whoever looks at its state, until the next one resumes it.
+            if not self._closed:
+                job.status, job.status_reason = status, reason
+                put_event("aws.batch", "Batch Job State Change", job.to_aws(), [job.job_arn])
 
     def _end(self, job: Job, status: JobStatus, reason: str) -> None:
-        job.stopped_at = _now_ms()
+        job.stopped_at = now_ms()
         self._move(job, status, reason)
+
+    def _end_all(self, job: Job, reason: str) -> None:
+        """End a job that waits."""
+        for one in self._with_nodes(job):
+            self._end(one, JobStatus.FAILED, reason)
 
     def _fits(self, job: Job, compute_environment: str) -> bool:
         # GPUs are simulated on this machine: only vCPUs limit how many jobs run side by side.
         environment = self._resources.compute_environment(compute_environment)
+        if job.node_properties and environment["computeResources"].get("type") == "SPOT":
+            # docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html
+            return False
         used = sum(
-            self._jobs[job_id].container.vcpus
+            self._vcpus(self._with_nodes(self._jobs[job_id]))
             for job_id, running in self._running.items()
             if running.compute_environment == compute_environment
         )
         limit = float(environment["computeResources"].get("maxvCpus", 0))
-        return environment["state"] == "ENABLED" and used + job.container.vcpus <= limit
+        return environment["state"] == "ENABLED" and used + self._vcpus(self._with_nodes(job)) <= limit
+
+    @staticmethod
+    def _vcpus(jobs: Iterable[Job]) -> float:
+        return sum(job.container.vcpus for job in jobs if job.container)
 
     def _start(self, job: Job, compute_environment: str) -> None:
-        running = self._running[job.job_id] = _RunningAttempt(compute_environment)
+        number = len(job.attempts) + 1
+        running: RunningAttempt
+        if job.node_properties:
+            nodes = self._with_nodes(job)[1:]
+            running = MultiNodeAttempt(job, nodes, number, compute_environment, self._runtime, self._move)
+        else:
+            running = ContainerAttempt(job, number, compute_environment, self._runtime, {})
+        self._running[job.job_id] = running
         self._move(job, JobStatus.STARTING)
         thread = threading.Thread(target=self._run, args=(job, running), name=f"batch-{job.job_id}", daemon=True)
         self._threads[job.job_id] = thread
         thread.start()
 
-    def _run(self, job: Job, running: _RunningAttempt) -> None:
-        try:
-            attempt = self._run_attempt(job, running)
-        except ContainerStartError as error:
-            job.container.reason = str(error)
-            attempt = _attempt(job, START_FAILED)
-        except Exception as error:
-            logger.exception("job %s cannot run", job.job_id)
-            job.container.reason = f"InternalError: {error!r}"
-            attempt = _attempt(job, START_FAILED)
+    def _run(self, job: Job, running: RunningAttempt) -> None:
+        timer = (
+            threading.Timer(job.timeout.attempt_duration_seconds, running.stop, [TIMED_OUT]) if job.timeout else None
+        )
+
+        def on_running() -> None:
+            self._move(job, JobStatus.RUNNING)
+            if timer:
+                timer.daemon = True
+                timer.start()
+
+        attempt = running.run(on_running)
+        if timer:
+            timer.cancel()
         with self._lock:
             if self._closed:
                 return
@@ -227,29 +232,6 @@ class Jobs:
             del self._threads[job.job_id]
             self._finish_attempt(job, attempt, running.stop_reason)
             self.dispatch()
-
-    def _run_attempt(self, job: Job, running: _RunningAttempt) -> Attempt:
-        task_id = uuid.uuid4().hex
-        job.container.reason = job.container.exit_code = job.container.log_stream_name = job.started_at = None
-        job.container.task_arn = f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:task/{running.compute_environment}/{task_id}"
-        log_stream = open_log_stream(job, task_id)
-        job.container.log_stream_name = log_stream.name
-        spec = prepare(job, running.compute_environment, self._runtime)
-        process = ContainerProcess(job.job_id, spec, log_stream, self._runtime.guard)
-        with self._lock:
-            running.process = process
-            job.started_at = _now_ms()
-            self._move(job, JobStatus.RUNNING)
-            if running.stop_reason or self._closed:
-                process.kill()
-            elif job.timeout:
-                process.stop_after(job.timeout.attempt_duration_seconds, lambda: self._time_out(running))
-        job.container.exit_code = process.wait()
-        return _attempt(job, CONTAINER_EXITED)
-
-    def _time_out(self, running: _RunningAttempt) -> None:
-        with self._lock:
-            running.stop_reason = running.stop_reason or TIMED_OUT
 
     def _finish_attempt(self, job: Job, attempt: Attempt, stop_reason: str | None) -> None:
         """Decide what becomes of the job. One that was told to stop has failed, whatever its exit code."""
@@ -260,40 +242,7 @@ class Jobs:
         elif attempt.container.exit_code == 0:
             self._end(job, JobStatus.SUCCEEDED, attempt.status_reason)
         elif is_retried(job.retry_strategy, job.attempts):
-            self._move(job, JobStatus.RUNNABLE, attempt.status_reason)
+            for one in self._with_nodes(job):
+                self._move(one, JobStatus.RUNNABLE, attempt.status_reason)
         else:
             self._end(job, JobStatus.FAILED, attempt.status_reason)
-
-
-def _container(properties: Json, overrides: Json, parameters: dict[str, str]) -> Container:
-    environment = {item["name"]: item.get("value", "") for item in properties.get("environment", [])}
-    environment |= {item["name"]: item.get("value", "") for item in overrides.get("environment", [])}
-    needs = {item["type"]: item["value"] for item in properties.get("resourceRequirements", [])}
-    needs |= {item["type"]: item["value"] for item in overrides.get("resourceRequirements", [])}
-    command = overrides.get("command") or properties.get("command", [])
-    return Container.model_validate(
-        {
-            **properties,
-            "command": substitute_parameters(command, parameters),
-            "environment": [{"name": name, "value": value} for name, value in environment.items()],
-            "resourceRequirements": [{"type": kind, "value": str(value)} for kind, value in needs.items()],
-        }
-    )
-
-
-def _attempt(job: Job, status_reason: str) -> Attempt:
-    return Attempt(
-        container=AttemptContainer(
-            task_arn=job.container.task_arn,
-            exit_code=job.container.exit_code,
-            reason=job.container.reason,
-            log_stream_name=job.container.log_stream_name,
-        ),
-        started_at=job.started_at,
-        stopped_at=_now_ms(),
-        status_reason=status_reason,
-    )
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

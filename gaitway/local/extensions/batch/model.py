@@ -127,8 +127,33 @@ class Timeout(AwsModel):
     attempt_duration_seconds: int
 
 
+class NodeRange(AwsModel):
+    """Nodes that are alike."""
+
+    model_config = ConfigDict(extra="allow")
+
+    target_nodes: str
+    """`0:3`, where either end may be left out."""
+    container: Container
+
+
+class NodeProperties(AwsModel):
+    """The nodes of a multi-node parallel job."""
+
+    num_nodes: int
+    main_node: int
+    node_range_properties: list[NodeRange]
+
+
+class NodeDetails(AwsModel):
+    """Which node of its job a node is."""
+
+    node_index: int
+    is_main_node: bool
+
+
 class Job(AwsModel):
-    """One job. Times are in milliseconds since the epoch."""
+    """One job, or one node of a multi-node parallel job. Times are in milliseconds since the epoch."""
 
     job_id: str
     job_arn: str
@@ -144,7 +169,17 @@ class Job(AwsModel):
     retry_strategy: RetryStrategy = Field(default_factory=RetryStrategy)
     timeout: Timeout | None = None
     parameters: dict[str, str] = Field(default_factory=dict)
-    container: Container
+    container: Container | None = None
+    """None for a multi-node parallel job: its nodes have one each."""
+    node_properties: NodeProperties | None = None
+    """Of a multi-node parallel job."""
+    node_details: NodeDetails | None = None
+    """Of one of its nodes."""
     tags: dict[str, str] = Field(default_factory=dict)
     is_cancelled: bool = False
     is_terminated: bool = False
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a node, which belongs to another job."""
+        return self.node_details is not None

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
 
 from gaitway.local.extensions.batch.container import ContainerStartError, LogStream, ProcessSpec
 from gaitway.local.guard import Guard, end_processes
@@ -32,7 +31,9 @@ class ContainerProcess:
         self._spec = spec
         self._log_stream = log_stream
         self._guard = guard
-        self._timers: list[threading.Timer] = []
+        self._lock = threading.Lock()
+        self._kill_timer: threading.Timer | None = None
+        self._has_ended = False
         try:
             self._process = subprocess.Popen(
                 spec.command,
@@ -59,39 +60,29 @@ class ContainerProcess:
         return_code = self._process.wait()
         self.kill()
         self._guard.forget(self._process.pid)
-        for timer in self._timers:
-            timer.cancel()
+        with self._lock:
+            self._has_ended = True
+            if self._kill_timer:
+                self._kill_timer.cancel()
         self._log_thread.join()
         shutil.rmtree(self._spec.working_directory, ignore_errors=True)
         return return_code if return_code >= 0 else 128 - return_code
 
     def stop(self) -> None:
         """Ask the main process to end, and end it after the grace period, as `docker stop` does."""
-        self._after(STOP_GRACE_SECONDS, self.kill)
-        self._signal(signal.SIGTERM)
-
-    def stop_after(self, seconds: float, on_stop: Callable[[], None]) -> None:
-        """Stop the process when its time is over, after having called `on_stop`."""
-
-        def expire() -> None:
-            on_stop()
-            self.stop()
-
-        self._after(seconds, expire)
+        with self._lock:
+            # Later, its process id may be another's, and the next attempt of its job bears the same job id.
+            if self._has_ended or self._kill_timer:
+                return
+            self._kill_timer = threading.Timer(STOP_GRACE_SECONDS, self.kill)
+            self._kill_timer.daemon = True
+            self._kill_timer.start()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End every process of the container at once, also those that opened a session of their own."""
         end_processes("AWS_BATCH_JOB_ID", self._job_id, [self._process.pid])
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
-
-    def _after(self, seconds: float, action: Callable[[], None]) -> None:
-        timer = threading.Timer(seconds, action)
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
 
     def _forward_output(self) -> None:
         """Write the output to CloudWatch Logs, each time with all the lines that have come by then."""

@@ -5,6 +5,8 @@ They are kept as the documents that AWS's own Describe calls return. The emulato
 
 from typing import Any
 
+from gaitway.local.extensions.batch.errors import ClientError
+from gaitway.local.extensions.batch.node_ranges import check_node_properties
 from gaitway.local.runtime import ACCOUNT_ID, REGION
 from gaitway.local.services import Json
 
@@ -20,10 +22,6 @@ _DEFINITION_FIELDS = {
     "tags",
     "timeout",
 }
-
-
-class ClientError(Exception):
-    """The request is refused: Batch's ClientException."""
 
 
 def arn(kind: str, name: str) -> str:
@@ -168,6 +166,10 @@ class Resources:
     def register_job_definition(self, request: Json) -> Json:
         """RegisterJobDefinition: each registration is a new revision; numbers are not used twice."""
         name = request["jobDefinitionName"]
+        if (request.get("type") == "multinode") != ("nodeProperties" in request):
+            raise ClientError("nodeProperties and the type multinode belong together")
+        if "nodeProperties" in request:
+            check_node_properties(request["nodeProperties"])
         revisions = self.job_definitions.setdefault(name, [])
         revision = len(revisions) + 1
         definition = {
