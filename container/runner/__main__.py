@@ -1,6 +1,7 @@
 """The job: `python -m container.runner <run_id>`.
 
-Exit code 0: the run succeeded, or nobody waits for it. 1: it failed, and the inner machine was told. 2: wrong usage.
+Exit code 0: the run succeeded, or nobody waits for it. 10: it failed, and the inner machine was told. 11: it goes on in
+the next attempt. Anything else: it ended without a word, and AWS Batch attempts it again.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ import boto3
 from botocore.config import Config
 
 from container.runner.environment import Environment
+from container.runner.following_node import follow
 from container.runner.run import Clients, run
 from container.runner.stop import StopRequest
 from gaitway.contracts.errors import InterruptedRunError
 
+_IMPATIENT_CLIENT_CONFIG = Config(
+    connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
+)
+"""Asked while the job is being ended, which leaves seconds."""
 _CLIENT_CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5})
 
 
@@ -54,12 +60,15 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
         signal.signal(number, interrupt)
 
     environment = Environment.of(os.environ)
+    command = simulator or [sys.executable, "-m", f"container.simulators.{environment.simulator}"]
+    if not environment.is_main_node:
+        return follow(run_id, command, environment, stop)
     clients = Clients(
         s3=boto3.client("s3", config=_CLIENT_CONFIG),
         dynamodb=boto3.client("dynamodb", config=_CLIENT_CONFIG),
         stepfunctions=boto3.client("stepfunctions", config=_CLIENT_CONFIG),
+        batch=boto3.client("batch", config=_IMPATIENT_CLIENT_CONFIG),
     )
-    command = simulator or [sys.executable, "-m", f"container.simulators.{environment.simulator}"]
     return run(run_id, command, environment, clients, stop)
 
 

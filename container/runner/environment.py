@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from gaitway.contracts.model import Model
 
 
+def _without_node(job_id: object) -> object:
+    """Of a node of a multi-node job, Batch names the node, too: `<job id>#<node>`."""
+    return job_id.partition("#")[0] if isinstance(job_id, str) else job_id
+
+
 class Environment(Model):
-    """What the job definition, AWS Batch and ECS set."""
+    """What the job definition, AWS Batch and ECS set.
+
+    docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html
+    """
 
     # An error must not print the environment, in which a developer may keep secrets.
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -23,10 +31,33 @@ class Environment(Model):
     """Where EFS is mounted."""
     simulator: Annotated[str, Field(alias="GAITWAY_SIMULATOR", pattern=r"^[a-z][a-z0-9_]*$")]
     """Name of a package under container.simulators."""
-    job_id: Annotated[str, Field(alias="AWS_BATCH_JOB_ID", min_length=1)]
+    heartbeat_seconds: Annotated[float, Field(alias="GAITWAY_HEARTBEAT_SECONDS", gt=0)] = 300.0
+    exit_allowance_seconds: Annotated[float, Field(alias="GAITWAY_EXIT_ALLOWANCE_SECONDS", gt=0)] = 60.0
+    """For how long a simulator may stay after its work is done: Isaac Sim sometimes does not exit."""
+    job_id: Annotated[str, Field(alias="AWS_BATCH_JOB_ID", min_length=1), BeforeValidator(_without_node)]
     attempt: Annotated[int, Field(alias="AWS_BATCH_JOB_ATTEMPT", ge=1)] = 1
     """Attempt of the Batch job, from 1."""
-    heartbeat_seconds: Annotated[float, Field(alias="GAITWAY_HEARTBEAT_SECONDS", gt=0)] = 300.0
+    job_attempts: Annotated[int, Field(alias="GAITWAY_JOB_ATTEMPTS", ge=1)] = 1
+    """How often Batch attempts the job at most."""
+    num_nodes: Annotated[int, Field(alias="AWS_BATCH_JOB_NUM_NODES", ge=1)] = 1
+    node_index: Annotated[int, Field(alias="AWS_BATCH_JOB_NODE_INDEX", ge=0)] = 0
+    main_node_index: Annotated[int, Field(alias="AWS_BATCH_JOB_MAIN_NODE_INDEX", ge=0)] = 0
+    main_node_address: Annotated[str, Field(alias="AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS", min_length=1)] = (
+        "127.0.0.1"
+    )
+    """Batch sets it on the other nodes only."""
+    node_port: Annotated[int, Field(alias="GAITWAY_NODE_PORT", ge=1, le=65_535)] = 29_400
+    """Where the main node listens for the others."""
+
+    @property
+    def is_main_node(self) -> bool:
+        """Whether this node leads: it alone writes, uploads and reports."""
+        return self.node_index == self.main_node_index
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether Batch will not attempt the job again, however this attempt ends."""
+        return self.attempt >= self.job_attempts
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Self:

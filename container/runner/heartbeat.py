@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 START_UP_ALLOWANCE_SECONDS = 1_800
 """Isaac Sim compiles its shaders when it starts for the first time on a machine, which takes many minutes."""
 IDLE_ALLOWANCE_SECONDS = 900
-"""Longer than any iteration or upload takes; with the heartbeat's own timeout a stalled run ends within 45 minutes."""
+"""Longer than any iteration or upload takes. After it the simulator is ended; and should that fail, the heartbeat's own
+timeout ends the run within 45 minutes."""
 HANDOVER_SECONDS = 60.0
 """SubmitJob's Retry waits up to 30 seconds before it brings a new token for the job that it finds alive."""
 _HANDOVER_POLL_SECONDS = 2.0
@@ -61,9 +62,19 @@ class Activity:
         self.note()
 
     @property
+    def idle_seconds(self) -> float:
+        """Since the last progress."""
+        return self._clock() - self._latest
+
+    @property
+    def simulation_began(self) -> bool:
+        """Whether a first iteration or episode is done."""
+        return self._simulation_began
+
+    @property
     def goes_on(self) -> bool:
         """Whether the run deserves a heartbeat."""
-        return deserves_heartbeat(self._clock() - self._latest, simulation_began=self._simulation_began)
+        return deserves_heartbeat(self.idle_seconds, simulation_began=self._simulation_began)
 
 
 class Heartbeat:

@@ -9,52 +9,92 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from container.runner.outputs import checkpoints
-from container.runner.simulate import SimulatorExit
-from gaitway.contracts.checkpoints import iteration_of, newest
-from gaitway.contracts.errors import RequestError, SimulationError
+from container.runner.checkpoints import Checkpoint, newest
+from container.runner.known_failures import recognise
+from container.runner.simulate import Ending, SimulatorExit
+from gaitway.contracts.artifacts import CHECKPOINTS
+from gaitway.contracts.errors import NotANumberError, RequestError, SimulationError, StalledError
+from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import TrainingConfig
+from gaitway.contracts.run import Progress
 from gaitway.contracts.simulation import (
     EVALUATION_METRICS,
     EVALUATION_SUMMARY,
     EVALUATION_VIDEOS,
     EXIT_BAD_REQUEST,
+    EXIT_NOT_A_NUMBER,
+    EXPORTED_DIRECTORY,
+    EXPORTED_SUMMARY,
+    LOGS_DIRECTORY,
+    NOT_A_NUMBER,
     EvaluationSummary,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 _MAX_QUOTED_CHARACTERS = 500
 """Of one line of output."""
 
 
-def judge_exit(end: SimulatorExit) -> None:
-    """Refuse a process that ended badly by itself.
+def judge_exit(end: SimulatorExit, directory: Path, training: TrainingConfig, output_files: S3Uri) -> None:
+    """Refuse a process that ended badly by itself, with the cause as far as it is known.
+
+    Args:
+        end: How the simulator ended.
+        directory: The run's directory.
+        training: What was asked for.
+        output_files: Where the run's checkpoints are found.
 
     Raises:
         RequestError: The simulator found the request wrong, in its own words.
-        SimulationError: With the end of its output.
+        GaitwayError: Of the class that says whether a retry helps, with the end of its output.
     """
-    if end.code == 0 or end.by_runner:
+    if end.ending is not Ending.EXITED or end.code == 0:
         return
     if end.code == EXIT_BAD_REQUEST:
-        raise RequestError(end.last_lines[-1] if end.last_lines else "the simulator refused the request without a word")
-    how = f"exit code {end.code}" if end.code > 0 else f"signal {_signal_name(-end.code)}"
-    raise SimulationError(f"the simulator ended with {how}. {_quote(end)}")
+        raise RequestError(end.lines[-1] if end.lines else "the simulator refused the request without a word")
+    diverged = next((match for line in reversed(end.lines) if (match := NOT_A_NUMBER.match(line))), None)
+    known = recognise(end.lines)
+    if diverged is not None:
+        good = _last_good(directory, training, output_files, int(diverged["iteration"]))
+        raise NotANumberError(f"{diverged.group()}: the training diverged. {good}. {_quote(end)}")
+    if end.code == EXIT_NOT_A_NUMBER or (known is not None and known.error is NotANumberError):
+        raise NotANumberError(f"the training diverged. {_last_good(directory, training, output_files)}. {_quote(end)}")
+    if known is not None:
+        raise known.error(f"{known.explanation}. The simulator ended with {_how(end.code)}. {_quote(end)}")
+    if end.code in _KILLED:
+        raise SimulationError(
+            f"the simulator was killed ({_how(end.code)}), most often since the machine ran out of memory: ask for "
+            f"fewer environments (numEnvs), or deploy with more jobMemoryMib. {_quote(end)}"
+        )
+    raise SimulationError(f"the simulator ended with {_how(end.code)}. {_quote(end)}")
 
 
-def _final_checkpoint(directory: Path, training: TrainingConfig) -> str | None:
-    """Name the checkpoint that completes a training; None as long as it is not there.
+def judge_progress(end: SimulatorExit, progress: Progress | None, idle_seconds: float) -> None:
+    """Refuse a process that had to be ended since it made no progress.
 
     Args:
-        directory: The run's directory.
-        training: What was asked for.
+        end: How the simulator ended.
+        progress: The last that it made.
+        idle_seconds: Since then.
+
+    Raises:
+        StalledError: With the end of its output.
     """
-    name = newest(checkpoints(directory))
-    iteration = iteration_of(name) if name else None
-    # rsl_rl counts from 0: its Nth iteration ends with model_{N-1}.pt.
-    return name if iteration is not None and iteration >= training.max_iterations - 1 else None
+    if end.ending is not Ending.STALLED:
+        return
+    standing = f"after {progress.done} of {progress.total}" if progress else "before its first iteration or episode"
+    raise StalledError(
+        f"the simulator made no progress for {idle_seconds:.0f} seconds, {standing}, and was ended. {_quote(end)}"
+    )
+
+
+def _final_checkpoint(directory: Path, training: TrainingConfig) -> Checkpoint | None:
+    """Find the checkpoint that completes a training; None as long as it is not there."""
+    latest = newest(directory, training.rl_library)
+    return latest if latest is not None and (latest.iterations or 0) >= training.max_iterations else None
 
 
 def is_complete(directory: Path, training: TrainingConfig) -> bool:
@@ -62,6 +102,11 @@ def is_complete(directory: Path, training: TrainingConfig) -> bool:
     if training.mode == "evaluate":
         return _evaluation_summary(directory) is not None
     return _final_checkpoint(directory, training) is not None
+
+
+def is_exported(directory: Path) -> bool:
+    """Tell whether a training has exported its policy, which it does last."""
+    return any((directory / LOGS_DIRECTORY).rglob(f"{EXPORTED_DIRECTORY}/{EXPORTED_SUMMARY}"))
 
 
 def judge_training(directory: Path, training: TrainingConfig, metrics: pd.DataFrame, end: SimulatorExit) -> str:
@@ -81,14 +126,15 @@ def judge_training(directory: Path, training: TrainingConfig, metrics: pd.DataFr
     """
     checkpoint = _final_checkpoint(directory, training)
     if checkpoint is None:
-        latest = newest(checkpoints(directory)) or "none"
+        latest = newest(directory, training.rl_library)
+        standing = f"{latest.name}, after {latest.iterations}" if latest else "none"
         raise SimulationError(
-            f"the training ended before its {training.max_iterations} iterations: latest checkpoint is {latest}. "
+            f"the training ended before its {training.max_iterations} iterations: latest checkpoint is {standing}. "
             + _quote(end)
         )
     if metrics.empty:
         raise SimulationError(f"the training logged no metrics. {_quote(end)}")
-    return checkpoint
+    return checkpoint.name
 
 
 def judge_evaluation(directory: Path, training: TrainingConfig, end: SimulatorExit) -> EvaluationSummary:
@@ -134,6 +180,21 @@ def _count_rows(path: Path) -> int:
 def _quote(end: SimulatorExit) -> str:
     lines = [line[:_MAX_QUOTED_CHARACTERS] for line in end.last_lines]
     return "The last lines of its output:\n" + "\n".join(lines) if lines else "It printed nothing."
+
+
+def _last_good(directory: Path, training: TrainingConfig, output_files: S3Uri, below: int | None = None) -> str:
+    """Name the checkpoint to go on from, with other settings."""
+    good = newest(directory, training.rl_library, below)
+    if good is None:
+        return "No checkpoint was saved before that: lower the learning rate, or look at what the environment returns"
+    return (
+        f"The last good checkpoint is {output_files / CHECKPOINTS}{good.name}, after {good.iterations} iterations: "
+        "give it as resumeCheckpoint of a new run with a lower learning rate"
+    )
+
+
+def _how(code: int) -> str:
+    return f"exit code {code}" if code > 0 else f"signal {_signal_name(-code)}"
 
 
 def _signal_name(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 STEP = "step"
 WALL_TIME = "wall_time"
+_COLUMNS = ["tag", STEP, WALL_TIME, "value"]
+_MAX_PAUSE_FACTOR = 20
+"""Times the usual duration of an iteration: what takes longer was no training."""
 
 _RECORD_HEADER = struct.Struct("<QI")
 _RECORD_FOOTER = struct.Struct("<I")
@@ -29,11 +33,16 @@ class ScalarTags:
     """What a library calls its scalars."""
 
     mean_reward: str
-    steps_per_second: str
+    steps_per_second: str | None
+    """None: it does not log it, and its steps are those of each environment."""
     iteration_seconds: tuple[str, ...]
-    """The parts of an iteration's duration."""
-    without_iteration: str
-    """Ending of tags that are logged at another step than the iteration."""
+    """The parts of an iteration's duration; none where it logs none."""
+    left_out: tuple[str, ...]
+    """Endings of tags that are logged a second time, at another step than the iteration."""
+    step_counter: str | None = None
+    """Tag whose value is the iteration, where the other tags' step is something else."""
+    by_iteration: tuple[str, ...] = ()
+    """Endings of those tags that are logged by iteration nevertheless."""
 
 
 SCALAR_TAGS: dict[RlLibrary, ScalarTags] = {
@@ -41,8 +50,20 @@ SCALAR_TAGS: dict[RlLibrary, ScalarTags] = {
         mean_reward="Train/mean_reward",
         steps_per_second="Perf/total_fps",
         iteration_seconds=("Perf/collection_time", "Perf/learning_time"),
-        # rsl_rl logs some scalars twice, the second time with elapsed seconds in place of the iteration.
-        without_iteration="/time",
+        # By elapsed seconds.
+        left_out=("/time",),
+    ),
+    "skrl": ScalarTags(
+        mean_reward="Reward / Total reward (mean)", steps_per_second=None, iteration_seconds=(), left_out=()
+    ),
+    "rl_games": ScalarTags(
+        mean_reward="rewards/iter",
+        steps_per_second="performance/step_inference_rl_update_fps",
+        iteration_seconds=("performance/step_inference_time", "performance/rl_update_time"),
+        # By elapsed seconds, and by frames.
+        left_out=("/time", "/step", "/frame"),
+        step_counter="info/epochs",
+        by_iteration=("/iter",),
     ),
 }
 
@@ -59,25 +80,22 @@ class MetricsSummary:
 
 
 def read_metrics(directory: Path, library: RlLibrary) -> pd.DataFrame:
-    """Read every TensorBoard event file of a run.
+    """Read every TensorBoard event file of a run, as one series.
 
-    Where an iteration was logged more than once, as after a resume, the latest value counts.
+    Where an attempt was killed, and the next one went on from a checkpoint before that, what the killed one logged
+    beyond that checkpoint was trained again: a later attempt counts from its first step on.
 
     Args:
         directory: The run's directory.
         library: Who logged.
 
     Returns:
-        Indexed by step, in order: wall_time (seconds since 1970), and a column per tag, NaN where it was not logged.
+        Indexed by step (the library's own: iterations of rsl_rl, from 0, and of rl_games, from 1; time steps of skrl),
+        in order: wall_time (seconds since 1970), and a column per tag, NaN where it was not logged.
     """
-    tags = SCALAR_TAGS.get(library)
-    rows = [
-        row
-        for path in sorted((directory / LOGS_DIRECTORY).rglob("events.out.tfevents.*"))
-        for row in _scalars(path)
-        if tags is None or not row[0].endswith(tags.without_iteration)
-    ]
-    scalars = pd.DataFrame(rows, columns=["tag", STEP, WALL_TIME, "value"])
+    tags = SCALAR_TAGS[library]
+    paths = (directory / LOGS_DIRECTORY).rglob("events.out.tfevents.*")
+    scalars = _continued([frame for path in paths if not (frame := _read_file(path, tags)).empty])
     scalars["tag"] = scalars["tag"].astype("category")
     scalars = scalars.sort_values([STEP, WALL_TIME], kind="stable").drop_duplicates([STEP, "tag"], keep="last")
     table = scalars.pivot(index=STEP, columns="tag", values="value")
@@ -86,22 +104,68 @@ def read_metrics(directory: Path, library: RlLibrary) -> pd.DataFrame:
     return table
 
 
-def summarise(metrics: pd.DataFrame, library: RlLibrary) -> MetricsSummary:
+def summarise(metrics: pd.DataFrame, library: RlLibrary, num_envs: int) -> MetricsSummary:
     """Read a training's figures out of its metrics.
 
     Args:
         metrics: As `read_metrics` returns them, with at least one row.
         library: Who logged.
+        num_envs: Environments over all processes.
     """
     tags = SCALAR_TAGS[library]
-    rewards = metrics[tags.mean_reward].dropna() if tags.mean_reward in metrics else pd.Series(dtype=float)
-    speeds = metrics[tags.steps_per_second].dropna() if tags.steps_per_second in metrics else pd.Series(dtype=float)
+    rewards = _column(metrics, tags.mean_reward)
     durations = metrics[[tag for tag in tags.iteration_seconds if tag in metrics]]
+    elapsed = metrics[WALL_TIME].diff()
+    # Where an attempt ended and the next one began, nothing was trained.
+    elapsed = elapsed[elapsed <= _MAX_PAUSE_FACTOR * elapsed.median()]
+    training_seconds = float(durations.to_numpy().sum() if tags.iteration_seconds else elapsed.sum())
+    speeds = (
+        _column(metrics, tags.steps_per_second)
+        if tags.steps_per_second
+        else (metrics.index.to_series().diff() * num_envs / elapsed[elapsed > 0]).dropna()
+    )
     return MetricsSummary(
         mean_reward=float(rewards.iloc[-1]) if len(rewards) else None,
         mean_steps_per_second=float(speeds.mean()) if len(speeds) else None,
-        training_seconds=float(durations.to_numpy().sum()),
+        training_seconds=training_seconds,
     )
+
+
+def _column(metrics: pd.DataFrame, tag: str) -> pd.Series[float]:
+    return metrics[tag].dropna() if tag in metrics else pd.Series(dtype=float)
+
+
+def _read_file(path: Path, tags: ScalarTags) -> pd.DataFrame:
+    """Read a file's scalars, each at its iteration as far as the library lets that be known."""
+    rows = [row for row in _scalars(path) if not row[0].endswith(tags.left_out)]
+    if tags.step_counter is not None:
+        iterations = {step: int(value) for tag, step, _, value in rows if tag == tags.step_counter}
+        rows = [
+            (tag, step if tag.endswith(tags.by_iteration) else iterations[step], wall_time, value)
+            for tag, step, wall_time, value in rows
+            if tag.endswith(tags.by_iteration) or step in iterations
+        ]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _continued(files: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put the attempts' files together, each cut off where the next attempt begins."""
+    files = sorted(files, key=lambda file: float(file[WALL_TIME].min()))
+    attempts: list[list[pd.DataFrame]] = []
+    end = -math.inf
+    for file in files:
+        # The files of one attempt overlap in time: it writes them side by side.
+        if file[WALL_TIME].min() > end:
+            attempts.append([])
+        attempts[-1].append(file)
+        end = max(end, float(file[WALL_TIME].max()))
+    kept: list[pd.DataFrame] = []
+    next_begin = math.inf
+    for attempt in reversed(attempts):
+        scalars = pd.concat(attempt)
+        kept.append(scalars[scalars[STEP] < next_begin])
+        next_begin = min(next_begin, int(scalars[STEP].min()))
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=_COLUMNS)
 
 
 def _scalars(path: Path) -> Iterator[tuple[str, int, float, float]]:

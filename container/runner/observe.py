@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gaitway.contracts.request import RlLibrary, TrainingConfig
 from gaitway.contracts.run import Progress
-from gaitway.contracts.simulation import EVALUATION_PROGRESS
+from gaitway.contracts.simulation import EVALUATION_PROGRESS, TRAINING_PROGRESS
 
 _ANSI_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _NUMBER = r"(?P<value>[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
@@ -17,7 +17,7 @@ _NUMBER = r"(?P<value>[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
 
 @dataclass(frozen=True)
 class ProgressLines:
-    """The lines in which a library tells how its training goes."""
+    """The lines in which a library itself tells how its training goes, for simulators that do not."""
 
     iteration: re.Pattern[str]
     """Groups `done` and `total`."""
@@ -55,30 +55,54 @@ class Observer:
         on_progress: Callable[[Progress], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lines = PROGRESS_LINES.get(training.rl_library) if training.mode == "train" else None
+        self._trains = training.mode == "train"
+        self._lines = PROGRESS_LINES.get(training.rl_library)
         self._on_progress = on_progress
         self._clock = clock
         self._first: tuple[float, int] | None = None
         self.progress: Progress | None = None
+        self._mean_rewards: dict[int, float] = {}
 
     @property
     def is_complete(self) -> bool:
         """Whether the simulator said that its last iteration or episode is done."""
         return self.progress is not None and self.progress.done >= self.progress.total
 
+    def mean_reward_at(self, iterations: int) -> float | None:
+        """Tell the mean reward that was known after a number of iterations; None where none was.
+
+        Of a simulator that tells fewer lines than iterations it is the latest before.
+        """
+        known = [done for done in self._mean_rewards.copy() if done <= iterations]
+        return self._mean_rewards[max(known)] if known else None
+
     def read_line(self, line: str) -> None:
         """Look for progress in one line of output."""
         text = _ANSI_ESCAPE.sub("", line)
-        progress = self._read_training(self._lines, text) if self._lines else self._read_evaluation(text)
+        progress = self._read_training(text) if self._trains else self._read_evaluation(text)
         if progress is not None and progress != self.progress:
             self.progress = progress
+            if progress.mean_reward is not None:
+                self._mean_rewards[progress.done] = progress.mean_reward
             self._on_progress(progress)
 
     def _read_evaluation(self, text: str) -> Progress | None:
         match = EVALUATION_PROGRESS.match(text)
         return self._counted(int(match["done"]), int(match["total"])) if match else None
 
-    def _read_training(self, lines: ProgressLines, text: str) -> Progress | None:
+    def _read_training(self, text: str) -> Progress | None:
+        if match := TRAINING_PROGRESS.match(text):
+            # Its library's own lines, which may follow, say the same again.
+            self._lines = None
+            counted = self._counted(int(match["done"]), int(match["total"]))
+            figures = {
+                "steps_per_second": float(match["steps_per_second"]),
+                "mean_reward": _number(match["mean_reward"]),
+            }
+            return counted.model_copy(update=figures) if counted else None
+        return self._read_library(self._lines, text) if self._lines else None
+
+    def _read_library(self, lines: ProgressLines, text: str) -> Progress | None:
         if match := lines.iteration.match(text):
             return self._counted(int(match["done"]) - lines.first_iteration + 1, int(match["total"]))
         if self.progress is None:
@@ -105,6 +129,10 @@ class Observer:
             mean_reward=known.mean_reward if known else None,
             eta_seconds=eta_seconds,
         )
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def _first_number(match: re.Match[str]) -> float:

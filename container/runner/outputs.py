@@ -2,64 +2,55 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from container.runner.checkpoints import checkpoints
 from container.runner.simulate import SIMULATOR_LOG
 from gaitway.contracts.artifacts import (
     CHECKPOINTS,
     EVALUATION_CONFIG,
+    EXPORTED,
     METRICS,
     PARAMETERS,
     RESULTS,
     TRAINING_CONFIG,
     VIDEOS,
 )
-from gaitway.contracts.checkpoints import SUFFIXES
-from gaitway.contracts.request import Mode
-from gaitway.contracts.simulation import EVALUATION_METRICS, EVALUATION_VIDEOS, LOGS_DIRECTORY
+from gaitway.contracts.request import Mode, RlLibrary, TrainingConfig
+from gaitway.contracts.simulation import (
+    EVALUATION_METRICS,
+    EVALUATION_VIDEOS,
+    EXPORTED_DIRECTORY,
+    LOGS_DIRECTORY,
+)
 
 CONFIG_FILES: dict[Mode, str] = {"train": TRAINING_CONFIG, "evaluate": EVALUATION_CONFIG}
 
-_EXPORTED_DIRECTORY = "exported"
-"""Where play.py of Isaac Lab puts exported policies, whose names end like those of checkpoints."""
 
-
-def checkpoints(directory: Path) -> dict[str, Path]:
-    """List the complete checkpoints by their native names; of several attempts' files of one name, the latest.
-
-    Args:
-        directory: The run's directory.
-    """
-    found = [
-        path
-        for path in (directory / LOGS_DIRECTORY).rglob("*")
-        if path.suffix in SUFFIXES and path.parent.name != _EXPORTED_DIRECTORY and _is_complete(path)
-    ]
-    return {path.name: path for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)}
-
-
-def outputs(directory: Path, mode: Mode) -> Iterator[tuple[str, Path]]:
+def outputs(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Path]]:
     """Give every output that is there, but not the manifest: its place below the run's prefix, and its file.
 
     Args:
         directory: The run's directory.
-        mode: What kind of run it is.
+        training: What was asked for.
     """
-    if mode == "train":
-        yield from _training_outputs(directory)
+    if training.mode == "train":
+        yield from _training_outputs(directory, training.rl_library)
     else:
         yield from _evaluation_outputs(directory)
-    for name in (CONFIG_FILES[mode], SIMULATOR_LOG, RESULTS):
+    for name in (CONFIG_FILES[training.mode], SIMULATOR_LOG, RESULTS):
         if (directory / name).is_file():
             yield name, directory / name
 
 
-def _training_outputs(directory: Path) -> Iterator[tuple[str, Path]]:
+def _training_outputs(directory: Path, library: RlLibrary) -> Iterator[tuple[str, Path]]:
     logs = directory / LOGS_DIRECTORY
-    for name, path in checkpoints(directory).items():
-        yield f"{CHECKPOINTS}{name}", path
+    for checkpoint in checkpoints(directory, library):
+        yield f"{CHECKPOINTS}{checkpoint.name}", checkpoint.path
+    for path in sorted(logs.rglob(f"{EXPORTED_DIRECTORY}/*")):
+        if path.is_file() and not path.name.startswith("."):
+            yield f"{EXPORTED}{path.name}", path
     for path in sorted(logs.rglob("git/*.diff")):
         yield f"{path.stem}_git_diff.txt", path
     for path in sorted(logs.rglob("params/*.yaml")):
@@ -75,8 +66,3 @@ def _evaluation_outputs(directory: Path) -> Iterator[tuple[str, Path]]:
         yield METRICS, directory / EVALUATION_METRICS
     for path in sorted((directory / EVALUATION_VIDEOS).rglob("*.mp4")):
         yield f"{VIDEOS}{path.name}", path
-
-
-def _is_complete(path: Path) -> bool:
-    """Tell whether a checkpoint is written to its end: torch.save writes zip archives, whose directory comes last."""
-    return path.is_file() and zipfile.is_zipfile(path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from container.runner.checkpoints import Checkpoint, newest
 from container.runner.retry import AWS_ERRORS, retrying
 from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, run_directory
@@ -29,19 +31,27 @@ INPUTS = "inputs"
 _UNREADABLE = frozenset({"403", "404", "AccessDenied", "NoSuchBucket", "NoSuchKey"})
 
 
-def prepare(spec: RunSpec, efs_root: Path, s3: S3Client, stop: StopRequest) -> Path:
+@dataclass(frozen=True)
+class Prepared:
+    """What the simulator starts from."""
+
+    directory: Path
+    """The run's directory."""
+    continue_from: Checkpoint | None
+    """What an earlier attempt at this run came to."""
+
+
+def prepare(spec: RunSpec, efs_root: Path, s3: S3Client, stop: StopRequest) -> Prepared:
     """Make the run's directory, fetch what its request points at, and write `simulation.json`.
 
-    What an earlier attempt trained stays. What it evaluated is removed: an evaluation counts only as a whole.
+    What an earlier attempt trained stays, and is gone on from. What it evaluated is removed: an evaluation counts only
+    as a whole.
 
     Args:
         spec: The run.
         efs_root: Where EFS is mounted.
         s3: An S3 client.
         stop: Ends waiting between attempts to fetch.
-
-    Returns:
-        The run's directory.
 
     Raises:
         InputNotFoundError: An input does not exist, or cannot be read.
@@ -56,15 +66,20 @@ def prepare(spec: RunSpec, efs_root: Path, s3: S3Client, stop: StopRequest) -> P
     def fetch(field: str, uri: S3Uri | None) -> Path | None:
         return _fetch(field, uri, inputs, s3, stop) if uri else None
 
+    # Of this run's own directory: nothing from another run is ever picked up.
+    continue_from = newest(directory, spec.training.rl_library) if spec.training.mode == "train" else None
+    if continue_from is not None:
+        logger.info("going on from %s, %d iterations", continue_from.name, continue_from.iterations)
     job = SimulationJob(
         training=spec.training,
         policy=fetch("the policy", spec.policy),
         resume_checkpoint=fetch("resumeCheckpoint", spec.resume_checkpoint),
+        continue_from=continue_from.path if continue_from else None,
         custom_environment=fetch("the custom environment", spec.custom_environment),
     )
     # By alias, since what the user wrote has camelCase keys and is read by them.
     (directory / SIMULATION_FILE).write_text(job.model_dump_json(indent=2, by_alias=True))
-    return directory
+    return Prepared(directory, continue_from)
 
 
 def _fetch(field: str, uri: S3Uri, folder: Path, s3: S3Client, stop: StopRequest) -> Path:

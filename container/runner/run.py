@@ -1,46 +1,47 @@
-"""A run, from its first step to its last."""
+"""A run's job, from who waits for it to how they are told. What happens between is in `attempt.py`."""
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from container.runner.checkpoint_uploads import CheckpointUploads
+from botocore.exceptions import BotoCoreError, ClientError
+
+from container.runner.attempt import Attempt, do
+from container.runner.batch_job import BatchJob
 from container.runner.environment import Environment
 from container.runner.heartbeat import Activity, Heartbeat
-from container.runner.judge import is_complete, judge_evaluation, judge_exit, judge_training
-from container.runner.observe import Observer
-from container.runner.outputs import outputs
-from container.runner.prepare import prepare
+from container.runner.launch import simulator_of
 from container.runner.record import RecordWriter
 from container.runner.report import Reporter
-from container.runner.results import write_config, write_json, write_results
 from container.runner.retry import AWS_ERRORS, retrying
-from container.runner.simulate import SimulatorExit, simulate
+from container.runner.salvage import salvage
 from container.runner.stop import StopRequest
 from container.runner.tokens import JobTokens
 from container.runner.upload import Uploader
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
-from gaitway.contracts.artifacts import CHECKPOINTS, MANIFEST, METRICS, TrainingSummary, run_directory
-from gaitway.contracts.errors import ArtifactError, Failure, GaitwayError
-from gaitway.contracts.run import JobResult, Progress, RunSpec, RunState
-from gaitway.contracts.simulation import EvaluationSummary
+from gaitway.contracts.errors import ArtifactError, Failure, GaitwayError, InterruptedRunError
+from gaitway.contracts.run import RunRecord, RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from types_boto3_batch import BatchClient
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
 logger = logging.getLogger(__name__)
 
-_SALVAGE_SECONDS = 10.0
-"""AWS Batch ends a job 30 seconds after its SIGTERM; the simulator's own end takes up to 10 of them."""
+EXIT_DONE = 0
+"""The run succeeded, or nobody waits for it."""
+EXIT_FAILED = 10
+"""It failed, and the inner machine was told: the job definition's retry strategy ends the job on this code alone."""
+EXIT_ATTEMPT_AGAIN = 11
+"""It can go on where it stood: nobody was told, since Batch attempts the job again."""
 
 
 @dataclass(frozen=True)
@@ -50,68 +51,45 @@ class Clients:
     s3: S3Client
     dynamodb: DynamoDBClient
     stepfunctions: SFNClient
+    batch: BatchClient
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """This attempt at a run, and what its steps share."""
-
-    spec: RunSpec
-    number: int
-    started_at: datetime
-    """When the first attempt began."""
-    simulator: Sequence[str]
-    """Command line that starts the simulator."""
-    efs_root: Path
-    s3: S3Client
-    stop: StopRequest
-    activity: Activity
-    record: RecordWriter
-    uploader: Uploader
-
-    def enter(self, phase: str) -> None:
-        """Begin a step, unless the run is to stop."""
-        self.stop.check()
-        logger.info("%s: %s", self.spec.run_id, phase)
-        self.activity.note()
-        self.record.note(phase=phase)
-
-
-def run(run_id: str, simulator: Sequence[str], environment: Environment, clients: Clients, stop: StopRequest) -> int:
+def run(run_id: str, command: Sequence[str], environment: Environment, clients: Clients, stop: StopRequest) -> int:
     """Do a run's whole job, and tell the inner machine how it ended.
 
     Args:
         run_id: The run.
-        simulator: Command line that starts the simulator; the name of its file is added.
+        command: Starts the simulator, the Python interpreter first; the name of its file is added.
         environment: Where everything is.
         clients: The job role's.
         stop: How a signal asks the run to end.
 
     Returns:
-        Exit code: 0 when the run succeeded, or when nobody waits for it and nothing was done; 1 when it failed.
+        Exit code.
     """
     table = RunTable(clients.dynamodb, environment.run_table)
     record = retrying(AWS_ERRORS, stop.sleep)(table.get, run_id)
     if record is None or record.state.ended or record.job_id not in (None, environment.job_id):
         logger.warning("%s: nothing to do, the run has ended or has another job", run_id)
-        return 0
+        return EXIT_DONE
     tokens = JobTokens(run_id, record.execution_arn, table)
     task_tokens = TaskTokens(clients.stepfunctions)
     activity = Activity()
     heartbeat = Heartbeat(tokens, task_tokens, activity, stop, environment.heartbeat_seconds)
     if not retrying(AWS_ERRORS, stop.sleep)(heartbeat.is_awaited, stop.sleep):
         logger.warning("%s: nothing to do, nobody waits for this run", run_id)
-        return 0
+        return EXIT_DONE
     reporter = Reporter(tokens, task_tokens)
     if record.spec is None:
         reporter.fail(Failure.of(ArtifactError("the run's record holds no specification: was it constructed?")))
-        return 1
+        return EXIT_FAILED
 
     attempt = Attempt(
         spec=record.spec,
-        number=environment.attempt,
+        number=(record.attempts or 0) + 1,
         started_at=record.started_at or datetime.now(UTC),
-        simulator=simulator,
+        simulator=simulator_of(command, record.spec.compute.gpus_per_node, environment, stop),
+        exit_allowance_seconds=environment.exit_allowance_seconds,
         efs_root=environment.efs_root,
         s3=clients.s3,
         stop=stop,
@@ -119,110 +97,61 @@ def run(run_id: str, simulator: Sequence[str], environment: Environment, clients
         record=RecordWriter(run_id, record.execution_arn, table),
         uploader=Uploader(clients.s3, record.spec.output_files, stop, on_upload=activity.note),
     )
-    attempt.record.note(
+    if not _begin(attempt, record, environment, table):
+        logger.warning("%s: nothing to do, the run has ended or belongs to another execution", run_id)
+        return EXIT_DONE
+    try:
+        with heartbeat, attempt.record:
+            result = do(attempt)
+    except Exception as error:
+        _log_failure(run_id, error)
+        failure = Failure.of(error)
+        if _is_attempted_again(error, failure, activity, BatchJob(environment, clients.batch)):
+            logger.warning("%s: nobody is told, since another attempt follows", run_id)
+            salvage(attempt, failure=None)
+            _announce_next_attempt(run_id, record, heartbeat, table)
+            return EXIT_ATTEMPT_AGAIN
+        salvage(attempt, failure)
+        reporter.fail(failure)
+        return EXIT_FAILED
+    reporter.succeed(result)
+    logger.info("%s succeeded: %s", run_id, result.manifest)
+    return EXIT_DONE
+
+
+def _begin(attempt: Attempt, record: RunRecord, environment: Environment, table: RunTable) -> bool:
+    """Write down that the attempt begins; False where the run has ended or gone to another execution."""
+    # At once, and not by the record's writer: an attempt that is killed in its first second counts, too.
+    return retrying(AWS_ERRORS, attempt.stop.sleep)(
+        table.update,
+        record.run_id,
+        of_execution=record.execution_arn,
         state=RunState.RUNNING,
-        attempt=attempt.number,
+        attempt=environment.attempt,
+        attempts=attempt.number,
         job_id=environment.job_id,
         started_at=attempt.started_at,
         progress=None,
     )
+
+
+def _is_attempted_again(error: Exception, failure: Failure, activity: Activity, job: BatchJob) -> bool:
+    """Tell whether this failure is left to Batch's next attempt, which goes on from the newest checkpoint.
+
+    A simulation that fails before it has done anything would do so again: its caller is told at once.
+    """
+    if isinstance(error, InterruptedRunError):
+        return job.is_attempted_again_after_stop()
+    return failure.retryable and activity.simulation_began and job.may_be_attempted_again
+
+
+def _announce_next_attempt(run_id: str, record: RunRecord, heartbeat: Heartbeat, table: RunTable) -> None:
+    """Leave as much time as there is until the next attempt has a machine."""
     try:
-        with heartbeat, attempt.record:
-            result = _do(attempt)
-    except Exception as error:
-        _log_failure(run_id, error)
-        failure = Failure.of(error)
-        _salvage(attempt, failure)
-        reporter.fail(failure)
-        return 1
-    reporter.succeed(result)
-    logger.info("%s succeeded: %s", run_id, result.manifest)
-    return 0
-
-
-def _do(attempt: Attempt) -> JobResult:
-    """Go through the steps of a run in their order."""
-    spec = attempt.spec
-
-    attempt.enter("prepare")
-    directory = prepare(spec, attempt.efs_root, attempt.s3, attempt.stop)
-    write_config(directory, spec)
-
-    attempt.enter("simulate")
-    end = _simulate(attempt, directory)
-
-    attempt.enter("judge")
-    outcome = _judge(spec, directory, end)
-    write_results(directory, spec, attempts=attempt.number, started_at=attempt.started_at, outcome=outcome)
-
-    attempt.enter("upload")
-    for name, path in outputs(directory, spec.training.mode):
-        attempt.stop.check()
-        attempt.uploader.upload(name, path)
-    # Last: what the manifest does not list is no part of the results.
-    write_json(directory / MANIFEST, attempt.uploader.manifest(spec.run_id))
-    attempt.uploader.upload(MANIFEST, directory / MANIFEST)
-
-    attempt.enter("report")
-    return JobResult(run_id=spec.run_id, manifest=spec.output_files / MANIFEST)
-
-
-def _simulate(attempt: Attempt, directory: Path) -> SimulatorExit:
-    """Run the simulator while its progress is written down and its checkpoints are uploaded."""
-    training = attempt.spec.training
-
-    def on_progress(progress: Progress) -> None:
-        attempt.activity.note_simulated()
-        attempt.record.note(progress=progress)
-
-    def is_done() -> bool:
-        return observer.is_complete and is_complete(directory, training)
-
-    observer = Observer(training, on_progress)
-    with CheckpointUploads(directory, attempt.uploader):
-        return simulate(attempt.simulator, directory, attempt.stop, observer.read_line, is_done)
-
-
-def _judge(spec: RunSpec, directory: Path, end: SimulatorExit) -> TrainingSummary | EvaluationSummary:
-    """Read what the simulator left, and decide whether that is what was asked for."""
-    # pandas takes half a second to import, in which the simulator can start already.
-    from container.runner.metrics import read_metrics, summarise
-
-    judge_exit(end)
-    training = spec.training
-    if training.mode == "evaluate":
-        return judge_evaluation(directory, training, end)
-    metrics = read_metrics(directory, training.rl_library)
-    metrics.to_csv(directory / METRICS)
-    checkpoint = judge_training(directory, training, metrics, end)
-    figures = summarise(metrics, training.rl_library)
-    return TrainingSummary(
-        iterations=training.max_iterations,
-        final_checkpoint=f"{CHECKPOINTS}{checkpoint}",
-        mean_reward=figures.mean_reward,
-        mean_steps_per_second=figures.mean_steps_per_second,
-        training_seconds=figures.training_seconds,
-    )
-
-
-def _salvage(attempt: Attempt, failure: Failure) -> None:
-    """Upload what there is of a failed run, for as long as a job that is being ended has time."""
-    directory = run_directory(attempt.efs_root, attempt.spec.run_id)
-
-    def upload() -> None:
-        try:
-            write_results(
-                directory, attempt.spec, attempts=attempt.number, started_at=attempt.started_at, outcome=failure
-            )
-            for name, path in outputs(directory, attempt.spec.training.mode):
-                attempt.uploader.upload_once(name, path)
-        except (ArtifactError, OSError) as error:
-            logger.warning("not everything of the failed run is in S3: %s", error)
-
-    # A thread, since a call that hangs must not keep the failure from being reported.
-    thread = threading.Thread(target=upload, name="salvage", daemon=True)
-    thread.start()
-    thread.join(_SALVAGE_SECONDS)
+        heartbeat.beat()
+        table.update(run_id, of_execution=record.execution_arn, state=RunState.QUEUED, phase=None)
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("the next attempt could not be announced: %s", error)
 
 
 def _log_failure(run_id: str, error: Exception) -> None:

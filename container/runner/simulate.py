@@ -12,24 +12,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import IO
-
-from container.runner.prepare import SIMULATION_FILE
-from container.runner.stop import StopRequest
 
 logger = logging.getLogger(__name__)
 
 SIMULATOR_LOG = "simulator.log"
 LAST_LINES = 30
 """Lines of output that an error quotes."""
+_KEPT_LINES = 300
+"""Lines of output in which the cause is looked for: a traceback of several processes is long."""
 _MAX_LINE_CHARACTERS = 65_536
 _POLL_SECONDS = 0.1
-_EXIT_ALLOWANCE_SECONDS = 60.0
-"""Isaac Sim sometimes does not exit after training."""
 _TERM_ALLOWANCE_SECONDS = 10.0
 """Between SIGTERM and SIGKILL: AWS Batch gives the whole job 30 seconds."""
 _PUMP_ALLOWANCE_SECONDS = 5.0
+
+
+class Ending(Enum):
+    """Why the simulator's process is gone."""
+
+    EXITED = "it ended by itself"
+    DONE = "the runner ended it, after its work was done"
+    STALLED = "the runner ended it, since it made no progress"
 
 
 @dataclass(frozen=True)
@@ -38,34 +44,53 @@ class SimulatorExit:
 
     code: int
     """Exit code, or the negative number of the signal that ended it."""
-    by_runner: bool
-    """Whether the runner ended it, after its work was done."""
-    last_lines: tuple[str, ...]
+    ending: Ending
+    lines: tuple[str, ...]
+    """The end of its output."""
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """What an error quotes."""
+        return self.lines[-LAST_LINES:]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is looked at all the time while the simulator runs."""
+
+    check: Callable[[], None]
+    """Raises to end the simulator; it is gone before the error arrives."""
+    makes_progress: Callable[[], bool]
+    """False ends it, too."""
+    is_done: Callable[[], bool]
+    """Whether everything that was asked for is there; a process that stays long after that is ended."""
+    exit_allowance_seconds: float = 60.0
+    """For how long a process may stay after its work is done."""
 
 
 def simulate(
     command: Sequence[str],
     directory: Path,
-    stop: StopRequest,
+    watch: Watch,
     on_line: Callable[[str], None],
-    is_done: Callable[[], bool],
+    log_name: str = SIMULATOR_LOG,
 ) -> SimulatorExit:
     """Start the simulator in the run's directory and wait until its process ends.
 
-    Its output goes to standard output, to `simulator.log` and to `on_line`. Whatever happens, its process group is gone
+    Its output goes to standard output, to a log file and to `on_line`. Whatever happens, its process group is gone
     when this returns or raises.
 
     Args:
-        command: Command line, to which the name of the simulation's file is added.
+        command: Command line.
         directory: The run's directory.
-        stop: Looked at all the time; the simulator is ended before the reason is raised.
+        watch: Looked at all the time.
         on_line: Called with each line of output, from another thread.
-        is_done: Whether everything that was asked for is there; a process that stays long after that is ended.
+        log_name: Name of the log file, to which the output is appended.
     """
-    last_lines: deque[str] = deque(maxlen=LAST_LINES)
-    with (directory / SIMULATOR_LOG).open("a", buffering=1, encoding="utf-8") as log:
+    lines: deque[str] = deque(maxlen=_KEPT_LINES)
+    with (directory / log_name).open("a", buffering=1, encoding="utf-8") as log:
         process = subprocess.Popen(
-            [*command, SIMULATION_FILE],
+            command,
             cwd=directory,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -77,37 +102,38 @@ def simulate(
             start_new_session=True,
         )
         assert process.stdout is not None
-        pump = threading.Thread(
-            target=_pump, args=(process.stdout, log, last_lines, on_line), name="output", daemon=True
-        )
+        pump = threading.Thread(target=_pump, args=(process.stdout, log, lines, on_line), name="output", daemon=True)
         pump.start()
         try:
-            by_runner = not _wait_for_exit(process, stop, is_done)
+            ending = _wait_for_exit(process, watch)
         finally:
             _end_group(process)
             # A process that left the group may hold the pipe open: what it still says is not waited for.
             pump.join(_PUMP_ALLOWANCE_SECONDS)
-    return SimulatorExit(process.returncode, by_runner, tuple(last_lines))
+    return SimulatorExit(process.returncode, ending, tuple(lines))
 
 
-def _wait_for_exit(process: subprocess.Popen[str], stop: StopRequest, is_done: Callable[[], bool]) -> bool:
-    """Wait; False where the process stays although its work is done."""
+def _wait_for_exit(process: subprocess.Popen[str], watch: Watch) -> Ending:
+    """Wait until the process ended, or has to be ended."""
     done_since: float | None = None
     while process.poll() is None:
-        stop.check()
+        watch.check()
         if done_since is None:
-            done_since = time.monotonic() if is_done() else None
-        elif time.monotonic() - done_since > _EXIT_ALLOWANCE_SECONDS:
+            if not watch.makes_progress():
+                logger.error("the simulator makes no progress: ending it")
+                return Ending.STALLED
+            done_since = time.monotonic() if watch.is_done() else None
+        elif time.monotonic() - done_since > watch.exit_allowance_seconds:
             logger.warning("the simulator does not exit although its work is done: ending it")
-            return False
+            return Ending.DONE
         time.sleep(_POLL_SECONDS)
-    return True
+    return Ending.EXITED
 
 
-def _pump(output: IO[str], log: IO[str], last_lines: deque[str], on_line: Callable[[str], None]) -> None:
+def _pump(output: IO[str], log: IO[str], lines: deque[str], on_line: Callable[[str], None]) -> None:
     with output:
         while line := output.readline(_MAX_LINE_CHARACTERS):
-            last_lines.append(line.rstrip("\n"))
+            lines.append(line.rstrip("\n"))
             try:
                 log.write(line)
                 sys.stdout.write(line)

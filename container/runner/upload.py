@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 PART_BYTES = 64 * 2**20
 """Files of this size and more are uploaded in parts of it."""
 _READ_BYTES = 2**20
+_NO_FILE = (-1, -1)
+"""Size and time of a file that is not there."""
 _NOT_THERE = frozenset({"403", "404"})
 """S3 answers 403 for a missing object to a role that may not list the bucket."""
 
@@ -91,27 +93,34 @@ class Uploader:
         except AWS_ERRORS as error:
             raise _not_uploaded(self._destination / name, error) from error
 
-    def upload_once(self, name: str, path: Path) -> None:
+    def upload_once(self, name: str, path: Path) -> ManifestEntry:
         """Upload a file unless it is there already, in a single attempt.
+
+        Returns:
+            What S3 holds.
 
         Raises:
             ArtifactError: It could not be brought to S3, or what arrived is something else.
         """
         try:
-            self._upload(name, path)
+            return self._upload(name, path)
         except AWS_ERRORS as error:
             raise _not_uploaded(self._destination / name, error) from error
+
+    def remember(self, entry: ManifestEntry) -> None:
+        """Take over what an earlier attempt uploaded; a file of that name is uploaded nevertheless."""
+        self._uploaded.setdefault(entry.path, (_NO_FILE, entry))
 
     def manifest(self, run_id: str) -> Manifest:
         """List everything that was uploaded."""
         entries = [entry for name, (_, entry) in sorted(self._uploaded.items()) if name != MANIFEST]
         return Manifest(run_id=run_id, created_at=datetime.now(UTC), files=entries)
 
-    def _upload(self, name: str, path: Path) -> None:
+    def _upload(self, name: str, path: Path) -> ManifestEntry:
         status = path.stat()
         version = (status.st_size, status.st_mtime_ns)
         if name in self._uploaded and self._uploaded[name][0] == version:
-            return
+            return self._uploaded[name][1]
         target = self._destination / name
         digest = digest_of(path, self._part_bytes)
         if not self._holds(target, digest):
@@ -119,8 +128,10 @@ class Uploader:
             if not self._holds(target, digest):
                 raise ArtifactError(f"{target} differs from the file that was uploaded: {path.name}")
             logger.info("uploaded %s, %d bytes", name, digest.size)
-        self._uploaded[name] = (version, ManifestEntry(path=name, size=digest.size, sha256=digest.sha256))
+        entry = ManifestEntry(path=name, size=digest.size, sha256=digest.sha256)
+        self._uploaded[name] = (version, entry)
         self._on_upload()
+        return entry
 
     def _put(self, path: Path, target: S3Uri) -> None:
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"

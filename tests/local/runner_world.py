@@ -69,7 +69,12 @@ class World:
         self.s3.create_bucket(Bucket=self.bucket)
 
     def submit(
-        self, training: TrainingConfig = TRAINING, *, heartbeat_timeout_seconds: int = 60, policy: S3Uri | None = None
+        self,
+        training: TrainingConfig = TRAINING,
+        *,
+        heartbeat_timeout_seconds: int = 60,
+        policy: S3Uri | None = None,
+        compute: ComputeConfig | None = None,
     ) -> None:
         """Put the run into the table, as the Lambdas do, while its caller and the inner machine wait for it."""
         self.caller, external = self.start_execution(HeartbeatSeconds=heartbeat_timeout_seconds)
@@ -77,7 +82,11 @@ class World:
         self.tokens = [external, inner]
         now = datetime.now(UTC)
         spec = RunSpec(
-            run_id=self.run_id, training=training, compute=ComputeConfig(), output_files=self.output, policy=policy
+            run_id=self.run_id,
+            training=training,
+            compute=compute or ComputeConfig(),
+            output_files=self.output,
+            policy=policy,
         )
         record = RunRecord(
             run_id=self.run_id,
@@ -112,17 +121,19 @@ class World:
             for item in listing.get("Contents", [])
         }
 
-    def start_job(self, script: str) -> Job:
+    def start_job(self, script: str, **variables: str) -> Job:
         """Start the runner as a process, with a scripted simulator."""
-        return self._start("tests.local.scripted_runner", script, self.run_id)
+        return self._start("tests.local.scripted_runner", script, self.run_id, **variables)
 
-    def start_real_job(self) -> Job:
+    def start_real_job(self, **variables: str) -> Job:
         """Start the runner as AWS Batch does, with the embedded simulator."""
-        return self._start("container.runner", self.run_id)
+        return self._start("container.runner", self.run_id, **variables)
 
-    def run_here(self, script: str, clients: Clients | None = None, stop: StopRequest | None = None) -> int:
+    def run_here(
+        self, script: str, clients: Clients | None = None, stop: StopRequest | None = None, **variables: str
+    ) -> int:
         """Run the job in this process, whose start-up costs no time."""
-        environment = Environment.of(self._variables | {"GAITWAY_HEARTBEAT_SECONDS": "0.3"})
+        environment = Environment.of(self._variables | {"GAITWAY_HEARTBEAT_SECONDS": "0.3"} | variables)
         return run(self.run_id, (*COMMAND, script), environment, clients or self.clients(), stop or StopRequest())
 
     def clients(self) -> Clients:
@@ -131,6 +142,7 @@ class World:
             s3=self._emulator.client("s3"),
             dynamodb=self._emulator.client("dynamodb"),
             stepfunctions=self._emulator.client("stepfunctions"),
+            batch=self._emulator.client("batch"),
         )
 
     def status(self, execution: str) -> str:
@@ -170,7 +182,7 @@ class World:
             "AWS_BATCH_JOB_ATTEMPT": "1",
         }
 
-    def _start(self, module: str, *arguments: str) -> Job:
+    def _start(self, module: str, *arguments: str, **variables: str) -> Job:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=REPOSITORY_ROOT,
@@ -183,7 +195,8 @@ class World:
                 "AWS_ACCESS_KEY_ID": "test",
                 "AWS_SECRET_ACCESS_KEY": "test",
                 "GAITWAY_HEARTBEAT_SECONDS": "0.5",
-            },
+            }
+            | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -13,6 +13,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from container.runner import heartbeat
+from container.runner.lock import locked
+from container.runner.run import EXIT_FAILED
 from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import Manifest, Results, RunConfig
 from gaitway.contracts.errors import CancelledError, Failure
@@ -157,7 +159,7 @@ def test_a_simulation_that_falls_short_fails_the_task_with_the_reason(
 ) -> None:
     world.submit()
 
-    assert world.run_here(script) == 1
+    assert world.run_here(script) == EXIT_FAILED
 
     outcome = world.outcome()
     assert outcome["status"] == "FAILED"
@@ -183,7 +185,7 @@ def test_a_failed_run_leaves_its_log_and_its_checkpoints_but_no_manifest(world: 
 def test_an_input_that_is_not_there_fails_the_task_before_the_simulator_starts(world: World) -> None:
     world.submit(EVALUATION, policy=S3Uri(world.bucket, "nowhere/model_1.pt"))
 
-    assert world.run_here("succeed") == 1
+    assert world.run_here("succeed") == EXIT_FAILED
 
     outcome = world.outcome()
     assert outcome["error"] == "InputNotFoundError"
@@ -200,17 +202,30 @@ def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on(world: Worl
     assert world.status(world.caller) == "RUNNING"
 
 
-def test_a_run_without_progress_gets_no_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simulator_without_progress_is_ended_and_its_caller_told_where_it_stood(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heartbeat, "IDLE_ALLOWANCE_SECONDS", 1)
+    world.submit()
+
+    assert world.run_here("hang") == EXIT_FAILED
+
+    outcome = world.outcome()
+    assert outcome["error"] == "StalledError"
+    assert "after 2 of 5" in outcome["cause"]
+
+
+def test_a_run_without_progress_gets_no_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "START_UP_ALLOWANCE_SECONDS", 0)
     world.submit(heartbeat_timeout_seconds=2)
     stop = StopRequest()
-    with ThreadPoolExecutor() as threads:
-        job = threads.submit(world.run_here, "hang", stop=stop)
+    with ThreadPoolExecutor() as threads, locked(world.directory, stop):
+        job = threads.submit(world.run_here, "succeed", stop=stop)
 
         outcome = world.outcome()
         stop.request(CancelledError("as the pipeline does next"))
 
-        assert job.result(30) == 1
+        assert job.result(30) == EXIT_FAILED
     assert outcome["error"].endswith("Timeout")
 
 
@@ -234,7 +249,7 @@ def test_a_run_that_nobody_waits_for_any_more_ends_itself(world: World) -> None:
 
         world.workflow.states.stop_execution(executionArn=world.execution)
 
-        assert job.result(30) == 1
+        assert job.result(30) == EXIT_FAILED
     assert Results.model_validate_json(world.objects()["results.json"]).failure == Failure.of(
         CancelledError("nobody waits for this run any more: it was stopped or timed out")
     )
@@ -251,7 +266,7 @@ def test_a_job_whose_run_went_to_another_execution_ends_itself_and_leaves_that_a
         world.table.update(world.run_id, execution_arn=execution, job_id=None, phase=None)
         world.table.set_tokens(world.run_id, inner=token)
 
-        assert job.result(30) == 1
+        assert job.result(30) == EXIT_FAILED
     assert world.status(execution) == "RUNNING"
     assert world.record.phase is None
 
@@ -280,7 +295,7 @@ def test_a_job_that_is_told_to_stop_tells_its_caller_at_once(world: World) -> No
 
     job.process.send_signal(signal.SIGTERM)
 
-    assert job.wait() == 1
+    assert job.wait() == EXIT_FAILED
     outcome = world.outcome()
     assert outcome["error"] == "InterruptedRunError"
     assert Failure.reported(outcome["error"], outcome["cause"]).retryable

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,11 +25,19 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from gaitway.contracts.simulation import EXIT_BAD_REQUEST
+from gaitway.contracts.simulation import (
+    EXIT_BAD_REQUEST,
+    EXIT_NOT_A_NUMBER,
+    EXPORTED_ONNX,
+    EXPORTED_SUMMARY,
+    EXPORTED_TORCHSCRIPT,
+)
 
 COMMAND = (sys.executable, str(Path(__file__)))
 LOG_DIRECTORY = Path("logs/rsl_rl/cartpole/2026-11-20_12-00-00")
 SECONDS_PER_ITERATION = 0.25
+JOB: dict[str, Any] = {}
+"""What `simulation.json` says."""
 
 
 def write_checkpoint(iteration: int, content: str = "weights") -> None:
@@ -57,30 +66,31 @@ def print_iteration(iteration: int, total: int) -> None:
     print(f"{'Mean reward:':>40} {iteration / 2:.2f}")
 
 
-def train(total: int, until: int | None = None) -> None:
-    """Train `until` an iteration, with a checkpoint every other one and after the last."""
+def train(total: int, until: int | None = None, first: int = 0) -> None:
+    """Train from the `first` iteration `until` another, with a checkpoint every other one and after the last."""
     (LOG_DIRECTORY / "git").mkdir(parents=True, exist_ok=True)
     (LOG_DIRECTORY / "git" / "gaitway.diff").write_text("--- git diff ---\n")
     (LOG_DIRECTORY / "params").mkdir(exist_ok=True)
     (LOG_DIRECTORY / "params" / "agent.yaml").write_text("seed: 42\n")
     done = total if until is None else until
-    for iteration in range(done):
+    for iteration in range(first, done):
         print_iteration(iteration, total)
         if iteration % 2 == 0 or iteration == total - 1:
             write_checkpoint(iteration)
 
 
-def log_metrics(total: int) -> None:
+def log_metrics(total: int, first: int = 0) -> None:
     """Log a few scalars for each iteration, and one that rsl_rl logs by elapsed seconds."""
     scalars = [(0, "Train/mean_reward/time", 7.0)]
-    for iteration in range(total):
+    for iteration in range(first, total):
         scalars += [
             (iteration, "Train/mean_reward", iteration / 2),
             (iteration, "Perf/total_fps", 1000.0),
             (iteration, "Perf/collection_time", SECONDS_PER_ITERATION / 2),
             (iteration, "Perf/learning_time", SECONDS_PER_ITERATION / 2),
         ]
-    write_events(scalars)
+    # Later attempts log later.
+    write_events(scalars, started=1e9 if first == 0 else 2e9)
 
 
 def evaluate(episodes: int, *, rows: int | None = None, video: bool = False) -> None:
@@ -113,8 +123,40 @@ def succeed(training: dict[str, Any]) -> None:
     if training["mode"] == "evaluate":
         evaluate(training["numEpisodes"], video=training["recordVideo"])
         return
-    train(training["maxIterations"])
-    log_metrics(training["maxIterations"])
+    first = 0
+    if continue_from := JOB.get("continue_from"):
+        print(f"Continuing from {continue_from}")
+        first = int(Path(continue_from).stem.partition("_")[2]) + 1
+    train(training["maxIterations"], first=first)
+    log_metrics(training["maxIterations"], first)
+
+
+def crash_half_way(training: dict[str, Any]) -> None:
+    """Die without warning, with more logged than saved."""
+    train(training["maxIterations"], until=training["maxIterations"] // 2)
+    log_metrics(training["maxIterations"] // 2 + 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def lose_the_runner(training: dict[str, Any]) -> None:
+    """Die together with the runner, as with the machine."""
+    train(training["maxIterations"], until=training["maxIterations"] // 2)
+    log_metrics(training["maxIterations"] // 2)
+    os.kill(os.getppid(), signal.SIGKILL)
+    hold()
+
+
+def diverge(training: dict[str, Any]) -> None:
+    train(training["maxIterations"], until=3)
+    print("NaN in the weights of actor at iteration 4", file=sys.stderr)
+    sys.exit(EXIT_NOT_A_NUMBER)
+
+
+def export(training: dict[str, Any]) -> None:
+    succeed(training)
+    (LOG_DIRECTORY / "exported").mkdir(exist_ok=True)
+    for name in (EXPORTED_TORCHSCRIPT, EXPORTED_ONNX, EXPORTED_SUMMARY):
+        (LOG_DIRECTORY / "exported" / name).write_text(name)
 
 
 def exit_early(training: dict[str, Any]) -> None:
@@ -161,11 +203,12 @@ def hang_with_child_and_ignore_sigterm(training: dict[str, Any]) -> None:
 SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
     script.__name__: script
     for script in (
-        succeed, train_for_three_seconds, exit_early, crash, refuse, log_nothing, stay_after_the_work, hang,
-        hang_with_child_and_ignore_sigterm,
+        succeed, export, crash_half_way, lose_the_runner, diverge, train_for_three_seconds, exit_early, crash, refuse,
+        log_nothing, stay_after_the_work, hang, hang_with_child_and_ignore_sigterm,
     )
 }  # fmt: skip
 
 
 if __name__ == "__main__":
-    SCRIPTS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text())["training"])
+    JOB = json.loads(Path(sys.argv[2]).read_text())
+    SCRIPTS[sys.argv[1]](JOB["training"])

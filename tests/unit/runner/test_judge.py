@@ -4,15 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from container.runner.judge import is_complete, judge_evaluation, judge_exit, judge_training
+from container.runner.judge import (
+    is_complete,
+    is_exported,
+    judge_evaluation,
+    judge_exit,
+    judge_progress,
+    judge_training,
+)
 from container.runner.metrics import read_metrics
-from container.runner.simulate import SimulatorExit
-from gaitway.contracts.errors import RequestError, SimulationError
+from container.runner.simulate import Ending, SimulatorExit
+from gaitway.contracts.errors import NotANumberError, PlatformError, RequestError, SimulationError, StalledError
+from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import TrainingConfig
-from gaitway.contracts.simulation import EXIT_BAD_REQUEST
+from gaitway.contracts.run import Progress
+from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, evaluate, log_metrics, train, write_checkpoint
 
-EXIT = SimulatorExit(code=0, by_runner=False, last_lines=("Simulation App Shutting Down",))
+EXIT = SimulatorExit(0, Ending.EXITED, ("Simulation App Shutting Down",))
+OUTPUT = S3Uri("bucket", "runs/1/")
 TRAINING = TrainingConfig(max_iterations=11)
 EVALUATION = TrainingConfig(mode="evaluate", num_episodes=3)
 
@@ -38,7 +48,7 @@ def test_exit_code_0_does_not_make_a_short_training_complete(run_directory: Path
     train(11, until=9)
     log_metrics(9)
 
-    with pytest.raises(SimulationError, match=r"11 iterations: latest checkpoint is model_8\.pt.*\nSimulation App"):
+    with pytest.raises(SimulationError, match=r"11 iterations: .* model_8\.pt, after 9.*\nSimulation App"):
         judge(run_directory)
 
 
@@ -58,27 +68,60 @@ def test_a_training_without_metrics_is_refused(run_directory: Path) -> None:
         judge(run_directory)
 
 
-def test_a_process_that_failed_is_refused_with_the_end_of_its_output() -> None:
-    end = SimulatorExit(code=1, by_runner=False, last_lines=("Traceback", "RuntimeError: CUDA error: out of memory"))
-
-    with pytest.raises(SimulationError, match=r"exit code 1\.(?s:.)*CUDA error: out of memory"):
-        judge_exit(end)
+def judge_end(directory: Path, code: int, *lines: str, ending: Ending = Ending.EXITED) -> None:
+    judge_exit(SimulatorExit(code, ending, lines), directory, TRAINING, OUTPUT)
 
 
-def test_a_process_that_a_signal_ended_is_refused_with_the_signals_name() -> None:
+def test_a_process_that_failed_is_refused_with_the_end_of_its_output(run_directory: Path) -> None:
+    with pytest.raises(SimulationError, match=r"exit code 1\.(?s:.)*RuntimeError: shape mismatch"):
+        judge_end(run_directory, 1, "Traceback", "RuntimeError: shape mismatch")
+
+
+def test_a_process_that_a_signal_ended_is_refused_with_the_signals_name(run_directory: Path) -> None:
     with pytest.raises(SimulationError, match="SIGSEGV"):
-        judge_exit(SimulatorExit(code=-11, by_runner=False, last_lines=()))
+        judge_end(run_directory, -11)
 
 
-def test_a_process_that_was_ended_after_its_work_is_judged_by_its_work() -> None:
-    judge_exit(SimulatorExit(code=-15, by_runner=True, last_lines=()))
+@pytest.mark.parametrize("code", [-9, 137])
+def test_a_process_that_was_killed_most_likely_had_too_little_memory(run_directory: Path, code: int) -> None:
+    with pytest.raises(SimulationError, match="ran out of memory"):
+        judge_end(run_directory, code)
 
 
-def test_a_simulator_that_finds_the_request_wrong_is_believed() -> None:
-    end = SimulatorExit(EXIT_BAD_REQUEST, by_runner=False, last_lines=("Loading", "no task is called Isaac-Nothing-v0"))
+def test_a_process_that_was_ended_after_its_work_is_judged_by_its_work(run_directory: Path) -> None:
+    judge_end(run_directory, -15, ending=Ending.DONE)
 
+
+def test_a_simulator_that_finds_the_request_wrong_is_believed(run_directory: Path) -> None:
     with pytest.raises(RequestError, match=r"^no task is called Isaac-Nothing-v0$"):
-        judge_exit(end)
+        judge_end(run_directory, EXIT_BAD_REQUEST, "Loading", "no task is called Isaac-Nothing-v0")
+
+
+def test_a_known_failure_is_told_with_its_cause_and_the_last_lines(run_directory: Path) -> None:
+    with pytest.raises(PlatformError, match=r"^the GPU driver(?s:.)*exit code 1(?s:.)*too old \(found"):
+        judge_end(run_directory, 1, "RuntimeError: The NVIDIA driver on your system is too old (found version 11040)")
+
+
+def test_a_training_that_diverged_names_the_last_checkpoint_before(run_directory: Path) -> None:
+    for iteration in (0, 2, 4, 6):
+        write_checkpoint(iteration)
+
+    with pytest.raises(NotANumberError, match=r"^NaN in the loss at iteration 6(?s:.)*s3://bucket/\S+/model_4\.pt"):
+        judge_end(run_directory, EXIT_NOT_A_NUMBER, "NaN in the loss at iteration 6")
+
+
+def test_a_training_that_diverged_at_once_has_no_good_checkpoint(run_directory: Path) -> None:
+    with pytest.raises(NotANumberError, match="No checkpoint was saved"):
+        judge_end(run_directory, 1, "ValueError: Expected parameter loc to satisfy Real(), but found invalid values:")
+
+
+def test_a_process_without_progress_is_refused_with_where_it_stood() -> None:
+    end = SimulatorExit(-15, Ending.STALLED, ("waiting for rank 3",))
+
+    with pytest.raises(StalledError, match=r"for 901 seconds, after 12 of 80,(?s:.)*waiting for rank 3"):
+        judge_progress(end, Progress(done=12, total=80), 901.2)
+
+    judge_progress(EXIT, None, 0)
 
 
 def test_an_evaluation_of_all_episodes_is_accepted(run_directory: Path) -> None:
@@ -114,3 +157,14 @@ def test_work_is_done_when_the_final_checkpoint_is_there(run_directory: Path) ->
     write_checkpoint(10)
 
     assert is_complete(run_directory, TRAINING)
+
+
+def test_a_training_is_exported_once_the_export_says_so(run_directory: Path) -> None:
+    exported = LOG_DIRECTORY / "exported"
+    exported.mkdir(parents=True)
+    (exported / "policy.pt").touch()
+    assert not is_exported(run_directory)
+
+    (exported / "policy.json").touch()
+
+    assert is_exported(run_directory)

@@ -44,6 +44,71 @@ def test_an_iteration_trained_again_after_a_resume_counts_once_with_its_later_va
     assert dict(metrics["Train/mean_reward"]) == {0: 0, 1: 1, 2: 12, 3: 13}
 
 
+def test_what_a_killed_attempt_logged_beyond_its_last_checkpoint_does_not_count(run_directory: Path) -> None:
+    killed = [(step, tag, 1.0) for step in range(60) for tag in ("Loss/value", "Train/mean_reward")]
+    write_events(killed, started=1e9)
+    # As at the beginning of every attempt, no episode has ended yet at first.
+    resumed = [(step, "Loss/value", 2.0) for step in range(41, 50)] + [(49, "Train/mean_reward", 2.0)]
+    write_events(resumed, started=2e9)
+
+    metrics = read_metrics(run_directory, "rsl_rl")
+
+    assert list(metrics.index) == list(range(50))
+    assert list(metrics["Loss/value"]) == [1.0] * 41 + [2.0] * 9
+    assert list(metrics["Train/mean_reward"].dropna()) == [1.0] * 41 + [2.0]
+
+
+def test_a_run_that_was_resumed_twice_is_one_series(run_directory: Path) -> None:
+    for attempt, steps in enumerate((range(30), range(20, 28), range(10, 40))):
+        write_events([(step, "Loss/value", float(attempt)) for step in steps], started=(attempt + 1) * 1e9)
+
+    metrics = read_metrics(run_directory, "rsl_rl")
+
+    assert list(metrics["Loss/value"]) == [0.0] * 10 + [2.0] * 30
+
+
+def test_files_that_one_attempt_writes_side_by_side_all_count(run_directory: Path) -> None:
+    write_events([(step, "Loss/value", 1.0) for step in range(5)], LOG_DIRECTORY / "one")
+    write_events([(step, "Episode/return", 2.0) for step in range(5)], LOG_DIRECTORY / "other")
+
+    metrics = read_metrics(run_directory, "rsl_rl")
+
+    assert len(metrics.dropna()) == 5
+
+
+def test_what_rl_games_logs_by_frames_stands_at_its_epoch(run_directory: Path) -> None:
+    for epoch in (1, 2):
+        frame = epoch * 512
+        write_events(
+            [
+                (frame, "losses/a_loss", epoch / 2),
+                (frame, "info/epochs", float(epoch)),
+                (frame, "rewards/step", 9.0),
+                (epoch, "rewards/iter", 10.0 * epoch),
+                (0, "rewards/time", 9.0),
+            ],
+            started=1e9 * epoch,
+        )
+
+    metrics = read_metrics(run_directory, "rl_games")
+
+    assert list(metrics.index) == [1, 2]
+    assert set(metrics.columns) == {"wall_time", "losses/a_loss", "info/epochs", "rewards/iter"}
+    assert list(metrics["losses/a_loss"]) == [0.5, 1.0]
+    assert summarise(metrics, "rl_games", 8).mean_reward == 20.0
+
+
+def test_the_speed_of_a_library_that_logs_none_follows_from_the_clock(run_directory: Path) -> None:
+    write_events([(step, "Loss / Policy loss", 1.0) for step in range(16, 160, 16)])
+    write_events([(160, "Loss / Policy loss", 1.0), (176, "Loss / Policy loss", 1.0)], started=2e9)
+
+    figures = summarise(read_metrics(run_directory, "skrl"), "skrl", num_envs=8)
+
+    # A second per time step; and what lies between the attempts counts for nothing.
+    assert figures.mean_steps_per_second == 8
+    assert figures.training_seconds == 16 * 9
+
+
 def test_a_file_that_ends_in_the_middle_of_a_record_is_read_up_to_there(run_directory: Path) -> None:
     write_events([(0, "Loss/value", 1.0), (1, "Loss/value", 2.0)])
     (events,) = LOG_DIRECTORY.glob("events*")
@@ -59,7 +124,7 @@ def test_no_events_make_an_empty_table(run_directory: Path) -> None:
 def test_the_figures_of_a_training_come_from_its_metrics(run_directory: Path) -> None:
     log_metrics(8)
 
-    figures = summarise(read_metrics(run_directory, "rsl_rl"), "rsl_rl")
+    figures = summarise(read_metrics(run_directory, "rsl_rl"), "rsl_rl", 8)
 
     assert figures.mean_reward == 3.5
     assert figures.mean_steps_per_second == 1000
@@ -69,7 +134,7 @@ def test_the_figures_of_a_training_come_from_its_metrics(run_directory: Path) ->
 def test_figures_that_were_not_logged_are_none(run_directory: Path) -> None:
     write_events([(0, "Loss/value", 1.0)])
 
-    figures = summarise(read_metrics(run_directory, "rsl_rl"), "rsl_rl")
+    figures = summarise(read_metrics(run_directory, "rsl_rl"), "rsl_rl", 8)
 
     assert figures.mean_reward is None
     assert figures.mean_steps_per_second is None

@@ -58,6 +58,27 @@ def test_a_resumed_training_does_not_take_its_past_for_pace() -> None:
     assert seen[-1].eta_seconds == 498.0
 
 
+def test_the_line_of_our_own_simulators_tells_everything_at_once() -> None:
+    seen = observe(
+        "Trained iterations: 12/80 (63000 steps/s, mean reward 12.30)\n",
+        *printed_by_rsl_rl_5(12, 80),
+        "Trained iterations: 13/80 (60000 steps/s)\n",
+    )
+
+    assert [(progress.done, progress.steps_per_second, progress.mean_reward) for progress in seen] == [
+        (12, 63000, 12.3),
+        (13, 60000, None),
+    ]
+
+
+def test_the_mean_reward_of_a_checkpoint_is_the_latest_before_it() -> None:
+    observer = Observer(TrainingConfig(), lambda progress: None)
+    for done, reward in ((10, 1.5), (20, 4.5)):
+        observer.read_line(f"Trained iterations: {done}/80 (63000 steps/s, mean reward {reward})")
+
+    assert [observer.mean_reward_at(iterations) for iterations in (9, 10, 19, 20)] == [None, 1.5, 1.5, 4.5]
+
+
 def test_other_lines_are_no_progress() -> None:
     noise = ["Mean reward: 5.00", "Mean extrinsic reward: 5.00", "Evaluated episodes: 1/2", "", "Learning rate: 1/2"]
 

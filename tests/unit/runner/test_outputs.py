@@ -1,11 +1,11 @@
 """Every file has its place."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from container.runner.outputs import checkpoints, outputs
+from container.runner.outputs import outputs
+from gaitway.contracts.request import TrainingConfig
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, evaluate, train, write_checkpoint
 
 
@@ -25,7 +25,7 @@ def test_the_outputs_of_a_training(run_directory: Path) -> None:
     Path("inputs").mkdir()
     Path("inputs/model_7.pt").touch()
 
-    assert {name for name, _ in outputs(run_directory, "train")} == {
+    assert {name for name, _ in outputs(run_directory, TrainingConfig())} == {
         "checkpoints/model_0.pt",
         "checkpoints/model_2.pt",
         "gaitway_git_diff.txt",
@@ -42,28 +42,20 @@ def test_the_outputs_of_an_evaluation(run_directory: Path) -> None:
     evaluate(2, video=True)
     Path("evaluation-config.json").touch()
 
-    assert dict(outputs(run_directory, "evaluate")) == {
+    assert dict(outputs(run_directory, TrainingConfig(mode="evaluate"))) == {
         "metrics.csv": run_directory / "evaluation" / "metrics.csv",
         "videos/episode-0.mp4": run_directory / "evaluation" / "videos" / "episode-0.mp4",
         "evaluation-config.json": run_directory / "evaluation-config.json",
     }
 
 
-def test_a_policy_that_isaac_lab_exported_is_no_checkpoint(run_directory: Path) -> None:
+def test_an_exported_policy_is_an_output_and_no_checkpoint(run_directory: Path) -> None:
     write_checkpoint(1)
     exported = LOG_DIRECTORY / "exported"
     exported.mkdir()
     (exported / "policy.pt").write_bytes((LOG_DIRECTORY / "model_1.pt").read_bytes())
+    (exported / ".policy.onnx.partial").touch()
 
-    assert list(checkpoints(run_directory)) == ["model_1.pt"]
+    names = {name for name, _ in outputs(run_directory, TrainingConfig())}
 
-
-def test_of_two_attempts_checkpoints_with_one_name_the_later_counts(run_directory: Path) -> None:
-    write_checkpoint(1)
-    earlier = LOG_DIRECTORY / "model_1.pt"
-    later = Path("logs/rsl_rl/cartpole/2026-11-20_11-00-00/model_1.pt")
-    later.parent.mkdir(parents=True)
-    later.write_bytes(earlier.read_bytes())
-    os.utime(earlier, (1e9, 1e9))
-
-    assert checkpoints(run_directory)["model_1.pt"] == run_directory / later
+    assert names == {"checkpoints/model_1.pt", "exported/policy.pt"}

@@ -1,13 +1,14 @@
 """The simulator is a process that is always ended, with everything that it started."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from container.runner import simulate as simulate_module
-from container.runner.simulate import LAST_LINES, SIMULATOR_LOG, SimulatorExit, simulate
+from container.runner.simulate import LAST_LINES, SIMULATOR_LOG, Ending, SimulatorExit, Watch, simulate
 from container.runner.stop import StopRequest
 from gaitway.contracts.errors import InterruptedRunError
 from gaitway.contracts.request import TrainingConfig
@@ -22,8 +23,18 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def command(script: str) -> tuple[str, ...]:
+    return (*COMMAND, script, "simulation.json")
+
+
+def watch(
+    stop: StopRequest | None = None, *, is_done: bool = False, makes_progress: Callable[[], bool] = lambda: True
+) -> Watch:
+    return Watch((stop or StopRequest()).check, makes_progress, lambda: is_done, exit_allowance_seconds=0.2)
+
+
 def run_script(script: str, directory: Path, *, is_done: bool = False) -> SimulatorExit:
-    return simulate((*COMMAND, script), directory, StopRequest(), lambda line: None, lambda: is_done)
+    return simulate(command(script), directory, watch(is_done=is_done), lambda line: None)
 
 
 def test_output_goes_to_stdout_to_the_log_and_to_the_observer(
@@ -31,7 +42,7 @@ def test_output_goes_to_stdout_to_the_log_and_to_the_observer(
 ) -> None:
     lines: list[str] = []
 
-    end = simulate((*COMMAND, "succeed"), directory, StopRequest(), lines.append, lambda: False)
+    end = simulate(command("succeed"), directory, watch(), lines.append)
 
     assert end.code == 0
     text = "".join(lines)
@@ -55,7 +66,7 @@ def test_the_exit_code_and_the_traceback_are_kept(directory: Path) -> None:
     end = run_script("crash", directory)
 
     assert end.code == 1
-    assert not end.by_runner
+    assert end.ending is Ending.EXITED
     assert end.last_lines[-1] == "RuntimeError: CUDA error: out of memory"
 
 
@@ -63,17 +74,29 @@ def test_an_observer_that_fails_does_not_stop_the_simulation(directory: Path) ->
     def fail(line: str) -> None:
         raise ValueError(line)
 
-    end = simulate((*COMMAND, "succeed"), directory, StopRequest(), fail, lambda: False)
+    end = simulate(command("succeed"), directory, watch(), fail)
 
     assert end.code == 0
 
 
-def test_a_process_that_stays_after_its_work_is_ended(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulate_module, "_EXIT_ALLOWANCE_SECONDS", 0.2)
-
+def test_a_process_that_stays_after_its_work_is_ended(directory: Path) -> None:
     end = run_script("stay_after_the_work", directory, is_done=True)
 
-    assert end.by_runner
+    assert end.ending is Ending.DONE
+
+
+def test_a_process_that_makes_no_progress_is_ended(directory: Path) -> None:
+    lines: list[str] = []
+
+    end = simulate(
+        command("hang"),
+        directory,
+        watch(makes_progress=lambda: not any("Learning iteration 1/" in line for line in lines)),
+        lines.append,
+    )
+
+    assert end.ending is Ending.STALLED
+    assert "Mean reward: 0.50" in end.last_lines[-1]
 
 
 def test_a_stop_ends_the_whole_group_even_if_it_ignores_sigterm(
@@ -87,9 +110,7 @@ def test_a_stop_ends_the_whole_group_even_if_it_ignores_sigterm(
             stop.request(InterruptedRunError("told to stop"))
 
     with pytest.raises(InterruptedRunError, match="told to stop"):
-        simulate(
-            (*COMMAND, "hang_with_child_and_ignore_sigterm"), directory, stop, stop_at_second_iteration, lambda: False
-        )
+        simulate(command("hang_with_child_and_ignore_sigterm"), directory, watch(stop), stop_at_second_iteration)
 
     assert not _runs(int((directory / "child.pid").read_text()))
     assert "output" not in {thread.name for thread in threading.enumerate()}

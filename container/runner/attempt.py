@@ -1,0 +1,159 @@
+"""One attempt at a run: its steps, in the order in which they happen."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from container.runner.checkpoint_uploads import CheckpointUploads
+from container.runner.heartbeat import Activity
+from container.runner.judge import (
+    is_complete,
+    is_exported,
+    judge_evaluation,
+    judge_exit,
+    judge_progress,
+    judge_training,
+)
+from container.runner.launch import Simulator
+from container.runner.lock import locked
+from container.runner.observe import Observer
+from container.runner.outputs import outputs
+from container.runner.prepare import Prepared, prepare
+from container.runner.record import RecordWriter
+from container.runner.results import write_config, write_json, write_results
+from container.runner.simulate import Ending, SimulatorExit, Watch
+from container.runner.stop import StopRequest
+from container.runner.upload import Uploader
+from gaitway.contracts.artifacts import CHECKPOINTS, MANIFEST, METRICS, TrainingSummary, run_directory
+from gaitway.contracts.run import JobResult, Progress, RunSpec
+from gaitway.contracts.simulation import EvaluationSummary
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """This attempt at a run, and what its steps share."""
+
+    spec: RunSpec
+    number: int
+    """Counted over all jobs of the run, from 1."""
+    started_at: datetime
+    """When the first attempt began."""
+    simulator: AbstractContextManager[Simulator]
+    """Entered for as long as the simulator may run."""
+    exit_allowance_seconds: float
+    """For how long the simulator may stay after its work is done."""
+    efs_root: Path
+    s3: S3Client
+    stop: StopRequest
+    activity: Activity
+    record: RecordWriter
+    uploader: Uploader
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        return run_directory(self.efs_root, self.spec.run_id)
+
+    def enter(self, phase: str) -> None:
+        """Begin a step, unless the run is to stop."""
+        self.stop.check()
+        logger.info("%s: %s", self.spec.run_id, phase)
+        self.activity.note()
+        self.record.note(phase=phase)
+
+
+def do(attempt: Attempt) -> JobResult:
+    """Go through the steps of a run.
+
+    Raises:
+        GaitwayError: Why the run did not succeed.
+    """
+    attempt.enter("prepare")
+    with locked(attempt.directory, attempt.stop):
+        prepared = prepare(attempt.spec, attempt.efs_root, attempt.s3, attempt.stop)
+        write_config(prepared.directory, attempt.spec)
+
+        attempt.enter("simulate")
+        end = _simulate(attempt, prepared)
+
+        attempt.enter("judge")
+        outcome = _judge(attempt.spec, prepared.directory, end)
+        write_results(
+            prepared.directory, attempt.spec, attempts=attempt.number, started_at=attempt.started_at, outcome=outcome
+        )
+
+        attempt.enter("upload")
+        for name, path in outputs(prepared.directory, attempt.spec.training):
+            attempt.stop.check()
+            attempt.uploader.upload(name, path)
+        # Last: what the manifest does not list is no part of the results.
+        manifest = prepared.directory / MANIFEST
+        write_json(manifest, attempt.uploader.manifest(attempt.spec.run_id))
+        attempt.uploader.upload(MANIFEST, manifest)
+
+        attempt.enter("report")
+    return JobResult(run_id=attempt.spec.run_id, manifest=attempt.spec.output_files / MANIFEST)
+
+
+def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
+    """Run the simulator while its progress is written down and its checkpoints are uploaded."""
+    training, directory = attempt.spec.training, prepared.directory
+
+    def on_progress(progress: Progress) -> None:
+        attempt.activity.note_simulated()
+        attempt.record.note(progress=progress)
+
+    def is_done() -> bool:
+        return observer.is_complete and is_complete(directory, training)
+
+    observer = Observer(training, on_progress)
+    uploads = CheckpointUploads(directory, training.rl_library, attempt.uploader, observer.mean_reward_at)
+    if prepared.continue_from is not None:
+        done = min(prepared.continue_from.iterations or 0, training.max_iterations)
+        attempt.record.note(progress=Progress(done=done, total=training.max_iterations))
+        if is_complete(directory, training) and is_exported(directory):
+            logger.info("%s: an earlier attempt trained to the end", attempt.spec.run_id)
+            return SimulatorExit(0, Ending.EXITED, ())
+    with uploads, attempt.simulator as simulator:
+        watch = Watch(
+            check=attempt.stop.check,
+            makes_progress=lambda: attempt.activity.goes_on,
+            is_done=is_done,
+            exit_allowance_seconds=attempt.exit_allowance_seconds,
+        )
+        end = simulator.run(directory, watch, observer.read_line)
+    judge_progress(end, observer.progress, attempt.activity.idle_seconds)
+    return end
+
+
+def _judge(spec: RunSpec, directory: Path, end: SimulatorExit) -> TrainingSummary | EvaluationSummary:
+    """Read what the simulator left, and decide whether that is what was asked for."""
+    # pandas takes half a second to import, in which the simulator can start already.
+    from container.runner.metrics import read_metrics, summarise
+
+    training = spec.training
+    judge_exit(end, directory, training, spec.output_files)
+    if training.mode == "evaluate":
+        return judge_evaluation(directory, training, end)
+    metrics = read_metrics(directory, training.rl_library)
+    metrics.to_csv(directory / METRICS)
+    checkpoint = judge_training(directory, training, metrics, end)
+    num_processes = spec.compute.num_nodes * spec.compute.gpus_per_node
+    figures = summarise(metrics, training.rl_library, training.num_envs * num_processes)
+    return TrainingSummary(
+        iterations=training.max_iterations,
+        final_checkpoint=f"{CHECKPOINTS}{checkpoint}",
+        mean_reward=figures.mean_reward,
+        mean_steps_per_second=figures.mean_steps_per_second,
+        training_seconds=figures.training_seconds,
+    )

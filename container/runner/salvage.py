@@ -1,0 +1,53 @@
+"""Upload what there is of a failed attempt, for as long as a job that is being ended has time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from container.runner.attempt import Attempt
+from container.runner.outputs import outputs
+from container.runner.results import write_results
+from gaitway.contracts.errors import ArtifactError, Failure
+
+logger = logging.getLogger(__name__)
+
+_SALVAGE_SECONDS = 10.0
+"""AWS Batch ends a job 30 seconds after its SIGTERM; the simulator's own end takes up to 10 of them."""
+
+
+def salvage(attempt: Attempt, failure: Failure | None) -> None:
+    """Upload every output that is there. What does not arrive fails nothing: it is still on EFS.
+
+    Args:
+        attempt: What failed.
+        failure: The run's outcome, for its results; None where another attempt follows.
+    """
+
+    def upload() -> None:
+        try:
+            if failure is not None:
+                write_results(
+                    attempt.directory,
+                    attempt.spec,
+                    attempts=attempt.number,
+                    started_at=attempt.started_at,
+                    outcome=failure,
+                )
+            for name, path in outputs(attempt.directory, attempt.spec.training):
+                _upload(attempt, name, path)
+        except OSError as error:
+            logger.warning("not everything of the failed attempt is in S3: %s", error)
+
+    # A thread, since a call that hangs must not keep the failure from being reported.
+    thread = threading.Thread(target=upload, name="salvage", daemon=True)
+    thread.start()
+    thread.join(_SALVAGE_SECONDS)
+
+
+def _upload(attempt: Attempt, name: str, path: Path) -> None:
+    try:
+        attempt.uploader.upload_once(name, path)
+    except (ArtifactError, OSError) as error:
+        logger.warning("%s of the failed attempt is not in S3: %s", name, error)
