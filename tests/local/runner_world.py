@@ -99,6 +99,17 @@ class World:
         assert self.table.create(record)
         self.table.set_tokens(self.run_id, external=external, inner=inner)
 
+    def submit_again(self) -> None:
+        """Begin the run anew, as launch does for a caller that tries again: with an execution and a job of its own."""
+        self.execution, inner = self.start_execution(HeartbeatSeconds=60)
+        failed = self.record
+        self.table.update(self.run_id, state=RunState.FAILED)
+        begun = failed.model_copy(
+            update={"state": RunState.QUEUED, "execution_arn": self.execution, "job_id": None, "attempt": None}
+        )
+        assert self.table.accept(begun, self.tokens[0], instead_of=failed.model_copy(update={"state": RunState.FAILED}))
+        self.table.set_tokens(self.run_id, inner=inner)
+
     @property
     def directory(self) -> Path:
         """The run's directory on EFS."""

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
+from container.runner.checkpoint_uploads import CheckpointUploads
 from container.runner.stop import StopRequest
 from container.runner.upload import Uploader
 from gaitway.contracts.errors import ArtifactError
 from gaitway.contracts.model import S3Uri
 from tests.local.emulator import Emulator
+from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, write_checkpoint
 
 _MEBIBYTE = 2**20
 
@@ -124,3 +127,44 @@ def test_an_upload_that_fails_for_good_leaves_the_file(emulator: Emulator, file:
         Bucket(emulator).uploader().upload("model_1.pt", file)
 
     assert file.read_bytes() == b"weights"
+
+
+def test_checkpoints_are_uploaded_as_they_appear_and_only_uploaded_ones_leave_efs(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for iteration in range(0, 60, 10):
+        write_checkpoint(iteration)
+    refused = "runs/1/checkpoints/model_10.pt"
+    bucket.s3.meta.events.register("before-call.s3.PutObject", lambda params, **_: _refuse(refused, params))
+    rewards = {1: 1.0, 21: 9.0, 51: 5.0}
+    uploads = CheckpointUploads(tmp_path, "rsl_rl", bucket.uploader(), rewards.get)
+
+    uploads.look()
+
+    # The first one needed not stay, the second one S3 does not hold, the third one was the best.
+    assert sorted(path.name for path in LOG_DIRECTORY.glob("*.pt")) == [f"model_{n}.pt" for n in (10, 20, 30, 40, 50)]
+    listing = bucket.s3.list_objects_v2(Bucket=bucket.name, Prefix="runs/1/checkpoints/")["Contents"]
+    assert {item["Key"].rpartition("_")[2] for item in listing} == {f"{n}.pt" for n in (0, 20, 30, 40, 50)}
+
+
+def test_the_manifest_lists_what_earlier_attempts_uploaded_and_removed(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for iteration in range(0, 50, 10):
+        write_checkpoint(iteration)
+    CheckpointUploads(tmp_path, "rsl_rl", bucket.uploader(), lambda _: None).look()
+    assert not (LOG_DIRECTORY / "model_0.pt").exists()
+
+    uploader = bucket.uploader()
+    CheckpointUploads(tmp_path, "rsl_rl", uploader, lambda _: None).look()
+
+    assert [entry.path for entry in uploader.manifest("run-1").files] == [
+        f"checkpoints/model_{n}.pt" for n in (0, 10, 20, 30, 40)
+    ]
+
+
+def _refuse(key: str, params: dict[str, Any]) -> None:
+    if params["url_path"].endswith(key):
+        raise EndpointConnectionError(endpoint_url=key)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -36,6 +37,8 @@ from gaitway.contracts.simulation import (
 COMMAND = (sys.executable, str(Path(__file__)))
 LOG_DIRECTORY = Path("logs/rsl_rl/cartpole/2026-11-20_12-00-00")
 SECONDS_PER_ITERATION = 0.25
+RANK = int(os.environ.get("RANK", "0"))
+"""Among the processes that torchrun starts."""
 JOB: dict[str, Any] = {}
 """What `simulation.json` says."""
 
@@ -120,6 +123,9 @@ def hold() -> None:
 
 
 def succeed(training: dict[str, Any]) -> None:
+    if RANK != 0:
+        print(f"rank {RANK} of {os.environ['WORLD_SIZE']} on node {os.environ['GROUP_RANK']}")
+        return
     if training["mode"] == "evaluate":
         evaluate(training["numEpisodes"], video=training["recordVideo"])
         return
@@ -144,6 +150,41 @@ def lose_the_runner(training: dict[str, Any]) -> None:
     log_metrics(training["maxIterations"] // 2)
     os.kill(os.getppid(), signal.SIGKILL)
     hold()
+
+
+def fail_to_start(_: dict[str, Any]) -> None:
+    raise RuntimeError("the device answers with error 13")
+
+
+def fail_in_rank_1(training: dict[str, Any]) -> None:
+    """Fail in one of several processes, while the others wait for it."""
+    if RANK == 0:
+        train(training["maxIterations"], until=2)
+    elif RANK == 1:
+        await_checkpoint("model_0.pt")
+        raise RuntimeError("rank 1 has lost its way")
+    hold()
+
+
+def vanish_in_rank_1(training: dict[str, Any]) -> None:
+    """Take the whole node of one process away, while the others wait for it."""
+    if RANK == 0:
+        train(training["maxIterations"], until=2)
+    elif RANK == 1:
+        await_checkpoint("model_0.pt")
+        torchrun = psutil.Process().parent()
+        assert torchrun is not None
+        runner = torchrun.parent()
+        assert runner is not None
+        for process in (runner, torchrun, psutil.Process()):
+            process.kill()
+    hold()
+
+
+def await_checkpoint(name: str) -> None:
+    """Wait until rank 0 has saved it."""
+    while not (LOG_DIRECTORY / name).is_file():
+        time.sleep(0.05)
 
 
 def diverge(training: dict[str, Any]) -> None:
@@ -197,14 +238,16 @@ def hang_with_child_and_ignore_sigterm(training: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     Path("child.pid").write_text(str(child.pid))
+    Path("group.pid").write_text(str(os.getpgrp()))
     hang(training)
 
 
 SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
     script.__name__: script
     for script in (
-        succeed, export, crash_half_way, lose_the_runner, diverge, train_for_three_seconds, exit_early, crash, refuse,
-        log_nothing, stay_after_the_work, hang, hang_with_child_and_ignore_sigterm,
+        succeed, export, train_for_three_seconds, fail_to_start, fail_in_rank_1, vanish_in_rank_1, crash_half_way,
+        lose_the_runner, diverge, exit_early, crash, refuse, log_nothing, stay_after_the_work, hang,
+        hang_with_child_and_ignore_sigterm,
     )
 }  # fmt: skip
 
