@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from container.simulators.embedded.libraries.ranks import Ranks
+from container.simulators.embedded.libraries.ranks import Ranks, end_with_launcher
 from container.simulators.embedded.libraries.watch import NotANumberError
 from container.simulators.embedded.simulation import run
 from gaitway.contracts.errors import RequestError
@@ -37,6 +37,8 @@ def main(arguments: list[str]) -> int:
         sys.stdout.reconfigure(line_buffering=True)
     torch.set_num_threads(CPU_THREADS)
     ranks = Ranks.from_environment()
+    if ranks.is_distributed:
+        end_with_launcher()
     try:
         with contextlib.ExitStack() as stack:
             if not ranks.leads:

@@ -16,7 +16,18 @@ import torch
 from container.simulators.embedded.libraries.ranks import Ranks
 from gaitway.contracts.request import RlLibrary
 from gaitway.contracts.simulation import NOT_A_NUMBER, TRAINING_PROGRESS
-from tests.unit.simulators.jobs import LIBRARIES, NUM_ENVS, REPOSITORY, ROLLOUTS, TASK, Left, read, run_here, start
+from tests.unit.simulators.jobs import (
+    LIBRARIES,
+    NUM_ENVS,
+    REPOSITORY,
+    ROLLOUTS,
+    TASK,
+    Left,
+    read,
+    run_here,
+    start,
+    write_job,
+)
 
 TRAINING = {"task": TASK, "num_envs": NUM_ENVS, "max_iterations": 4, "checkpoint_interval": 2, "seed": 7}
 
@@ -72,6 +83,25 @@ def test_a_training_of_two_goes_on_and_ends_at_nan_with_the_same_line(
     assert ended.returncode != 0
     assert {match["iteration"] for match in NOT_A_NUMBER.finditer(ended.stderr)} == {"3"}
     assert list(left.checkpoints) == [2]
+
+
+def test_a_node_that_is_killed_takes_its_workers_with_it_and_ends_the_others(tmp_path: Path) -> None:
+    write_job(tmp_path, TRAINING | {"rl_library": "rl_games", "max_iterations": 1_000_000})
+    command = [sys.executable, *launcher(), "--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+
+    def node(rank: int) -> subprocess.Popen[str]:
+        arguments = [*command, f"--node_rank={rank}", "-m", "container.simulators.embedded", "simulation.json"]
+        return subprocess.Popen(
+            arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    with node(0) as first, node(1) as second:
+        assert first.stdout is not None
+        assert any(TRAINING_PROGRESS.match(line) for line in first.stdout), "training has begun"
+        second.kill()
+        first.communicate(timeout=30)
+    assert first.returncode != 0
 
 
 def test_no_two_processes_of_any_attempt_draw_the_same_numbers() -> None:

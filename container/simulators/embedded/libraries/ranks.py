@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +16,8 @@ from torch import Tensor, distributed
 
 COLLECTIVE_TIMEOUT_SECONDS = 120
 """A process that does not answer for so long is lost: far more than an iteration with a video takes here."""
+
+_ORPHAN_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,20 @@ def replaced(owner: Any, name: str, value: Callable[..., Any]) -> Iterator[None]
         yield
     finally:
         setattr(owner, name, original)
+
+
+def end_with_launcher() -> None:
+    """End this process soon after torchrun, which starts each process in a session of its own, has been killed.
+
+    A worker that is left behind keeps the other nodes training with a node that is gone.
+    """
+    threading.Thread(target=_exit_when_orphaned, args=(os.getppid(),), name="launcher", daemon=True).start()
+
+
+def _exit_when_orphaned(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(_ORPHAN_POLL_SECONDS)
+    os._exit(1)
 
 
 def average_moments(means_and_variances: Iterable[tuple[Tensor, Tensor]], ranks: Ranks) -> None:
