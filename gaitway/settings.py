@@ -64,6 +64,20 @@ for more stays RUNNABLE for ever (docs.aws.amazon.com/batch/latest/userguide/mem
 """
 
 
+MAX_GPUS_PER_NODE = 8
+"""No instance has more."""
+
+
+class JobSize(NamedTuple):
+    """What a job asks for, or each node of one."""
+
+    gpus: int
+    vcpus: int
+    memory_mib: int
+    max_nodes: int
+    """How many nodes of this size Batch may start together."""
+
+
 class SettingsError(Exception):
     """The settings are wrong: the message is one sentence that names the setting, its value and what is allowed."""
 
@@ -95,18 +109,23 @@ class Settings(BaseModel):
         "g6.4xlarge",
         "g6e.4xlarge",
         "g5.4xlarge",
+        "g6.12xlarge",
+        "g6e.12xlarge",
+        "g5.12xlarge",
     )
-    """What Batch may start: the cheapest that has room for a job, and the next where that is sold out."""
+    """What Batch may start: the cheapest with as many GPUs as a job needs, and the next where that is sold out."""
     max_vcpus: Annotated[int, Field(ge=8, le=10_000)] = 96
-    """How far Batch scales: twelve jobs at a time on 2xlarge. The account's quota of G instances may be lower."""
+    """How far Batch scales with instances of as many GPUs: twelve jobs of one GPU at a time on 2xlarge, two of four on
+    12xlarge; and as far again for multi-node jobs. The account's quota of G instances may be lower."""
     container_image_uri: Annotated[str, Field(min_length=1, pattern=r"^\S+:[^\s:/]+$")] | None = None
     """Image of the job, with its tag. Null: the repository `gaitway` of the account and region deployed to, tagged with
     this package's version; it must have been pushed there before the first job starts."""
     job_vcpus: Annotated[int, Field(ge=1, le=192)] = 8
+    """For each GPU of a node."""
     job_memory_mib: Annotated[int, Field(ge=512)] = 28 * 1024
-    """Less than 32 GiB, which a g6.2xlarge never has free."""
-    job_gpus: Annotated[int, Field(ge=0, le=8)] = 1
-    """GPUs of a job that asks for no number."""
+    """For each GPU of a node. Less than 32 GiB, which a g6.2xlarge never has free."""
+    job_gpus: Annotated[int, Field(ge=0, le=1)] = 1
+    """GPUs for each process that trains; 0 where there are none (the embedded AWS): all jobs are then of one size."""
     heartbeat_seconds: Annotated[int, Field(ge=1, le=900)] = 300
     """How often a job tells the machines that it makes progress; the shortest of them waits 1800 seconds."""
     lambda_python: Literal["3.14", "host"] = "3.14"
@@ -123,7 +142,7 @@ class Settings(BaseModel):
                 raise ValueError(f"instanceTypes holds {name!r}, but allowed are {', '.join(INSTANCE_SIZES)}")
             for setting, asked, offered in (
                 ("jobVcpus", self.job_vcpus, size.vcpus),
-                ("jobMemoryMib", self.job_memory_mib, int(size.memory_gib * 1024 * USABLE_MEMORY)),
+                ("jobMemoryMib", self.job_memory_mib, _usable_mib(size)),
                 ("jobGpus", self.job_gpus, size.gpus),
             ):
                 if asked > offered:
@@ -131,6 +150,31 @@ class Settings(BaseModel):
                         f"{setting} is {asked}, but must be at most {offered}, which {name} of instanceTypes offers"
                     )
         return self
+
+    @property
+    def job_sizes(self) -> dict[int, JobSize]:
+        """What a job asks for, by the processes per node that a request may name: those that fit an instance type."""
+        sizes = {processes: self._job_size(processes) for processes in range(1, MAX_GPUS_PER_NODE + 1)}
+        return {processes: size for processes, size in sizes.items() if size is not None}
+
+    def _job_size(self, processes: int) -> JobSize | None:
+        if self.job_gpus == 0:
+            return JobSize(0, self.job_vcpus, self.job_memory_mib, self.max_vcpus // self.job_vcpus)
+        vcpus, memory_mib = processes * self.job_vcpus, processes * self.job_memory_mib
+        fitting = [
+            size.vcpus
+            for size in (INSTANCE_SIZES[name] for name in self.instance_types)
+            if processes <= size.gpus and vcpus <= size.vcpus and memory_mib <= _usable_mib(size)
+        ]
+        if not fitting:
+            return None
+        # A node has an instance to itself, and Batch goes beyond its limit by one instance at most:
+        # docs.aws.amazon.com/batch/latest/userguide/multi-node-parallel-jobs.html, .../allocation-strategies.html
+        return JobSize(processes, vcpus, memory_mib, max(1, self.max_vcpus // min(fitting)))
+
+
+def _usable_mib(size: InstanceSize) -> int:
+    return int(size.memory_gib * 1024 * USABLE_MEMORY)
 
 
 def load_settings(context: Mapping[str, Any], root: Path) -> Settings:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from gaitway.settings import Settings
+from stacks.components.findings import acknowledge
+from stacks.components.gpu_instances import GpuInstances
 from stacks.components.gpu_queue import GpuQueue
 from stacks.components.network import Network
 from stacks.components.simulation_job import SimulationJob
@@ -14,10 +17,11 @@ from stacks.storage import StorageStack
 
 
 class ComputeStack(cdk.Stack):
-    """Queue and job definition.
+    """Queues and job definitions.
 
     Attributes:
         queue: Where jobs wait for a GPU.
+        multi_node_queue: Where they wait for several instances at once.
         job: What they are.
     """
 
@@ -32,7 +36,11 @@ class ComputeStack(cdk.Stack):
         env: cdk.Environment | None,
     ) -> None:
         super().__init__(scope, construct_id, env=env, description="Gaitway: compute")
-        self.queue = GpuQueue(self, "GpuQueue", settings, network).queue
+        instances = GpuInstances(self, "GpuInstances")
+        self.queue = GpuQueue(self, "GpuQueue", settings, network=network, instances=instances).queue
+        self.multi_node_queue = GpuQueue(
+            self, "MultiNodeQueue", settings, network=network, instances=instances, multi_node=True
+        ).queue
         self.job = SimulationJob(
             self,
             "SimulationJob",
@@ -44,4 +52,7 @@ class ComputeStack(cdk.Stack):
         storage.assets.grant_read(self.job.role)
         storage.assets.grant_write(self.job.role)
         grant_task_answers(self.job.role, "Success", "Failure", "Heartbeat")
+        # A job that is told to stop asks whether Batch will attempt it again.
+        self.job.role.add_to_policy(iam.PolicyStatement(actions=["batch:DescribeJobs"], resources=["*"]))
+        acknowledge(self.job.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         cdk.CfnOutput(self, "JobQueueArn", value=self.queue.job_queue_arn)

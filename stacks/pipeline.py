@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
@@ -81,17 +82,20 @@ class PipelineStack(cdk.Stack):
         return function
 
     def _construct_run(self) -> PipelineFunction:
-        function = self._function("construct_run", timeout=cdk.Duration.minutes(1))
+        function = self._function("construct_run", timeout=cdk.Duration.minutes(1), environment=self._job_sizes())
         self._storage.runs.grant(function.role, "UpdateItem")
         self._storage.assets.grant_read(function.role)
         return function
 
     def _submit_job(self, compute: ComputeStack) -> PipelineFunction:
-        queue, definition = compute.queue.job_queue_arn, compute.job.definition.job_definition_arn
-        function = self._function(
-            "submit_job", environment={"GAITWAY_JOB_QUEUE": queue, "GAITWAY_JOB_DEFINITION": definition}
-        )
-        function.allow("batch:SubmitJob", on=[queue, definition])
+        where = {
+            "GAITWAY_JOB_QUEUE": compute.queue.job_queue_arn,
+            "GAITWAY_JOB_DEFINITION": compute.job.definition.job_definition_arn,
+            "GAITWAY_MULTI_NODE_JOB_QUEUE": compute.multi_node_queue.job_queue_arn,
+            "GAITWAY_MULTI_NODE_JOB_DEFINITION": compute.job.multi_node_definition.job_definition_arn,
+        }
+        function = self._function("submit_job", environment=where | self._job_sizes())
+        function.allow("batch:SubmitJob", on=list(where.values()))
         function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs and ListJobs take no resource.")
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem", "ConditionCheckItem")
@@ -116,6 +120,11 @@ class PipelineStack(cdk.Stack):
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         grant_task_answers(function.role, "Success", "Failure")
         return function
+
+    def _job_sizes(self) -> dict[str, str]:
+        """What a request may ask for, and what its job then asks for."""
+        sizes = {processes: size._asdict() for processes, size in self._settings.job_sizes.items()}
+        return {"GAITWAY_JOB_SIZES": json.dumps(sizes)}
 
     def _function(
         self,

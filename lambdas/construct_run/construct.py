@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaitway.contracts.errors import RequestError, RunRefusedError
+from gaitway.contracts.errors import RunRefusedError
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, Request, TrainingConfig, VamsMessage, parse_request
+from gaitway.contracts.request import Request, TrainingConfig, VamsMessage, parse_request
 from gaitway.contracts.run import CLOSING_SECONDS, TIMEOUT_SECONDS, ConstructedRun, RunSpec, output_prefix_of
 from lambdas.construct_run.policy import find_policy
+from lambdas.job_sizes import job_size
 from lambdas.observability import logger
 
 if TYPE_CHECKING:
     from gaitway.aws.run_table import RunTable
     from gaitway.contracts.pipeline import ConstructRunEvent
     from lambdas.construct_run.inputs import Inputs
+    from lambdas.job_sizes import JobSizes
 
 
 class ConstructRun:
@@ -23,11 +25,13 @@ class ConstructRun:
     Args:
         runs: The run table.
         inputs: Reads what the request points at.
+        sizes: The jobs that fit the deployed instances.
     """
 
-    def __init__(self, runs: RunTable, inputs: Inputs) -> None:
+    def __init__(self, runs: RunTable, inputs: Inputs, sizes: JobSizes) -> None:
         self._runs = runs
         self._inputs = inputs
+        self._sizes = sizes
 
     def handle(self, event: ConstructRunEvent) -> ConstructedRun:
         """Resolve a request, and write its run's specification into the record.
@@ -38,7 +42,7 @@ class ConstructRun:
             RunRefusedError: The run has ended, or belongs to another execution.
         """
         request = self._read_request(event.message)
-        _require_deployed(request.compute_config)
+        job_size(request.compute_config, self._sizes)
         spec = self._resolve(event.run_id, event.message, request)
         if not self._runs.update(
             event.run_id,
@@ -102,19 +106,3 @@ def _places(message: VamsMessage) -> list[S3Uri]:
     if message.bucket_asset is not None and message.input_asset_location_key is not None:
         places.append(S3Uri(message.bucket_asset, message.input_asset_location_key) / "")
     return list(dict.fromkeys(places))
-
-
-def _require_deployed(compute: ComputeConfig) -> None:
-    """Refuse what the one job definition cannot do.
-
-    Raises:
-        RequestError: It takes more than one node, or more than one GPU.
-    """
-    if compute.num_nodes > 1:
-        raise RequestError(
-            f"computeConfig.numNodes is {compute.num_nodes}, allowed here: 1 (multi-node jobs are not deployed)"
-        )
-    if compute.gpus_per_node > 1:
-        raise RequestError(
-            f"computeConfig.gpusPerNode is {compute.gpus_per_node}, allowed here: 1 (multi-GPU jobs are not deployed)"
-        )

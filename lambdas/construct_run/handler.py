@@ -12,16 +12,18 @@ from gaitway.contracts.pipeline import ConstructRunEvent
 from gaitway.contracts.run import to_json
 from lambdas.construct_run.construct import ConstructRun
 from lambdas.construct_run.inputs import Inputs
-from lambdas.environment import CLIENT_CONFIG, Environment
+from lambdas.environment import CLIENT_CONFIG
+from lambdas.job_sizes import SizedEnvironment
 from lambdas.observability import Json, observed
 
 
 @cache
 def _construct_run() -> ConstructRun:
-    environment = Environment.read()
+    environment = SizedEnvironment.read()
     return ConstructRun(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         inputs=Inputs(boto3.client("s3", config=CLIENT_CONFIG)),
+        sizes=environment.job_sizes,
     )
 
 

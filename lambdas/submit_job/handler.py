@@ -11,19 +11,24 @@ from pydantic import Field
 
 from gaitway.aws.run_table import RunTable
 from gaitway.contracts.pipeline import SubmitJobEvent
-from lambdas.environment import CLIENT_CONFIG, Environment
+from lambdas.environment import CLIENT_CONFIG
+from lambdas.job_sizes import SizedEnvironment
 from lambdas.observability import Json, observed
-from lambdas.submit_job.jobs import Jobs
+from lambdas.submit_job.jobs import Jobs, Target
 from lambdas.submit_job.submit import SubmitJob
 
 
-class SubmitJobEnvironment(Environment):
+class SubmitJobEnvironment(SizedEnvironment):
     """What this function is given."""
 
     job_queue: Annotated[str, Field(alias="GAITWAY_JOB_QUEUE", min_length=1)]
     """Name or ARN."""
     job_definition: Annotated[str, Field(alias="GAITWAY_JOB_DEFINITION", min_length=1)]
     """Name or ARN; its command takes the parameter `run_id`."""
+    multi_node_job_queue: Annotated[str, Field(alias="GAITWAY_MULTI_NODE_JOB_QUEUE", min_length=1)]
+    """Name or ARN."""
+    multi_node_job_definition: Annotated[str, Field(alias="GAITWAY_MULTI_NODE_JOB_DEFINITION", min_length=1)]
+    """Name or ARN; has one range of nodes, without an end, and takes the same parameter."""
 
 
 @cache
@@ -33,8 +38,9 @@ def _submit_job() -> SubmitJob:
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         jobs=Jobs(
             boto3.client("batch", config=CLIENT_CONFIG),
-            queue=environment.job_queue,
-            definition=environment.job_definition,
+            single_node=Target(environment.job_queue, environment.job_definition),
+            multi_node=Target(environment.multi_node_job_queue, environment.multi_node_job_definition),
+            sizes=environment.job_sizes,
         ),
     )
 

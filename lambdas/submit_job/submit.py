@@ -11,6 +11,7 @@ from lambdas.observability import logger
 if TYPE_CHECKING:
     from gaitway.aws.run_table import RunTable
     from gaitway.contracts.pipeline import SubmitJobEvent
+    from gaitway.contracts.request import ComputeConfig
     from lambdas.submit_job.jobs import Jobs
 
 
@@ -43,16 +44,18 @@ class SubmitJob:
         if record is None or not self._runs.give_token(event.run_id, event.execution_arn, "inner", event.task_token):
             raise RunRefusedError(f"{event.run_id} has ended, or was begun anew by another execution")
         if record.job_id is None:
-            self._submit(event)
+            if record.spec is None:
+                raise RunRefusedError(f"{event.run_id} has no specification: ConstructRun writes it first")
+            self._submit(event, record.spec.compute)
 
-    def _submit(self, event: SubmitJobEvent) -> None:
+    def _submit(self, event: SubmitJobEvent, compute: ComputeConfig) -> None:
         # The execution's own name: a job that bears it was submitted by a call of this execution that was cut off, and
         # not for an execution that this one has replaced, whose job may still be ending.
         name = event.execution_arn.rpartition(":")[2]
-        job_id = self._jobs.find_living(name)
+        job_id = self._jobs.find_living(name, compute)
         if job_id is None:
             # Before the job is there, which writes down itself that it runs.
             self._runs.update(event.run_id, of_execution=event.execution_arn, state=RunState.QUEUED)
-            job_id = self._jobs.submit(name, event.run_id, event.timeout_seconds)
+            job_id = self._jobs.submit(name, event.run_id, compute, event.timeout_seconds)
         logger.info("%s: job %s", event.run_id, job_id)
         self._runs.update(event.run_id, of_execution=event.execution_arn, job_id=job_id)

@@ -12,13 +12,15 @@ _NFS = ec2.Port.tcp(2049)
 
 
 class Network(Construct):
-    """A new VPC or an existing one, and the two security groups in it.
+    """A new VPC or an existing one, and the security groups in it.
 
     Attributes:
         vpc: The VPC.
         compute_subnets: Where jobs run: private, and able to fetch images.
+        one_compute_subnet: Where the nodes of multi-node jobs run: a cluster placement group has one zone.
         file_system_subnets: Where the file system's mount targets stand.
         compute_security_group: Of the instances.
+        nodes_security_group: Of the nodes of multi-node jobs, besides: they talk among themselves.
         file_system_security_group: Of the mount targets; lets NFS in from the instances and nothing else.
     """
 
@@ -28,9 +30,13 @@ class Network(Construct):
             ec2.Vpc.from_lookup(self, "Vpc", vpc_id=settings.vpc_id) if settings.vpc_id is not None else self._new_vpc()
         )
         self.compute_subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
+        # docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html
+        self.one_compute_subnet = ec2.SubnetSelection(
+            subnets=self.vpc.select_subnets(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS).subnets[:1]
+        )
         self.file_system_subnets = ec2.SubnetSelection(subnets=self.vpc.isolated_subnets or self.vpc.private_subnets)
 
-        # Both are made here and not beside what they protect: each rule names the other group, and two stacks that
+        # They are made here and not beside what they protect: each rule names the other group, and two stacks that
         # refer to each other cannot be deployed.
         self.compute_security_group = ec2.SecurityGroup(
             self,
@@ -38,6 +44,16 @@ class Network(Construct):
             vpc=self.vpc,
             description="Gaitway jobs: they fetch images and call AWS, nobody calls them",
         )
+        self.nodes_security_group = ec2.SecurityGroup(
+            self,
+            "NodesSecurityGroup",
+            vpc=self.vpc,
+            description="Gaitway multi-node jobs: their nodes talk among themselves",
+            # An Elastic Fabric Adapter wants the rule that names the group itself in both directions:
+            # docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start.html
+            allow_all_outbound=False,
+        )
+        self.nodes_security_group.connections.allow_internally(ec2.Port.all_traffic(), "Among the nodes")
         self.file_system_security_group = ec2.SecurityGroup(
             self,
             "FileSystemSecurityGroup",

@@ -1,8 +1,9 @@
-"""The job: the runner's container on one instance, and the role with which it reads its run."""
+"""The job: the runner's container on one instance or on several, and the role with which it reads its run."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_batch as batch
@@ -18,12 +19,18 @@ from stacks.components.logs import log_group
 
 _MOUNT_PATH = "/mnt/gaitway"
 
+_ATTEMPTS = 3
+"""A run that is interrupted goes on from its newest checkpoint."""
+_FAILED = "10"
+"""Exit code of the runner for a failure that it has reported."""
+
 
 class SimulationJob(Construct):
-    """A job definition for one node.
+    """Job definitions for one node and for several, which differ in that only.
 
     Attributes:
-        definition: The job definition; its jobs take the parameter `run_id`.
+        definition: For one node; its jobs take the parameter `run_id`.
+        multi_node_definition: For as many nodes as a submission says, all alike; the same parameter.
         role: What the runner may do.
     """
 
@@ -46,6 +53,8 @@ class SimulationJob(Construct):
             environment={
                 "AWS_REGION": cdk.Aws.REGION,
                 "GAITWAY_EFS_ROOT": _MOUNT_PATH,
+                # Batch tells a job which attempt it is, and not how many there are.
+                "GAITWAY_JOB_ATTEMPTS": str(_ATTEMPTS),
                 "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
                 "GAITWAY_RUN_TABLE": run_table,
             },
@@ -80,16 +89,28 @@ class SimulationJob(Construct):
             "IAM5[Resource::*]",
             "ecr:GetAuthorizationToken, to pull the image, takes no resource.",
         )
-        self.definition = batch.EcsJobDefinition(
+        # What both definitions share. A submission sets a shorter timeout: this is the longest that any caller waits.
+        common: Any = {
+            "parameters": {"run_id": ""},
+            "retry_attempts": _ATTEMPTS,
+            # What no rule matches is tried again.
+            "retry_strategies": [batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_exit_code=_FAILED))],
+            "timeout": cdk.Duration.hours(8),
+            "propagate_tags": True,
+        }
+        self.definition = batch.EcsJobDefinition(self, "Definition", container=container, **common)
+        self.multi_node_definition = batch.MultiNodeJobDefinition(
             self,
-            "Definition",
-            container=container,
-            parameters={"run_id": ""},
-            retry_attempts=1,
-            # The longest that any caller waits; a shorter one is set with the job.
-            timeout=cdk.Duration.hours(8),
-            propagate_tags=True,
+            "MultiNodeDefinition",
+            containers=[batch.MultiNodeContainer(container=container, start_node=0, end_node=1)],
+            main_node=0,
+            **common,
         )
+        resource = self.multi_node_definition.node.default_child
+        assert isinstance(resource, batch.CfnJobDefinition)
+        # A range without an end, which the construct cannot write, lets a submission choose the number of nodes:
+        # docs.aws.amazon.com/batch/latest/APIReference/API_NodeOverrides.html
+        resource.add_property_override("NodeProperties.NodeRangeProperties.0.TargetNodes", "0:")
 
     def _image(self, settings: Settings) -> ecs.ContainerImage:
         if settings.container_image_uri is not None:

@@ -10,57 +10,122 @@ from gaitway.settings import INSTANCE_SIZES, load_settings
 from tests.infra.conftest import Synthesise
 from tests.infra.templates import ROOT, Synthesis
 
-
-@pytest.fixture(scope="session")
-def environment(aws: Synthesis) -> dict[str, Any]:
-    compute: dict[str, Any] = aws.resource("AWS::Batch::ComputeEnvironment").properties
-    return compute
+QUEUES = ["GpuQueue", "MultiNodeQueue"]
 
 
 @pytest.fixture(scope="session")
 def container(aws: Synthesis) -> dict[str, Any]:
-    properties: dict[str, Any] = aws.resource("AWS::Batch::JobDefinition").properties["ContainerProperties"]
+    properties: dict[str, Any] = definition(aws, "container")["ContainerProperties"]
     return properties
+
+
+@pytest.fixture(scope="session")
+def nodes(aws: Synthesis) -> dict[str, Any]:
+    properties: dict[str, Any] = definition(aws, "multinode")["NodeProperties"]
+    return properties
+
+
+def definition(synthesis: Synthesis, type_: str) -> dict[str, Any]:
+    (found,) = [
+        resource.properties
+        for resource in synthesis.resources("AWS::Batch::JobDefinition")
+        if resource.properties["Type"] == type_
+    ]
+    return found
+
+
+def environments(synthesis: Synthesis, queue: str | None = None) -> list[dict[str, Any]]:
+    """What each compute environment starts; a queue's in the order in which its jobs are placed."""
+    by_reference = {
+        f"<{resource.name}.ComputeEnvironmentArn>": resource.properties["ComputeResources"]
+        for resource in synthesis.resources("AWS::Batch::ComputeEnvironment")
+    }
+    if queue is None:
+        return list(by_reference.values())
+    order = synthesis.resource("AWS::Batch::JobQueue", queue).properties["ComputeEnvironmentOrder"]
+    placed = sorted(order, key=lambda item: int(item["Order"]))
+    return [by_reference[synthesis.text("GaitwayCompute", item["ComputeEnvironment"])] for item in placed]
 
 
 def requirements(container: dict[str, Any]) -> dict[str, int]:
     return {item["Type"]: int(item["Value"]) for item in container["ResourceRequirements"]}
 
 
-def test_every_instance_type_has_a_gpu(environment: dict[str, Any]) -> None:
-    types = environment["ComputeResources"]["InstanceTypes"]
-    assert types
-    assert [name for name in types if name not in INSTANCE_SIZES or INSTANCE_SIZES[name].gpus == 0] == []
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_job_is_offered_the_fewest_gpus_first(aws: Synthesis, queue: str) -> None:
+    gpus = [
+        {INSTANCE_SIZES[name].gpus for name in environment["InstanceTypes"]} for environment in environments(aws, queue)
+    ]
+    assert gpus == [{1}, {4}]
 
 
-def test_a_job_fits_the_smallest_instance_with_room_for_the_system(
-    environment: dict[str, Any], container: dict[str, Any]
-) -> None:
-    sizes = [INSTANCE_SIZES[name] for name in environment["ComputeResources"]["InstanceTypes"]]
+def test_a_job_fits_the_smallest_instance_with_room_for_the_system(aws: Synthesis, container: dict[str, Any]) -> None:
+    sizes = [INSTANCE_SIZES[name] for item in environments(aws) for name in item["InstanceTypes"]]
     asked = requirements(container)
     assert asked["MEMORY"] <= min(size.memory_gib for size in sizes) * 1024 - 2048
     assert asked["VCPU"] <= min(size.vcpus for size in sizes)
     assert asked["GPU"] == 1
 
 
-def test_instances_are_bought_on_demand_with_the_images_that_hold_nvidias_driver(environment: dict[str, Any]) -> None:
-    resources = environment["ComputeResources"]
-    assert (resources["Type"], resources["AllocationStrategy"]) == ("EC2", "BEST_FIT_PROGRESSIVE")
-    assert resources["Ec2Configuration"] == [{"ImageType": "ECS_AL2023_NVIDIA"}]
+def test_instances_are_bought_on_demand_with_the_images_that_hold_nvidias_driver(aws: Synthesis) -> None:
+    for environment in environments(aws):
+        assert (environment["Type"], environment["AllocationStrategy"]) == ("EC2", "BEST_FIT_PROGRESSIVE")
+        assert environment["Ec2Configuration"] == [{"ImageType": "ECS_AL2023_NVIDIA"}]
 
 
-def test_the_cluster_has_container_insights(environment: dict[str, Any]) -> None:
-    assert environment["EcsSettings"] == {"ContainerInsights": "ENHANCED"}
+def test_every_cluster_has_container_insights(aws: Synthesis) -> None:
+    for environment in aws.resources("AWS::Batch::ComputeEnvironment"):
+        assert environment.properties["EcsSettings"] == {"ContainerInsights": "ENHANCED"}
 
 
-def test_instances_stand_behind_nat(aws: Synthesis, environment: dict[str, Any]) -> None:
+def test_instances_stand_behind_nat(aws: Synthesis) -> None:
     private = {
         f"<{subnet.name.removesuffix('/Subnet')}/Subnet>"
         for subnet in aws.resources("AWS::EC2::Subnet")
         if {"Key": "aws-cdk:subnet-type", "Value": "Private"} in subnet.properties["Tags"]
     }
-    subnets = environment["ComputeResources"]["Subnets"]
-    assert {aws.text("GaitwayCompute", subnet) for subnet in subnets} == private
+    for queue, count in (("GpuQueue", 2), ("MultiNodeQueue", 1)):
+        for environment in environments(aws, queue):
+            subnets = {aws.text("GaitwayCompute", subnet) for subnet in environment["Subnets"]}
+            assert subnets <= private
+            # A cluster placement group has one availability zone.
+            assert len(subnets) == count
+
+
+def test_nodes_stand_close_together_and_nothing_else_does(aws: Synthesis) -> None:
+    groups = [
+        aws.text("GaitwayCompute", environment["PlacementGroup"]) for environment in environments(aws, "MultiNodeQueue")
+    ]
+    clusters = [
+        group
+        for group in aws.resources("AWS::EC2::PlacementGroup")
+        if group.properties["Strategy"] == "cluster" and f"<{group.name}.GroupName>" in groups
+    ]
+    assert len(clusters) == len(set(groups)) == len(groups)
+    assert not any("PlacementGroup" in environment for environment in environments(aws, "GpuQueue"))
+
+
+def test_nodes_talk_among_themselves_and_nobody_else_is_called(aws: Synthesis) -> None:
+    def groups(queue: str) -> set[str]:
+        return {
+            aws.text("GaitwayCompute", group)
+            for environment in environments(aws, queue)
+            for group in environment["SecurityGroupIds"]
+        }
+
+    (nodes,) = groups("MultiNodeQueue") - groups("GpuQueue")
+    assert groups("GpuQueue") < groups("MultiNodeQueue")
+    for direction, peer in (("Ingress", "SourceSecurityGroupId"), ("Egress", "DestinationSecurityGroupId")):
+        rules = [
+            rule.properties
+            for rule in aws.resources(f"AWS::EC2::SecurityGroup{direction}")
+            if aws.text(rule.stack, rule.properties["GroupId"]) == nodes
+        ]
+        assert [(rule["IpProtocol"], aws.text("GaitwayNetwork", rule[peer])) for rule in rules] == [("-1", nodes)]
+    inline = [
+        group.properties for group in aws.resources("AWS::EC2::SecurityGroup") if nodes == f"<{group.name}.GroupId>"
+    ]
+    assert not any(key.startswith("SecurityGroup") for key in inline[0])
 
 
 def test_the_root_volume_holds_isaac_sim_encrypted(aws: Synthesis) -> None:
@@ -71,18 +136,34 @@ def test_the_root_volume_holds_isaac_sim_encrypted(aws: Synthesis) -> None:
     assert template["MetadataOptions"]["HttpTokens"] == "required"
 
 
-def test_no_instance_waits_for_work_unless_it_is_kept_warm(environment: dict[str, Any], synthesise: Synthesise) -> None:
+def test_no_instance_waits_for_work_unless_one_is_kept_warm(aws: Synthesis, synthesise: Synthesise) -> None:
     warm = synthesise(load_settings({"acceptNvidiaEula": "true", "keepWarmInstance": "true"}, ROOT))
-    kept = warm.resource("AWS::Batch::ComputeEnvironment").properties["ComputeResources"]["MinvCpus"]
-    assert (environment["ComputeResources"]["MinvCpus"], kept) == (0, 8)
+    for synthesis, kept in ((aws, [0, 0, 0, 0]), (warm, [8, 0, 0, 0])):
+        assert [item["MinvCpus"] for queue in QUEUES for item in environments(synthesis, queue)] == kept
 
 
-def test_a_job_that_fits_nowhere_is_cancelled(aws: Synthesis) -> None:
-    actions = aws.resource("AWS::Batch::JobQueue").properties["JobStateTimeLimitActions"]
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_job_that_fits_nowhere_is_cancelled(aws: Synthesis, queue: str) -> None:
+    actions = aws.resource("AWS::Batch::JobQueue", queue).properties["JobStateTimeLimitActions"]
     assert {(action["Reason"], action["State"], action["Action"]) for action in actions} == {
         ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "RUNNABLE", "CANCEL"),
         ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "RUNNABLE", "CANCEL"),
     }
+
+
+def test_jobs_of_one_node_and_of_several_differ_in_that_only(aws: Synthesis) -> None:
+    single, multi = (dict(definition(aws, type_)) for type_ in ("container", "multinode"))
+    (node_range,) = multi.pop("NodeProperties")["NodeRangeProperties"]
+    assert node_range["Container"] == single.pop("ContainerProperties")
+    assert multi.pop("Type") != single.pop("Type")
+    # EC2 is what a definition is for that does not say.
+    assert multi.pop("PlatformCapabilities", ["EC2"]) == single.pop("PlatformCapabilities", ["EC2"]) == ["EC2"]
+    assert multi == single
+
+
+def test_a_submission_says_how_many_nodes_there_are_and_the_first_one_leads(nodes: dict[str, Any]) -> None:
+    assert nodes["MainNode"] == 0
+    assert [node_range["TargetNodes"] for node_range in nodes["NodeRangeProperties"]] == ["0:"]
 
 
 def test_a_job_is_given_its_runs_id_and_no_more(aws: Synthesis, container: dict[str, Any]) -> None:
@@ -91,6 +172,7 @@ def test_a_job_is_given_its_runs_id_and_no_more(aws: Synthesis, container: dict[
         "AWS_REGION": "<AWS::Region>",
         "GAITWAY_EFS_ROOT": container["MountPoints"][0]["ContainerPath"],
         "GAITWAY_HEARTBEAT_SECONDS": "300",
+        "GAITWAY_JOB_ATTEMPTS": "3",
         "GAITWAY_RUN_TABLE": "<RunTable/Runs>",
     }
 
@@ -104,17 +186,26 @@ def test_a_job_enters_the_file_system_by_the_access_point_in_its_own_role(contai
     assert mount["RootDirectory"] == "/"
 
 
-def test_a_job_is_tried_once_and_not_for_ever(aws: Synthesis) -> None:
-    definition = aws.resource("AWS::Batch::JobDefinition").properties
-    assert definition["RetryStrategy"] == {"Attempts": 1}
-    assert definition["Timeout"] == {"AttemptDurationSeconds": 28800}
+def test_a_job_is_tried_again_unless_it_has_reported_its_failure_and_not_for_ever(
+    aws: Synthesis, container: dict[str, Any]
+) -> None:
+    properties = definition(aws, "container")
+    attempts = {item["Name"]: item["Value"] for item in container["Environment"]}["GAITWAY_JOB_ATTEMPTS"]
+    # What no rule matches is tried again: docs.aws.amazon.com/batch/latest/userguide/job_retries.html
+    assert properties["RetryStrategy"] == {
+        "Attempts": int(attempts),
+        "EvaluateOnExit": [{"Action": "EXIT", "OnExitCode": "10"}],
+    }
+    assert properties["Timeout"] == {"AttemptDurationSeconds": 28800}
 
 
 def test_the_image_is_the_accounts_own_unless_one_is_given(aws: Synthesis, embedded: Synthesis) -> None:
     images = [
-        synthesis.text(
-            "GaitwayCompute", synthesis.resource("AWS::Batch::JobDefinition").properties["ContainerProperties"]["Image"]
-        )
+        synthesis.text("GaitwayCompute", definition(synthesis, "container")["ContainerProperties"]["Image"])
         for synthesis in (aws, embedded)
     ]
     assert images == ["<AWS::AccountId>.dkr.ecr.<AWS::Region>.<AWS::URLSuffix>/gaitway:0.1.0", "gaitway/embedded:local"]
+
+
+def test_a_job_without_gpus_asks_for_none(embedded: Synthesis) -> None:
+    assert "GPU" not in requirements(definition(embedded, "container")["ContainerProperties"])

@@ -40,8 +40,13 @@ def test_an_existing_vpc_is_used_as_it_is(synthesise: Synthesise, monkeypatch: p
     monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
     existing = synthesise(load_settings(EXISTING, ROOT))
     made = {resource.type for resource in existing.resources() if resource.stack == "GaitwayNetwork"}
-    assert made == {"AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress"}
-    assert existing.resource("AWS::Batch::ComputeEnvironment").properties["ComputeResources"]["Subnets"]
+    assert made == {
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::SecurityGroupEgress",
+        "AWS::EC2::SecurityGroupIngress",
+    }
+    for environment in existing.resources("AWS::Batch::ComputeEnvironment"):
+        assert environment.properties["ComputeResources"]["Subnets"], environment.name
 
 
 def test_an_existing_vpc_cannot_be_looked_up_nowhere(synthesise: Synthesise, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,16 @@ def test_findings_are_acknowledged_where_they_are_found_and_with_a_reason(aws: S
         assert len(reason) > 30, (construct.node.path, rule)
 
 
+def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthesis) -> None:
+    submitted = {grant.resource for grant in aws.allowed() if grant.action == "batch:SubmitJob"}
+    assert submitted == {
+        "<GpuQueue/Queue.JobQueueArn>",
+        "<MultiNodeQueue/Queue.JobQueueArn>",
+        "<SimulationJob/Definition>",
+        "<SimulationJob/MultiNodeDefinition>",
+    }
+
+
 @pytest.mark.parametrize(
     ("role", "actions"),
     [
@@ -121,7 +131,8 @@ def test_findings_are_acknowledged_where_they_are_found_and_with_a_reason(aws: S
         ),
         (
             "SimulationJob",
-            "dynamodb:GetItem dynamodb:UpdateItem elasticfilesystem:ClientMount elasticfilesystem:ClientWrite "
+            "batch:DescribeJobs dynamodb:GetItem dynamodb:UpdateItem "
+            "elasticfilesystem:ClientMount elasticfilesystem:ClientWrite "
             "s3:AbortMultipartUpload s3:GetObject s3:ListBucket s3:PutObject "
             "states:SendTaskFailure states:SendTaskHeartbeat states:SendTaskSuccess",
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from email.parser import HeaderParser
 from pathlib import Path
@@ -11,14 +12,22 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.infra.templates import Synthesis
+from gaitway.settings import load_settings
+from lambdas.submit_job.handler import SubmitJobEnvironment
+from tests.infra.templates import ROOT, Synthesis
 
+SIZES = {
+    processes: size._asdict() for processes, size in load_settings({"acceptNvidiaEula": "true"}, ROOT).job_sizes.items()
+}
 FUNCTIONS = {
     "vams-gaitway-launch": {"GAITWAY_PIPELINE_ARN": "<Pipeline/Machine>"},
-    "gaitway-construct-run": {},
+    "gaitway-construct-run": {"GAITWAY_JOB_SIZES": json.dumps(SIZES)},
     "gaitway-submit-job": {
         "GAITWAY_JOB_QUEUE": "<GpuQueue/Queue.JobQueueArn>",
         "GAITWAY_JOB_DEFINITION": "<SimulationJob/Definition>",
+        "GAITWAY_MULTI_NODE_JOB_QUEUE": "<MultiNodeQueue/Queue.JobQueueArn>",
+        "GAITWAY_MULTI_NODE_JOB_DEFINITION": "<SimulationJob/MultiNodeDefinition>",
+        "GAITWAY_JOB_SIZES": json.dumps(SIZES),
     },
     "gaitway-collect-results": {},
     "gaitway-handle-failure": {},
@@ -61,6 +70,12 @@ def test_every_function_knows_the_run_table_and_what_it_calls(aws: Synthesis) ->
         for function in aws.resources("AWS::Lambda::Function")
     }
     assert environments == {name: everywhere | more for name, more in FUNCTIONS.items()}
+
+
+def test_the_functions_read_the_sizes_of_jobs_as_they_are_deployed() -> None:
+    variables = {"GAITWAY_RUN_TABLE": "runs"} | FUNCTIONS["gaitway-submit-job"]
+    environment = SubmitJobEnvironment.model_validate(variables)
+    assert {processes: size.model_dump() for processes, size in environment.job_sizes.items()} == SIZES
 
 
 def test_every_handler_is_in_the_code_that_is_uploaded(aws: Synthesis, code: Path) -> None:
@@ -118,11 +133,13 @@ def test_whatever_logs_does_so_in_a_group_of_ours(aws: Synthesis) -> None:
             aws.text(function.stack, function.properties["LoggingConfig"]["LogGroup"])
             for function in aws.resources("AWS::Lambda::Function")
         ),
-        aws.text(
-            "GaitwayCompute",
-            aws.resource("AWS::Batch::JobDefinition").properties["ContainerProperties"]["LogConfiguration"]["Options"][
-                "awslogs-group"
-            ],
+        *(
+            aws.text(
+                definition.stack,
+                definition.properties["ContainerProperties"]["LogConfiguration"]["Options"]["awslogs-group"],
+            )
+            for definition in aws.resources("AWS::Batch::JobDefinition")
+            if definition.properties["Type"] == "container"
         ),
     ]
     assert set(used) <= ours

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gaitway.settings import LICENCE, Settings, SettingsError, load_settings
+from gaitway.settings import INSTANCE_SIZES, LICENCE, Settings, SettingsError, load_settings
 from tests.infra.templates import ROOT
 
 
@@ -80,7 +80,7 @@ def test_another_file_can_be_named() -> None:
         # 32 GiB is what a g6.2xlarge is sold with, and more than it has free.
         ({"jobMemoryMib": 32768}, ["jobMemoryMib", "32768", "g6.2xlarge", "29491"]),
         ({"jobVcpus": 16}, ["jobVcpus", "16", "g6.2xlarge", "8"]),
-        ({"jobGpus": 4}, ["jobGpus", "4", "g6.2xlarge", "1"]),
+        ({"jobGpus": 4}, ["jobGpus", "4", "less than or equal to 1"]),
         ({"keepWarmInstances": True}, ["useIsaacLabTraining.keepWarmInstances", "did you mean keepWarmInstance?"]),
         ({"colour": "red"}, ["useIsaacLabTraining.colour", "'red'", "acceptNvidiaEula", "maxVcpus"]),
     ],
@@ -119,3 +119,45 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, words: li
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "nowhere.json cannot be read" in refusal(tmp_path, configFile="nowhere.json")
+
+
+def test_a_node_with_more_processes_gets_as_many_gpus_and_as_much_more_of_everything_else() -> None:
+    sizes = Settings().job_sizes
+    # No instance with more than four GPUs is offered by default.
+    assert list(sizes) == [1, 2, 3, 4]
+    assert sizes[1][:3] == (1, 8, 28_672)
+    assert sizes[4][:3] == (4, 32, 114_688)
+
+
+@pytest.mark.parametrize("name", INSTANCE_SIZES)
+def test_every_size_that_is_offered_fits_an_instance_with_room_for_the_system(name: str) -> None:
+    offered = INSTANCE_SIZES[name]
+    for processes, size in Settings(instanceTypes=(name,)).job_sizes.items():
+        assert size.gpus == processes <= offered.gpus
+        assert size.vcpus <= offered.vcpus
+        assert size.memory_mib <= offered.memory_gib * 1024 - 2048
+
+
+@pytest.mark.parametrize(
+    ("types", "max_vcpus", "processes", "max_nodes"),
+    [
+        (("g6.2xlarge",), 96, 1, 12),
+        (("g6.4xlarge", "g6.2xlarge"), 96, 1, 12),
+        # A node has an instance to itself, however much of it stays unused.
+        (("g6.12xlarge",), 96, 2, 2),
+        (("g6.12xlarge",), 100, 1, 2),
+        # Batch goes beyond its limit by one instance.
+        (("g6.48xlarge",), 96, 8, 1),
+    ],
+)
+def test_as_many_nodes_may_be_asked_for_as_batch_may_start_instances(
+    types: tuple[str, ...], max_vcpus: int, processes: int, max_nodes: int
+) -> None:
+    settings = Settings(instanceTypes=types, maxVcpus=max_vcpus)
+    assert settings.job_sizes[processes].max_nodes == max_nodes
+
+
+def test_where_there_are_no_gpus_every_job_is_of_the_same_size() -> None:
+    sizes = Settings(jobGpus=0, jobVcpus=2, jobMemoryMib=4096, maxVcpus=8).job_sizes
+    assert list(sizes) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert set(sizes.values()) == {(0, 2, 4096, 4)}

@@ -61,7 +61,7 @@ def test_what_holds_data_outlives_its_stack(aws: Synthesis) -> None:
 
 
 def test_the_file_system_is_reached_by_jobs_only(aws: Synthesis) -> None:
-    ingress = aws.resource("AWS::EC2::SecurityGroupIngress")
+    ingress = aws.resource("AWS::EC2::SecurityGroupIngress", "FileSystemSecurityGroup")
     assert (ingress.properties["FromPort"], ingress.properties["ToPort"]) == (2049, 2049)
     assert "ComputeSecurityGroup" in aws.text(ingress.stack, ingress.properties["SourceSecurityGroupId"])
 

@@ -45,12 +45,12 @@ def test_a_mode_that_does_not_exist_is_named(plane: ControlPlane) -> None:
             "trainingConfig.policyPath is 'no.pt'",
         ),
         (
-            {"mode": "train", "inputParameters": {"computeConfig": {"numNodes": 2}}},
+            {"mode": "train", "inputParameters": {"computeConfig": {"numNodes": 5}}},
             "RequestError",
-            "computeConfig.numNodes is 2, allowed here: 1",
+            "computeConfig.numNodes is 5, allowed here: at most 4",
         ),
     ],
-    ids=["unreadable file", "missing policy", "not deployed"],
+    ids=["unreadable file", "missing policy", "no room"],
 )
 def test_what_cannot_be_resolved_fails_both_machines_with_the_same_words(
     plane: ControlPlane, document: Json, error: str, said: str

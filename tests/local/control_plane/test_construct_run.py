@@ -8,10 +8,11 @@ import pytest
 from gaitway.contracts.errors import GaitwayError, InputNotFoundError, RequestError, RunRefusedError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import ConstructRunEvent
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import RunSpec
 from lambdas.construct_run.construct import ConstructRun
 from lambdas.construct_run.inputs import MAX_CONFIG_BYTES, Inputs
-from tests.local.control_plane.world import World
+from tests.local.control_plane.world import SIZES, World
 
 EVALUATE = {"trainingConfig": {"mode": "evaluate"}}
 
@@ -22,7 +23,7 @@ def construct(world: World, **fields: Any) -> dict[str, Any]:
         world.launched(**fields)
     started = json.loads(world.describe(world.record.execution_arn or "")["input"])
     event = ConstructRunEvent.model_validate(started | {"execution_arn": world.record.execution_arn})
-    constructed = ConstructRun(world.table, Inputs(world.s3)).handle(event)
+    constructed = ConstructRun(world.table, Inputs(world.s3), SIZES).handle(event)
     assert constructed.run_id == world.run_id
     return {"timeout_seconds": constructed.timeout_seconds}
 
@@ -101,10 +102,22 @@ def test_a_wrong_field_in_the_file_is_a_wrong_request(world: World) -> None:
     assert "did you mean numEnvs?" in refusal(world, RequestError, inputS3AssetFilePath=str(file))
 
 
-@pytest.mark.parametrize("field", ["numNodes", "gpusPerNode"])
-def test_what_is_not_deployed_is_refused(world: World, field: str) -> None:
-    message = refusal(world, RequestError, inputParameters={"computeConfig": {field: 2}})
-    assert message.startswith(f"computeConfig.{field} is 2, allowed here: 1")
+@pytest.mark.parametrize("compute", [{"numNodes": 3}, {"gpusPerNode": 4}, {"numNodes": 2, "gpusPerNode": 4}])
+def test_what_fits_the_deployed_instances_is_taken(world: World, compute: dict[str, int]) -> None:
+    found = spec(world, inputParameters={"computeConfig": compute}).compute
+    assert found == ComputeConfig.model_validate(compute)
+
+
+@pytest.mark.parametrize(
+    ("compute", "said"),
+    [
+        ({"gpusPerNode": 2}, "computeConfig.gpusPerNode is 2, allowed here: 1, 4 (what fits the deployed instance"),
+        ({"numNodes": 4}, "computeConfig.numNodes is 4, allowed here: at most 3 with 1 per node in gpusPerNode"),
+        ({"numNodes": 3, "gpusPerNode": 4}, "computeConfig.numNodes is 3, allowed here: at most 2 with 4 per node"),
+    ],
+)
+def test_what_does_not_fit_is_refused(world: World, compute: dict[str, int], said: str) -> None:
+    assert refusal(world, RequestError, inputParameters={"computeConfig": compute}).startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -207,5 +220,5 @@ def test_an_execution_that_was_replaced_may_not_construct_the_run(world: World) 
     started = json.loads(world.describe(execution)["input"])
     event = ConstructRunEvent.model_validate(started | {"execution_arn": execution})
     with pytest.raises(RunRefusedError):
-        ConstructRun(world.table, Inputs(world.s3)).handle(event)
+        ConstructRun(world.table, Inputs(world.s3), SIZES).handle(event)
     assert world.record.spec is None

@@ -16,7 +16,7 @@ from lambdas.collect_results.collect import CollectResults
 from lambdas.construct_run.construct import ConstructRun
 from lambdas.construct_run.inputs import Inputs
 from lambdas.handle_failure.handle import HandleFailure
-from tests.local.control_plane.world import World
+from tests.local.control_plane.world import SIZES, World
 
 FILES = {METRICS: b"step,reward\n1,2\n", RESULTS: b"{}", "checkpoints/model_4.pt": b"weights"}
 
@@ -49,7 +49,7 @@ def running(world: World) -> str:
     caller = world.launched()
     started = json.loads(world.describe(execution(world))["input"])
     event = ConstructRunEvent.model_validate(started | {"execution_arn": execution(world)})
-    ConstructRun(world.table, Inputs(world.s3)).handle(event)
+    ConstructRun(world.table, Inputs(world.s3), SIZES).handle(event)
     world.table.update(world.run_id, state=RunState.RUNNING, job_id="job-1")
     return caller
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from gaitway.contracts.errors import RunRefusedError
 from gaitway.contracts.pipeline import SubmitJobEvent
 from gaitway.contracts.run import RunState
-from lambdas.submit_job.jobs import Jobs
+from lambdas.job_sizes import JobSize
+from lambdas.submit_job.jobs import Jobs, Target
 from lambdas.submit_job.submit import SubmitJob
 from tests.local.conformance.workflow import until
 from tests.local.control_plane.conftest import SharedClients
-from tests.local.control_plane.world import World
+from tests.local.control_plane.world import SIZES, World
 
 FIRST = "token-1"
 
@@ -33,17 +35,30 @@ class Queue:
         self.arn = batch.create_job_queue(
             jobQueueName=name, priority=1, computeEnvironmentOrder=[{"order": 1, "computeEnvironment": name}]
         )["jobQueueArn"]
-        definition = batch.register_job_definition(
-            jobDefinitionName=name,
-            type="container",
-            containerProperties={
-                "image": "gaitway/shell:local",
-                "command": ["sh", "-c", f"while [ ! -e {directory}/end ]; do sleep 0.05; done", "Ref::run_id"],
-                "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "128"}],
+        container = {
+            "image": "gaitway/shell:local",
+            "command": ["sh", "-c", f"while [ ! -e {directory}/end ]; do sleep 0.05; done", "Ref::run_id"],
+            "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "128"}],
+        }
+        single_node = batch.register_job_definition(
+            jobDefinitionName=name, type="container", containerProperties=container
+        )
+        multi_node = batch.register_job_definition(
+            jobDefinitionName=f"{name}-nodes",
+            type="multinode",
+            nodeProperties={
+                "numNodes": 2,
+                "mainNode": 0,
+                "nodeRangeProperties": [{"targetNodes": "0:", "container": container}],
             },
         )
         self._end = directory / "end"
-        self.jobs = Jobs(batch, self.arn, definition["jobDefinitionArn"])
+        self.jobs = Jobs(
+            batch,
+            single_node=Target(self.arn, single_node["jobDefinitionArn"]),
+            multi_node=Target(self.arn, multi_node["jobDefinitionArn"]),
+            sizes=SIZES,
+        )
 
     def submitted(self) -> list[dict[str, Any]]:
         """Describe every job of the queue."""
@@ -77,7 +92,7 @@ def submit(world: World, jobs: Jobs, token: str = FIRST) -> None:
 
 
 def test_the_job_is_given_the_runs_id_and_nothing_else(world: World, queue: Queue) -> None:
-    world.launched()
+    world.constructed()
     submit(world, queue.jobs)
     (job,) = queue.submitted()
     assert job["jobName"].startswith(f"{world.run_id}-")
@@ -89,8 +104,55 @@ def test_the_job_is_given_the_runs_id_and_nothing_else(world: World, queue: Queu
     assert world.table.tokens(world.run_id).inner == FIRST
 
 
-def test_the_same_call_again_submits_nothing(world: World, queue: Queue) -> None:
+def needs(container: dict[str, Any]) -> dict[str, str]:
+    return {item["type"]: item["value"] for item in container["resourceRequirements"]}
+
+
+def test_the_job_has_room_for_every_gpu_that_it_asks_for(world: World, queue: Queue) -> None:
+    world.constructed(gpusPerNode=4)
+    submit(world, queue.jobs)
+    (job,) = queue.submitted()
+    assert needs(job["container"]) == {"GPU": "4", "VCPU": "2", "MEMORY": "512"}
+
+
+def test_a_job_of_several_nodes_has_that_room_on_each(world: World, queue: Queue) -> None:
+    world.constructed(numNodes=2, gpusPerNode=4)
+    submit(world, queue.jobs)
+    (job,) = queue.submitted()
+    nodes = queue.batch.describe_jobs(jobs=[f"{job['jobId']}#0", f"{job['jobId']}#1"])["jobs"]
+    assert [needs(node["container"]) for node in nodes] == [{"GPU": "4", "VCPU": "2", "MEMORY": "512"}] * 2
+    assert job["nodeProperties"]["numNodes"] == 2
+    assert job["parameters"] == {"run_id": world.run_id}
+    assert all(node["container"]["command"][-1] == world.run_id for node in nodes)
+
+
+def test_a_job_without_gpus_asks_for_none(world: World, queue: Queue) -> None:
+    without = replace(queue.jobs, sizes={2: JobSize(gpus=0, vcpus=1, memory_mib=128, max_nodes=1)})
+    world.constructed(gpusPerNode=2)
+    submit(world, without)
+    (job,) = queue.submitted()
+    assert needs(job["container"]) == {"VCPU": "1", "MEMORY": "128"}
+
+
+def test_a_job_of_several_nodes_whose_id_was_never_written_down_is_found_again(world: World, queue: Queue) -> None:
+    world.constructed(numNodes=2)
+    submit(world, queue.jobs)
+    (job,) = queue.submitted()
+    world.table.update(world.run_id, job_id=None)
+    submit(world, queue.jobs)
+    assert len(queue.submitted()) == 1
+    assert world.record.job_id == job["jobId"]
+
+
+def test_a_run_without_a_specification_gets_no_job(world: World, queue: Queue) -> None:
     world.launched()
+    with pytest.raises(RunRefusedError, match="has no specification"):
+        submit(world, queue.jobs)
+    assert queue.submitted() == []
+
+
+def test_the_same_call_again_submits_nothing(world: World, queue: Queue) -> None:
+    world.constructed()
     submit(world, queue.jobs)
     submit(world, queue.jobs)
     queue.end_all()
@@ -99,7 +161,7 @@ def test_the_same_call_again_submits_nothing(world: World, queue: Queue) -> None
 
 
 def test_a_new_token_is_answered_by_the_job_that_lives(world: World, queue: Queue) -> None:
-    world.launched()
+    world.constructed()
     submit(world, queue.jobs)
     world.table.update(world.run_id, state=RunState.RUNNING)
     submit(world, queue.jobs, "token-2")
@@ -109,7 +171,7 @@ def test_a_new_token_is_answered_by_the_job_that_lives(world: World, queue: Queu
 
 
 def test_a_new_token_gets_a_new_job_where_the_old_one_has_ended(world: World, queue: Queue) -> None:
-    world.launched()
+    world.constructed()
     submit(world, queue.jobs)
     first = world.record.job_id
     queue.end_all()
@@ -119,7 +181,7 @@ def test_a_new_token_gets_a_new_job_where_the_old_one_has_ended(world: World, qu
 
 
 def test_a_job_whose_id_was_never_written_down_is_found_again(world: World, queue: Queue) -> None:
-    world.launched()
+    world.constructed()
     submit(world, queue.jobs)
     (job,) = queue.submitted()
     world.table.update(world.run_id, job_id=None)
@@ -129,7 +191,7 @@ def test_a_job_whose_id_was_never_written_down_is_found_again(world: World, queu
 
 
 def test_the_job_of_an_execution_that_was_replaced_is_not_adopted(world: World, queue: Queue) -> None:
-    world.launched()
+    world.constructed()
     submit(world, queue.jobs)
     world.table.update(world.run_id, execution_arn=f"{world.record.execution_arn}0", job_id=None)
     submit(world, queue.jobs, "token-2")
@@ -137,7 +199,7 @@ def test_the_job_of_an_execution_that_was_replaced_is_not_adopted(world: World, 
 
 
 def test_a_run_that_has_ended_gets_no_job(world: World, queue: Queue) -> None:
-    world.launched()
+    world.constructed()
     world.table.update(world.run_id, state=RunState.FAILED)
     with pytest.raises(RunRefusedError):
         submit(world, queue.jobs)

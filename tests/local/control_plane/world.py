@@ -11,13 +11,20 @@ from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.artifacts import MANIFEST, Manifest, ManifestEntry
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.run import RunRecord, output_prefix_of, run_id_of
+from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.run import RunRecord, RunSpec, output_prefix_of, run_id_of
+from lambdas.job_sizes import JobSize, JobSizes
 from lambdas.launch.launch import Launch
 from tests.local.conformance.workflow import ROLE_ARN, Definition, Workflow, single_state, until
 from tests.local.emulator import Emulator
 
 Json = dict[str, Any]
 
+SIZES: JobSizes = {
+    1: JobSize(gpus=1, vcpus=1, memory_mib=128, max_nodes=3),
+    4: JobSize(gpus=4, vcpus=2, memory_mib=512, max_nodes=2),
+}
+"""What fits the instances of an imagined deployment."""
 KEYS = [("run_id", "HASH"), ("item", "RANGE")]
 
 
@@ -86,6 +93,18 @@ class World:
         execution, token = self.caller()
         assert self.launch.handle(self.event(token, **fields))["statusCode"] == 200
         return execution
+
+    def constructed(self, **compute: int) -> str:
+        """Launch the run, and write its specification as construct_run does; return the caller's execution."""
+        caller = self.launched()
+        spec = RunSpec(
+            run_id=self.run_id,
+            training=TrainingConfig(),
+            compute=ComputeConfig.model_validate(compute),
+            output_files=output_prefix_of(self.output_path),
+        )
+        assert self.table.update(self.run_id, spec=spec)
+        return caller
 
     def executions(self, status: str | None = None) -> list[str]:
         """List the inner executions, the newest first."""
