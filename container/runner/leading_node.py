@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _LAST_WORDS_SECONDS = 5.0
-"""When one node's processes fail, those of the others fail soon after: together they tell the cause."""
+"""When one node's processes end, those of the others end soon after; of failures, together they tell the cause."""
 
 
 @dataclass
@@ -86,8 +86,10 @@ class LeadingNode:
             self._check()
 
         end = simulate(torchrun(group, self._command), directory, replace(watch, check=check), on_line)
+        if end.ending is Ending.EXITED:
+            self._wait_for_last_words()
         end = unwrap(end)
-        return self._with_last_words(end) if end.ending is Ending.EXITED and end.code != 0 else end
+        return end if end.code == 0 else replace(end, lines=(*self._last_words(), *end.lines))
 
     def close(self) -> None:
         """Let go of the others, who then end what still runs."""
@@ -109,20 +111,22 @@ class LeadingNode:
                     f"output:\n{last}"
                 )
 
-    def _with_last_words(self, end: SimulatorExit) -> SimulatorExit:
-        """Add what the other nodes' processes said before they failed, too."""
+    def _wait_for_last_words(self) -> None:
+        """Give the others, as far as they are there, the time to say how their processes ended."""
         give_up_at = time.monotonic() + _LAST_WORDS_SECONDS
         while any(not one.is_gone and one.end is None for one in self._followers.values()):
             if time.monotonic() >= give_up_at:
-                break
+                return
             time.sleep(_POLL_SECONDS)
-        words = [
+
+    def _last_words(self) -> list[str]:
+        """Tell what the other nodes' processes said before they failed."""
+        return [
             f"[node {index}] {line}"
             for index, follower in sorted(self._followers.items())
             if follower.end is not None and follower.end.code != 0
             for line in follower.end.last_lines
         ]
-        return replace(end, lines=(*words, *end.lines))
 
     def _accept(self) -> None:
         while True:

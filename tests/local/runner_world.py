@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -141,10 +141,14 @@ class World:
         return self._start("container.runner", self.run_id, **variables)
 
     def run_here(
-        self, script: str, clients: Clients | None = None, stop: StopRequest | None = None, **variables: str
+        self,
+        script: str,
+        clients: Clients | None = None,
+        stop: StopRequest | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> int:
         """Run the job in this process, whose start-up costs no time."""
-        environment = Environment.of(self._variables | {"GAITWAY_HEARTBEAT_SECONDS": "0.3"} | variables)
+        environment = Environment.of(self._variables | {"GAITWAY_HEARTBEAT_SECONDS": "0.3"} | dict(variables or {}))
         return run(self.run_id, (*COMMAND, script), environment, clients or self.clients(), stop or StopRequest())
 
     def clients(self) -> Clients:

@@ -28,6 +28,8 @@ from tests.unit.runner.scripted_simulator import LOG_DIRECTORY
 TRAINING = TrainingConfig(max_iterations=9, num_envs=8)
 """Half-way, the newest checkpoint is model_2.pt, and iteration 4 is logged: see the simulator's script."""
 SECOND_OF_THREE = {"AWS_BATCH_JOB_ATTEMPT": "2", "GAITWAY_JOB_ATTEMPTS": "3"}
+LAST_OF_THREE = {"AWS_BATCH_JOB_ATTEMPT": "3", "GAITWAY_JOB_ATTEMPTS": "3"}
+SECOND_JOB = {"AWS_BATCH_JOB_ID": "job-2"}
 FIRST_OF_THREE = {"AWS_BATCH_JOB_ATTEMPT": "1", "GAITWAY_JOB_ATTEMPTS": "3"}
 
 
@@ -49,12 +51,12 @@ def results_of(objects: dict[str, bytes]) -> Results:
 
 
 def test_an_attempt_that_crashes_half_way_tells_nobody_and_the_next_one_goes_on(world: World) -> None:
-    assert world.run_here("crash_half_way", **FIRST_OF_THREE) == EXIT_ATTEMPT_AGAIN
+    assert world.run_here("crash_half_way", variables=FIRST_OF_THREE) == EXIT_ATTEMPT_AGAIN
     assert world.status(world.execution) == "RUNNING"
     assert world.record.state is RunState.QUEUED
     assert "results.json" not in world.objects()
 
-    assert world.run_here("succeed", **SECOND_OF_THREE) == EXIT_DONE
+    assert world.run_here("succeed", variables=SECOND_OF_THREE) == EXIT_DONE
 
     assert world.outcome()["status"] == "SUCCEEDED"
     log = (world.directory / "simulator.log").read_text()
@@ -74,10 +76,10 @@ def test_an_attempt_that_crashes_half_way_tells_nobody_and_the_next_one_goes_on(
 
 def test_a_run_is_interrupted_and_resumed_more_than_once(world: World) -> None:
     for attempt in ("1", "2"):
-        code = world.run_here("crash_half_way", AWS_BATCH_JOB_ATTEMPT=attempt, GAITWAY_JOB_ATTEMPTS="3")
-        assert code == EXIT_ATTEMPT_AGAIN
+        variables = LAST_OF_THREE | {"AWS_BATCH_JOB_ATTEMPT": attempt}
+        assert world.run_here("crash_half_way", variables=variables) == EXIT_ATTEMPT_AGAIN
 
-    assert world.run_here("succeed", AWS_BATCH_JOB_ATTEMPT="3", GAITWAY_JOB_ATTEMPTS="3") == EXIT_DONE
+    assert world.run_here("succeed", variables=LAST_OF_THREE) == EXIT_DONE
 
     objects = world.objects()
     assert [int(row["step"]) for row in rows_of(objects)] == list(range(9))
@@ -85,7 +87,7 @@ def test_a_run_is_interrupted_and_resumed_more_than_once(world: World) -> None:
 
 
 def test_the_last_attempt_tells_the_caller(world: World) -> None:
-    assert world.run_here("crash_half_way", AWS_BATCH_JOB_ATTEMPT="3", GAITWAY_JOB_ATTEMPTS="3") == EXIT_FAILED
+    assert world.run_here("crash_half_way", variables=LAST_OF_THREE) == EXIT_FAILED
 
     outcome = world.outcome()
     assert outcome["error"] == "SimulationError"
@@ -94,13 +96,13 @@ def test_the_last_attempt_tells_the_caller(world: World) -> None:
 
 @pytest.mark.parametrize("script", ["fail_to_start", "diverge", "refuse"])
 def test_what_would_only_happen_again_is_told_at_once(world: World, script: str) -> None:
-    assert world.run_here(script, **FIRST_OF_THREE) == EXIT_FAILED
+    assert world.run_here(script, variables=FIRST_OF_THREE) == EXIT_FAILED
 
     assert world.outcome()["status"] == "FAILED"
 
 
 def test_a_training_that_diverged_names_the_last_good_checkpoint(world: World) -> None:
-    world.run_here("diverge", **FIRST_OF_THREE)
+    world.run_here("diverge", variables=FIRST_OF_THREE)
 
     outcome = world.outcome()
     assert outcome["error"] == "NotANumberError"
@@ -113,7 +115,7 @@ def test_a_runner_that_was_lost_with_its_machine_is_gone_on_from(world: World) -
     assert job.wait() == -signal.SIGKILL
     assert world.status(world.execution) == "RUNNING"
 
-    assert world.run_here("succeed", **SECOND_OF_THREE) == EXIT_DONE
+    assert world.run_here("succeed", variables=SECOND_OF_THREE) == EXIT_DONE
 
     objects = world.objects()
     assert [int(row["step"]) for row in rows_of(objects)] == list(range(9))
@@ -121,12 +123,12 @@ def test_a_runner_that_was_lost_with_its_machine_is_gone_on_from(world: World) -
 
 
 def test_a_torn_checkpoint_is_passed_over_and_named(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.run_here("crash_half_way", **FIRST_OF_THREE)
+    world.run_here("crash_half_way", variables=FIRST_OF_THREE)
     torn = world.directory / LOG_DIRECTORY / "model_2.pt"
     torn.write_bytes(torn.read_bytes()[:-5])
 
     with caplog.at_level(logging.WARNING):
-        assert world.run_here("succeed", **SECOND_OF_THREE) == EXIT_DONE
+        assert world.run_here("succeed", variables=SECOND_OF_THREE) == EXIT_DONE
 
     assert "model_2.pt is torn or corrupt" in caplog.text
     assert "model_0.pt" in (world.directory / "simulator.log").read_text()
@@ -135,11 +137,11 @@ def test_a_torn_checkpoint_is_passed_over_and_named(world: World, caplog: pytest
 
 
 def test_progress_is_that_of_the_whole_run(world: World) -> None:
-    world.run_here("crash_half_way", **FIRST_OF_THREE)
+    world.run_here("crash_half_way", variables=FIRST_OF_THREE)
     assert world.record.progress is not None
     assert (world.record.progress.done, world.record.progress.total) == (4, 9)
 
-    world.run_here("fail_to_start", **SECOND_OF_THREE)
+    world.run_here("fail_to_start", variables=SECOND_OF_THREE)
 
     # What the attempt began with.
     assert world.record.progress == Progress(done=3, total=9)
@@ -153,7 +155,7 @@ def test_a_training_that_is_complete_is_only_brought_to_its_end(world: World) ->
     assert "manifest.json" not in world.objects()
     world.submit_again()
 
-    assert world.run_here("crash", AWS_BATCH_JOB_ID="job-2") == EXIT_DONE
+    assert world.run_here("crash", variables=SECOND_JOB) == EXIT_DONE
 
     objects = world.objects()
     assert {"exported/policy.pt", "exported/policy.onnx", "exported/policy.json"} <= set(objects)
@@ -162,10 +164,10 @@ def test_a_training_that_is_complete_is_only_brought_to_its_end(world: World) ->
 
 
 def test_a_training_that_lacks_its_export_is_given_to_the_simulator_once_more(world: World) -> None:
-    world.run_here("log_nothing", **FIRST_OF_THREE)
+    world.run_here("log_nothing", variables=FIRST_OF_THREE)
     world.submit_again()
 
-    assert world.run_here("export", AWS_BATCH_JOB_ID="job-2") == EXIT_FAILED
+    assert world.run_here("export", variables=SECOND_JOB) == EXIT_FAILED
 
     assert "exported/policy.json" in world.objects()
     assert parse((world.directory / "simulation.json").read_bytes())["continue_from"].endswith("model_8.pt")
@@ -178,7 +180,7 @@ def test_a_caller_that_tries_again_with_a_new_job_gets_what_the_old_one_trained(
     assert world.outcome()["error"] == "SimulationError"
     world.submit_again()
 
-    assert world.run_here("succeed", AWS_BATCH_JOB_ID="job-2") == EXIT_DONE
+    assert world.run_here("succeed", variables=SECOND_JOB) == EXIT_DONE
 
     objects = world.objects()
     assert [int(row["step"]) for row in rows_of(objects)] == list(range(9))
@@ -217,7 +219,7 @@ def test_a_job_that_is_told_to_stop_tells_its_caller_unless_it_goes_on(
     clients = Clients(clients.s3, clients.dynamodb, clients.stepfunctions, batch=FakeBatch(**job))  # type: ignore[arg-type]
     stop.request(InterruptedRunError("told to stop"))
 
-    assert world.run_here("succeed", clients, stop, **FIRST_OF_THREE) == code
+    assert world.run_here("succeed", clients, stop, variables=FIRST_OF_THREE) == code
 
     assert (world.status(world.execution) == "RUNNING") is (code == EXIT_ATTEMPT_AGAIN)
 
@@ -226,7 +228,7 @@ def test_a_job_of_which_batch_tells_nothing_tells_its_caller(world: World) -> No
     stop = StopRequest()
     stop.request(InterruptedRunError("told to stop"))
 
-    assert world.run_here("succeed", stop=stop, **FIRST_OF_THREE) == EXIT_FAILED
+    assert world.run_here("succeed", stop=stop, variables=FIRST_OF_THREE) == EXIT_FAILED
 
     assert world.outcome()["error"] == "InterruptedRunError"
 

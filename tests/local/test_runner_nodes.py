@@ -1,0 +1,121 @@
+"""A multi-node job: one runner per node, here as processes of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE
+from container.runner.torchrun import free_port
+from gaitway.contracts.artifacts import Manifest, Results
+from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.run import RunState
+from tests.local.emulator import Emulator
+from tests.local.runner_world import World
+
+TWO_NODES = ComputeConfig(num_nodes=2)
+TRAINING = TrainingConfig(task="Isaac-Cartpole-Direct-v0", max_iterations=4, num_envs=8)
+
+
+class Nodes:
+    """What AWS Batch tells each of two nodes."""
+
+    def __init__(self) -> None:
+        self._port = str(free_port())
+
+    def variables(self, index: int) -> dict[str, str]:
+        address = {"AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS": "127.0.0.1"} if index else {}
+        return address | {
+            "AWS_BATCH_JOB_ID": f"job-1#{index}",
+            "AWS_BATCH_JOB_NUM_NODES": "2",
+            "AWS_BATCH_JOB_NODE_INDEX": str(index),
+            "AWS_BATCH_JOB_MAIN_NODE_INDEX": "0",
+            "GAITWAY_JOB_ATTEMPTS": "3",
+            "GAITWAY_NODE_PORT": self._port,
+        }
+
+
+@pytest.fixture
+def world(emulator: Emulator, tmp_path: Path) -> Iterator[World]:
+    world = World(emulator, tmp_path)
+    world.create_bucket()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    return Nodes()
+
+
+def test_two_nodes_train_one_policy_and_one_of_them_reports(world: World, nodes: Nodes) -> None:
+    world.submit(TRAINING, compute=TWO_NODES)
+
+    follower = world.start_real_job(**nodes.variables(1))
+    leader = world.start_real_job(**nodes.variables(0))
+
+    assert leader.wait() == EXIT_DONE, leader.output
+    assert follower.wait() == 0, follower.output
+    assert world.outcome()["status"] == "SUCCEEDED"
+    assert "uploaded" not in follower.output
+    objects = world.objects()
+    assert len(objects["metrics.csv"].splitlines()) == 1 + 4
+    assert "exported/policy.onnx" in objects
+    files = {entry.path for entry in Manifest.model_validate_json(objects["manifest.json"]).files}
+    assert "checkpoints/model_3.pt" in files
+    assert "simulator-node-1.log" not in files
+    assert world.record.job_id == "job-1"
+
+
+def test_a_node_that_vanishes_ends_the_attempt_at_once_and_the_next_one_goes_on(world: World, nodes: Nodes) -> None:
+    world.submit(TRAINING, compute=TWO_NODES)
+    follower = world.start_job("vanish_in_rank_1", **nodes.variables(1))
+    leader = world.start_job("vanish_in_rank_1", **nodes.variables(0))
+    leader.wait_for("Learning iteration 1/4")
+
+    vanished_at = time.monotonic()
+    code = leader.wait()
+
+    assert follower.wait() == -9
+    assert time.monotonic() - vanished_at < 20
+    # Batch knows no job of this name, and so the caller is told: see the tests of attempts.
+    assert code != EXIT_DONE
+    assert "node 1 is gone" in leader.output
+
+
+def test_a_process_that_fails_on_another_node_ends_the_attempt_with_its_words(world: World, nodes: Nodes) -> None:
+    world.submit(TRAINING, compute=TWO_NODES)
+    follower = world.start_job("fail_in_rank_1", **nodes.variables(1))
+    leader = world.start_job("fail_in_rank_1", **nodes.variables(0))
+
+    assert leader.wait() == EXIT_ATTEMPT_AGAIN, leader.output
+    assert follower.wait() == 1
+    assert world.record.state is RunState.QUEUED
+    assert "SimulationError: the processes of node 1 ended with exit code 1" in leader.output
+    assert "rank 1 has lost its way" in follower.output
+
+
+def test_a_follower_ends_when_the_leading_node_is_gone(world: World, nodes: Nodes) -> None:
+    world.submit(TRAINING, compute=TWO_NODES)
+    follower = world.start_job("hang", **nodes.variables(1))
+    leader = world.start_job("hang", **nodes.variables(0))
+    leader.wait_for("Learning iteration 1/4")
+
+    leader.process.kill()
+
+    assert follower.wait() == 1
+    assert "the leading node has ended, or is gone" in follower.output
+
+
+def test_several_processes_of_one_node_train_one_policy(world: World) -> None:
+    world.submit(TRAINING, compute=ComputeConfig(gpus_per_node=2))
+
+    job = world.start_real_job()
+
+    assert job.wait() == EXIT_DONE, job.output
+    results = Results.model_validate_json(world.objects()["results.json"])
+    assert results.training is not None
+    assert results.training.final_checkpoint == "checkpoints/model_3.pt"
