@@ -187,12 +187,11 @@ def test_all_that_a_checkpoint_holds_carries_on(
         assert read(resumed)["iter"] == 4
 
 
+@pytest.mark.parametrize("trained", ["skrl", "rl_games"], indirect=True)
 def test_skrl_and_rl_games_remember_the_best_reward(
     trained: tuple[Left, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = trained
-    if whole.library == "rsl_rl":
-        pytest.skip("it keeps no best checkpoint")
     *_, newest, final = whole.checkpoints
     left = copied(whole, tmp_path / "again", without_iterations={final})
     given = left.checkpoints[newest]
