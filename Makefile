@@ -6,7 +6,7 @@ SETUP := $(VENV)/.setup-done
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup demo test lint format deploy clean
+.PHONY: setup demo test lint format bench deploy clean
 
 setup: $(SETUP)
 
@@ -35,6 +35,9 @@ lint: setup
 format: setup
 	ruff format .
 	ruff check --fix .
+
+bench: setup
+	python -m bench
 
 deploy: setup
 	cdk deploy --all

@@ -1,0 +1,56 @@
+"""On what was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from gaitway.local.runtime import REPOSITORY_ROOT
+
+PACKAGES = ("torch", "rsl-rl-lib", "skrl", "rl-games", "tensorboard", "pandas", "boto3", "ministack")
+QUIET_LOAD = 0.5
+"""Processes that want to run: with more than this, something else is at work."""
+
+
+def describe_machine() -> dict[str, str]:
+    """Name processor, memory and operating system."""
+    return {
+        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} logical cores",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Name the versions of what is measured."""
+    return {"Python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+
+
+def describe_commit() -> str:
+    """Name the commit that was measured; "unknown" outside of a checkout."""
+    try:
+        commit = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}, with local changes" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,218 @@
+"""What a `kill -9` in the middle of a training costs."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+import psutil
+
+from bench.context import Context
+from bench.measurement import Goal, Measurement
+from bench.pipeline import POLL_SECONDS, Pipeline, runner_of
+from bench.processes import BenchError
+from bench.size import LIBRARIES, SEED, TASK, training_config
+from bench.statistics import Spread
+from container.runner.simulate import SIMULATOR_LOG
+from gaitway.contracts.request import RlLibrary, TrainingConfig
+from gaitway.contracts.simulation import TRAINING_PROGRESS
+from gaitway.runs import StartedRun
+
+TITLE = "Recovery from kill -9"
+NUM_ENVS = 2048
+ITERATIONS = 24
+CHECKPOINT_INTERVAL = 4
+GOAL_SECONDS = 15.0
+
+MAX_DELAY_SECONDS = 0.5
+"""About as long as an iteration takes."""
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.02
+_WAIT_SECONDS = 120.0
+_GONE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class KillPoint:
+    """When a training is killed."""
+
+    iteration: int
+    """Once this one was told to be done, ..."""
+    delay_seconds: float
+    """... and then after this time."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How a killed training went on."""
+
+    iterations_lost: int
+    """Trained before the kill, as far as the simulator had told, and trained again."""
+    retry_seconds: float
+    """From the start of the retried job until its first iteration was done."""
+    total_seconds: float
+    """From the kill until then."""
+    is_continuous: bool
+    """Whether metrics.csv has every iteration exactly once."""
+
+
+def kill_points(library: RlLibrary, count: int, seed: int = SEED) -> list[KillPoint]:
+    """Draw where to kill a library's trainings: anywhere, the time before the first checkpoint included."""
+    chance = random.Random(f"{library} {seed}")  # noqa: S311 - no secret
+    # Not in the last iterations: the training might be over before the signal arrives.
+    return [KillPoint(chance.randint(1, ITERATIONS - 3), chance.uniform(0, MAX_DELAY_SECONDS)) for _ in range(count)]
+
+
+def measure(context: Context) -> Measurement:
+    """Kill trainings of every library."""
+    rows = []
+    recoveries = []
+    for library in LIBRARIES:
+        training = training_config(library, NUM_ENVS, ITERATIONS, CHECKPOINT_INTERVAL)
+        points = kill_points(library, context.size.kills)
+        for point in context.track(points, f"Recovery of {library}"):
+            recovery = recover(context.pipeline, training, point)
+            recoveries.append(recovery)
+            rows.append(
+                (
+                    library,
+                    str(point.iteration),
+                    str(recovery.iterations_lost),
+                    f"{recovery.retry_seconds:.1f}",
+                    f"{recovery.total_seconds:.1f}",
+                    "yes" if recovery.is_continuous else "no",
+                )
+            )
+    return Measurement(
+        title=TITLE,
+        method=(
+            f"{TASK} with {NUM_ENVS} environments for {ITERATIONS} iterations, a checkpoint every "
+            f"{CHECKPOINT_INTERVAL}. At a random moment (seeded) SIGKILL ends the runner and every process below it; "
+            "AWS Batch attempts the job again. Lost is what the simulator had told to be done and the next attempt did "
+            "again. The retry's seconds count from the start of its container until its first iteration is done: "
+            "imports of Python and torch, S3, the checkpoint and that iteration included."
+        ),
+        columns=("library", "killed after iteration", "iterations lost", "retry, s", "since the kill, s", "one series"),
+        rows=tuple(rows),
+        goals=goals(recoveries),
+    )
+
+
+def goals(recoveries: list[Recovery]) -> tuple[Goal, ...]:
+    """Judge all recoveries together: the worst one counts."""
+    lost = max(recovery.iterations_lost for recovery in recoveries)
+    seconds = Spread.of([recovery.retry_seconds for recovery in recoveries])
+    return (
+        Goal(
+            f"at most one interval ({CHECKPOINT_INTERVAL} iterations) lost: {lost}",
+            lost <= CHECKPOINT_INTERVAL,
+            "the newest checkpoint was not whole, or not where the next attempt looks: see what its log passed over",
+        ),
+        Goal(
+            f"training goes on within {GOAL_SECONDS:.0f} s of the retry: {seconds.largest:.1f} s",
+            seconds.largest <= GOAL_SECONDS,
+            f"importing torch and the library on busy cores (median {seconds.median:.1f} s)",
+        ),
+        Goal(
+            "one continuous series in metrics.csv",
+            all(recovery.is_continuous for recovery in recoveries),
+            "what the killed attempt logged was not cut off where the next one went on",
+        ),
+    )
+
+
+def recover(pipeline: Pipeline, training: TrainingConfig, point: KillPoint) -> Recovery:
+    """Train, kill, and see how it goes on to the end.
+
+    Raises:
+        BenchError: It did not go on, or the signal came too late.
+    """
+    run = pipeline.start(training)
+    log = _wait_for(lambda: _simulator_log(pipeline, run), run, pipeline)
+    _wait_for(lambda: max(_told(log), default=0) >= point.iteration or None, run, pipeline)
+    time.sleep(point.delay_seconds)
+    runner = runner_of(run.run_id)
+    if runner is None:
+        raise BenchError(f"{run.run_id} ended before it was to be killed")
+    killed_at = time.time()
+    _kill(runner)
+    done, log_size = max(_told(log)), log.stat().st_size
+    (first, *_) = _wait_for(lambda: _told(log, log_size) or None, run, pipeline)
+    going_on_at = time.time()
+    pipeline.wait(run)
+    return Recovery(
+        iterations_lost=done - (first - 1),
+        retry_seconds=going_on_at - _retried_at(pipeline, run),
+        total_seconds=going_on_at - killed_at,
+        is_continuous=is_continuous(pipeline.metrics(run.output_files), training.max_iterations),
+    )
+
+
+def is_continuous(metrics: pd.DataFrame, iterations: int) -> bool:
+    """Tell whether a table has a row for every iteration, and none twice.
+
+    Args:
+        metrics: Indexed by step, in whatever the library counts.
+        iterations: As many were to be trained.
+    """
+    strides = metrics.index.to_series().diff().dropna()
+    return len(metrics) == iterations and strides.nunique() == 1 and bool(strides.iloc[0] > 0)
+
+
+def _wait_for(look: Callable[[], T | None], run: StartedRun, pipeline: Pipeline) -> T:
+    """Look until there is something to see, while the run goes on."""
+    give_up_at = time.monotonic() + _WAIT_SECONDS
+    ask_at = 0.0
+    while (seen := look()) is None:
+        if time.monotonic() > give_up_at:
+            raise BenchError(f"{run.run_id} did not go on within {_WAIT_SECONDS:.0f} s")
+        if time.monotonic() >= ask_at:
+            if pipeline.has_ended(run):
+                raise BenchError(f"{run.run_id} ended too early: {_failure(pipeline, run)}")
+            ask_at = time.monotonic() + POLL_SECONDS
+        time.sleep(_POLL_SECONDS)
+    return seen
+
+
+def _failure(pipeline: Pipeline, run: StartedRun) -> str:
+    failure = pipeline.record(run).failure
+    return f"{failure.error}: {failure.cause}" if failure else "it was not interrupted in time"
+
+
+def _simulator_log(pipeline: Pipeline, run: StartedRun) -> Path | None:
+    directory = pipeline.run_directory(run)
+    path = directory / SIMULATOR_LOG if directory else None
+    return path if path and path.is_file() else None
+
+
+def _told(log: Path, offset: int = 0) -> list[int]:
+    """List the iterations that were told to be done, after a place in the log."""
+    with log.open("rb") as file:
+        file.seek(offset)
+        text = file.read().decode(errors="replace")
+    return [int(match["done"]) for match in TRAINING_PROGRESS.finditer(text)]
+
+
+def _kill(runner: psutil.Process) -> None:
+    """Kill a runner and everything below it, and wait until all of it is gone."""
+    processes = [runner, *runner.children(recursive=True)]
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_GONE_SECONDS)
+
+
+def _retried_at(pipeline: Pipeline, run: StartedRun) -> float:
+    """Say when AWS Batch started the last attempt, in seconds since 1970."""
+    job = pipeline.batch.describe_jobs(jobs=[pipeline.record(run).job_id])["jobs"][0]
+    if len(job["attempts"]) < 2:
+        raise BenchError(f"{run.run_id} was not attempted again")
+    return float(job["attempts"][-1]["startedAt"]) / 1000
