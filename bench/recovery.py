@@ -65,10 +65,14 @@ class Recovery:
 
 
 def kill_points(library: RlLibrary, count: int, seed: int = SEED) -> list[KillPoint]:
-    """Draw where to kill a library's trainings: anywhere, the time before the first checkpoint included."""
+    """Draw where to kill a library's trainings: one in each part of a training, from its first iteration on."""
     chance = random.Random(f"{library} {seed}")  # noqa: S311 - no secret
     # Not in the last iterations: the training might be over before the signal arrives.
-    return [KillPoint(chance.randint(1, ITERATIONS - 3), chance.uniform(0, MAX_DELAY_SECONDS)) for _ in range(count)]
+    part = (ITERATIONS - 3) / count
+    return [
+        KillPoint(1 + int((number + chance.random()) * part), chance.uniform(0, MAX_DELAY_SECONDS))
+        for number in range(count)
+    ]
 
 
 def measure(context: Context) -> Measurement:
@@ -147,10 +151,12 @@ def recover(pipeline: Pipeline, training: TrainingConfig, point: KillPoint) -> R
     done, log_size = max(_told(log)), log.stat().st_size
     (first, *_) = _wait_for(lambda: _told(log, log_size) or None, run, pipeline)
     going_on_at = time.time()
+    resumed_from = first - 1
     pipeline.wait(run)
     return Recovery(
-        iterations_lost=done - (first - 1),
-        retry_seconds=going_on_at - _retried_at(pipeline, run),
+        # It may have saved an iteration that it had not told yet.
+        iterations_lost=max(0, done - resumed_from),
+        retry_seconds=going_on_at - _retried_at(pipeline, run, killed_at),
         total_seconds=going_on_at - killed_at,
         is_continuous=is_continuous(pipeline.metrics(run.output_files), training.max_iterations),
     )
@@ -210,9 +216,11 @@ def _kill(runner: psutil.Process) -> None:
     psutil.wait_procs(processes, timeout=_GONE_SECONDS)
 
 
-def _retried_at(pipeline: Pipeline, run: StartedRun) -> float:
-    """Say when AWS Batch started the last attempt, in seconds since 1970."""
+def _retried_at(pipeline: Pipeline, run: StartedRun, killed_at: float) -> float:
+    """Say when AWS Batch started the attempt after the kill, in seconds since 1970."""
     job = pipeline.batch.describe_jobs(jobs=[pipeline.record(run).job_id])["jobs"][0]
-    if len(job["attempts"]) < 2:
+    # Of the last attempt, which may not have ended yet: the runner reports before it exits.
+    started_at: float = job["startedAt"] / 1000
+    if started_at < killed_at:
         raise BenchError(f"{run.run_id} was not attempted again")
-    return float(job["attempts"][-1]["startedAt"]) / 1000
+    return started_at

@@ -11,8 +11,11 @@ def test_kills_are_the_same_in_every_run_and_differ_between_libraries() -> None:
     assert kill_points("rsl_rl", 5) != kill_points("skrl", 5)
 
 
-def test_kills_come_before_the_end() -> None:
-    assert all(1 <= point.iteration < ITERATIONS - 2 for point in kill_points("rsl_rl", 500))
+def test_kills_are_spread_over_the_training_and_come_before_its_end() -> None:
+    iterations = [point.iteration for point in kill_points("rsl_rl", 3)]
+
+    assert iterations == sorted(set(iterations))
+    assert all(1 <= point.iteration <= ITERATIONS - 3 for point in kill_points("rsl_rl", 500))
 
 
 @pytest.mark.parametrize(
