@@ -14,6 +14,7 @@ from container.runner.heartbeat import Activity
 from container.runner.judge import (
     is_complete,
     is_exported,
+    is_finished,
     judge_evaluation,
     judge_exit,
     judge_progress,
@@ -114,14 +115,14 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
         attempt.record.note(progress=progress)
 
     def is_done() -> bool:
-        return observer.is_complete and is_complete(directory, training)
+        return (observer.is_complete or is_exported(directory)) and is_complete(directory, training)
 
     observer = Observer(training, on_progress)
     uploads = CheckpointUploads(directory, training.rl_library, attempt.uploader, observer.mean_reward_at)
     if prepared.continue_from is not None:
         done = min(prepared.continue_from.iterations or 0, training.max_iterations)
         attempt.record.note(progress=Progress(done=done, total=training.max_iterations))
-        if is_complete(directory, training) and is_exported(directory):
+        if is_finished(directory, training):
             logger.info("%s: an earlier attempt trained to the end", attempt.spec.run_id)
             return SimulatorExit(0, Ending.EXITED, ())
     with uploads, attempt.simulator as simulator:
@@ -142,7 +143,11 @@ def _judge(spec: RunSpec, directory: Path, end: SimulatorExit) -> TrainingSummar
     from container.runner.metrics import read_metrics, summarise
 
     training = spec.training
-    judge_exit(end, directory, training, spec.output_files)
+    if end.code != 0 and is_finished(directory, training):
+        # Isaac Sim at times crashes when it shuts down.
+        logger.warning("%s: the simulator ended badly after its work was done", spec.run_id)
+    else:
+        judge_exit(end, directory, training, spec.output_files)
     if training.mode == "evaluate":
         return judge_evaluation(directory, training, end)
     metrics = read_metrics(directory, training.rl_library)

@@ -109,6 +109,11 @@ def is_exported(directory: Path) -> bool:
     return any((directory / LOGS_DIRECTORY).rglob(f"{EXPORTED_DIRECTORY}/{EXPORTED_SUMMARY}"))
 
 
+def is_finished(directory: Path, training: TrainingConfig) -> bool:
+    """Tell whether a simulator has nothing more to do."""
+    return is_complete(directory, training) and (training.mode == "evaluate" or is_exported(directory))
+
+
 def judge_training(directory: Path, training: TrainingConfig, metrics: pd.DataFrame, end: SimulatorExit) -> str:
     """Accept a training that reached its last iteration and logged metrics.
 

@@ -73,7 +73,8 @@ def prepare(spec: RunSpec, efs_root: Path, s3: S3Client, stop: StopRequest) -> P
     job = SimulationJob(
         training=spec.training,
         policy=fetch("the policy", spec.policy),
-        resume_checkpoint=fetch("resumeCheckpoint", spec.resume_checkpoint),
+        # What it was started from is of no use to a training that goes on.
+        resume_checkpoint=None if continue_from else fetch("resumeCheckpoint", spec.resume_checkpoint),
         continue_from=continue_from.path if continue_from else None,
         custom_environment=fetch("the custom environment", spec.custom_environment),
     )

