@@ -67,6 +67,7 @@ def test_two_nodes_train_one_policy_of_which_one_reports(plane: ControlPlane) ->
 
     assert execution["status"] == "SUCCEEDED", execution
     record = record_of(plane, run)
+    until(lambda: described(plane, f"{record.job_id}")["status"] == "SUCCEEDED", RUN_SECONDS)
     assert described(plane, f"{record.job_id}")["nodeProperties"]["numNodes"] == 2
     nodes = [described(plane, f"{record.job_id}#{index}") for index in range(2)]
     assert [(node["status"], node["container"]["exitCode"]) for node in nodes] == [("SUCCEEDED", 0)] * 2
@@ -87,7 +88,7 @@ def test_two_processes_of_one_node_train_one_policy(plane: ControlPlane) -> None
 
 
 def test_a_lost_node_ends_the_attempt_quickly_and_the_next_one_goes_on(plane: ControlPlane, tmp_path: Path) -> None:
-    total = 200
+    total = 80
     run = plane.runs.start(request({"numNodes": 2}, maxIterations=total, checkpointInterval=10))
     job_id = trains_beyond(plane, run, 12)
     for process in processes_with("AWS_BATCH_JOB_ID", f"{job_id}#1"):
@@ -97,6 +98,8 @@ def test_a_lost_node_ends_the_attempt_quickly_and_the_next_one_goes_on(plane: Co
     execution = plane.ended(run.execution_arn)
 
     assert execution["status"] == "SUCCEEDED", execution
+    # The job reports before it ends.
+    until(lambda: described(plane, job_id)["status"] == "SUCCEEDED", RUN_SECONDS)
     first, second = described(plane, job_id)["attempts"]
     assert first["stoppedAt"] / 1000 - lost_at < LOST_NODE_SECONDS
     assert (first["container"]["exitCode"], second["container"]["exitCode"]) == (11, 0)
