@@ -142,6 +142,10 @@ class Request(UserModel):
             raise ValueError(
                 f"computeConfig.numNodes is {self.compute_config.num_nodes}, but an evaluation runs on one node"
             )
+        if self.training_config.mode == "evaluate" and self.compute_config.gpus_per_node > 1:
+            raise ValueError(
+                f"computeConfig.gpusPerNode is {self.compute_config.gpus_per_node}, but an evaluation runs on one GPU"
+            )
         return self
 
 

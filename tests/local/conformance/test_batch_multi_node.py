@@ -9,6 +9,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from gaitway.local.server_process import start_server, stop_server
 from tests.local.conformance.batch_world import BatchWorld, Json, batch_world
 from tests.local.conformance.workflow import until
 from tests.local.emulator import Emulator
@@ -305,3 +306,26 @@ def test_a_definition_whose_nodes_do_not_add_up_is_refused(world: BatchWorld, pr
     ranges = [node_range("true", target_nodes) for target_nodes in properties["ranges"]]
     with pytest.raises(ClientError, match=said):
         define(world, *ranges, num_nodes=properties["numNodes"], main_node=properties["mainNode"])
+
+
+def test_a_restart_of_the_emulator_is_the_loss_of_every_nodes_instance(tmp_path: Path) -> None:
+    state_directory = tmp_path / "state"
+    record = start_server(state_directory)
+    try:
+        with batch_world(Emulator(record.endpoint_url, state_directory), "restarted", vcpus=2) as world:
+            script = 'test "$AWS_BATCH_JOB_ATTEMPT" = 2 || exec sleep 60'
+            job_id = run(world, script, retryStrategy={"attempts": 2})
+            world.wait_for(f"{job_id}#1", "RUNNING")
+        stop_server(state_directory)
+        record = start_server(state_directory)
+        batch = Emulator(record.endpoint_url, state_directory).client("batch")
+
+        def job() -> Json:
+            return dict(batch.describe_jobs(jobs=[job_id])["jobs"][0])
+
+        until(lambda: job()["status"] == "SUCCEEDED")
+        first, second = job()["attempts"]
+        assert first["statusReason"].startswith("Host EC2")
+        assert second["container"]["exitCode"] == 0
+    finally:
+        stop_server(state_directory)

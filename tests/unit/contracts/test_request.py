@@ -97,6 +97,7 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
             ["customEnvironmentPath", "different values"],
         ),
         (training(mode="evaluate") | {"computeConfig": {"numNodes": 2}}, ["computeConfig.numNodes is 2", "one node"]),
+        (training(mode="evaluate") | {"computeConfig": {"gpusPerNode": 2}}, ["gpusPerNode is 2", "one GPU"]),
         ([], ["inputParameters is []", "a JSON object"]),
         ("train please", ["inputParameters is 'train please'", "no JSON"]),
         ("[1]", ["inputParameters is [1]", "a JSON object"]),
