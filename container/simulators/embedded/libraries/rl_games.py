@@ -241,6 +241,9 @@ class _Algorithm(A2CAgent):  # type: ignore[misc]
 
     def save(self, fn: str) -> None:
         path = Path(f"{fn}.pth")
+        if self.writer is not None:
+            # Who goes on from this checkpoint logs nothing of what led to it: that must not wait in a buffer.
+            self.writer.flush()
         with written_whole(path) as temporary:
             torch.save(self.get_full_state_weights(), temporary)
         print(f"=> saving checkpoint '{path}'")  # noqa: T201 - the library's own words
