@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -20,7 +19,8 @@ QUIET_LOAD = 0.5
 def describe_machine() -> dict[str, str]:
     """Name processor, memory and operating system."""
     return {
-        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} logical cores",
+        "processor": f"{_processor()}, {psutil.cpu_count()} logical cores on "
+        f"{psutil.cpu_count(logical=False)} physical ones",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
     }

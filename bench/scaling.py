@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import psutil
+
 from bench.context import Context
 from bench.measurement import Measurement
 from bench.processes import SIMULATOR, steps_per_iteration, steps_per_second, train_as_process
@@ -28,9 +30,17 @@ def measure(context: Context) -> Measurement:
             "one thread. Steps per second are those of all processes together; a ratio of 2 would be perfect, and "
             "needs two idle cores."
         ),
-        columns=("library", *(f"{count} process(es), steps/s" for count in PROCESSES), "ratio", "pairs"),
+        notes=_notes(),
+        columns=("library", *(f"processes: {count}, steps/s" for count in PROCESSES), "ratio", "pairs"),
         rows=tuple(_row(context, library) for library in LIBRARIES),
     )
+
+
+def _notes() -> tuple[str, ...]:
+    cores = psutil.cpu_count(logical=False) or 0
+    if cores >= max(PROCESSES):
+        return ()
+    return (f"This machine has {cores} physical core(s): the processes share one, and cannot come near the ideal.",)
 
 
 def _row(context: Context, library: RlLibrary) -> tuple[str, ...]:

@@ -31,14 +31,14 @@ class Size:
 
 FULL = Size(
     speed_rounds=6,
-    speed_iterations={"rsl_rl": 70, "skrl": 35, "rl_games": 35},
+    speed_iterations={"rsl_rl": 50, "skrl": 25, "rl_games": 25},
     warm_up_iterations=5,
     kills=3,
-    scaling_rounds=3,
+    scaling_rounds=2,
     scalars=1_000_000,
-    export_rounds=3,
+    export_rounds=2,
     checkpoint_mib=(8, 128),
-    upload_rounds=8,
+    upload_rounds=6,
 )
 QUICK = Size(
     speed_rounds=1,
