@@ -226,7 +226,7 @@ def test_a_simulator_without_progress_is_ended_and_its_caller_told_where_it_stoo
 
 def test_a_run_without_progress_gets_no_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "START_UP_ALLOWANCE_SECONDS", 0)
-    world.submit(heartbeat_timeout_seconds=2)
+    world.submit(heartbeat_timeout_seconds=6)
     stop = StopRequest()
     with ThreadPoolExecutor() as threads, locked(world.directory, stop):
         job = threads.submit(world.run_here, "succeed", stop=stop)

@@ -338,11 +338,15 @@ def test_a_training_killed_at_any_time_leaves_whole_checkpoints_and_metrics(libr
         text=True,
     ) as process:
         assert process.stdout is not None
+        done = 0
         for line in process.stdout:
-            if (match := TRAINING_PROGRESS.match(line)) and int(match["done"]) >= 20:
+            if match := TRAINING_PROGRESS.match(line):
+                done = int(match["done"])
+            if done >= 20:
                 break
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=10)
     left = Left(library, tmp_path)
-    assert len(left.checkpoints) >= 20
+    # The line comes before the iteration's checkpoint: that one may be missing.
+    assert len(left.checkpoints) >= done - 1
     assert all(is_whole(path) and read(path) for path in left.checkpoints.values())
