@@ -30,7 +30,7 @@ class Size:
 
 
 FULL = Size(
-    speed_rounds=6,
+    speed_rounds=4,
     speed_iterations={"rsl_rl": 50, "skrl": 25, "rl_games": 25},
     warm_up_iterations=5,
     kills=3,
