@@ -55,6 +55,10 @@ def main(arguments: list[str]) -> int:
         return _fail(" ".join(str(error).split()), EXIT_BAD_REQUEST)
     except NotANumberError as error:
         return _fail(str(error), EXIT_NOT_A_NUMBER)
+    if not ranks.leads:
+        # It has nothing to write or to say any more. At times torch's threads abort an interpreter that ends ("terminate
+        # called without an active exception"), and torchrun would then end the leading process amid its export.
+        os._exit(0)
     return 0
 
 
