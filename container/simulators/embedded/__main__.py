@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     except NotANumberError as error:
         return _fail(str(error), EXIT_NOT_A_NUMBER)
     if not ranks.leads:
-        # It has nothing to write or to say any more. At times torch's threads abort an interpreter that ends ("terminate
+        # It has nothing more to write or to say. At times torch's threads abort an interpreter that ends ("terminate
         # called without an active exception"), and torchrun would then end the leading process amid its export.
         os._exit(0)
     return 0
