@@ -22,7 +22,4 @@ class JobTokens:
 
     def read(self) -> RunTokens:
         """Read the tokens; none once the run has gone to another execution, which has a job of its own."""
-        tokens = self._table.tokens(self._run_id)
-        # Read after the tokens: if this still names our execution, so did they.
-        record = self._table.get(self._run_id)
-        return tokens if record is not None and record.execution_arn == self._execution_arn else RunTokens()
+        return self._table.tokens_of(self._run_id, self._execution_arn)

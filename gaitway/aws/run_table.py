@@ -1,6 +1,7 @@
 """The run table: one record per run, and its task tokens in an item of their own.
 
-Key: `run_id` (partition), `item` (sort: `run` or `tokens`). Nested models are kept as JSON text.
+Key: `run_id` (partition), `item` (sort: `run` or `tokens`). Nested models are kept as JSON text. The index `by_state`
+finds the runs that go on without reading those that have ended; tokens have no state, and so are not in it.
 
 A run that is tried again goes to a new inner execution, and the record says to which one it belongs. Who acts for an
 execution makes its writes conditional on that, so that nothing late of an older one changes the newer one's outcome.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
@@ -28,12 +29,24 @@ T = TypeVar("T")
 
 RUN = "run"
 TOKENS = "tokens"
+BY_STATE = "by_state"
+"""Index: `state` (partition), `created_at` (sort); it holds what `IndexedRun` has, and nothing that changes often."""
 _JSON_FIELDS = frozenset({"progress", "spec", "failure"})
 _NUMBER_FIELDS = frozenset({"attempt", "attempts"})
 
 _ENDED: dict[str, AttributeValueTypeDef] = {":succeeded": {"S": RunState.SUCCEEDED}, ":failed": {"S": RunState.FAILED}}
 _NOT_ENDED = "NOT #state IN (:succeeded, :failed)"
 _CONFLICT_ATTEMPTS = 8
+
+
+class IndexedRun(NamedTuple):
+    """A run as the index shows it: a moment late, and without what changes all the time."""
+
+    run_id: str
+    state: RunState
+    created_at: datetime
+    execution_arn: str | None
+    job_id: str | None
 
 
 class RunTable:
@@ -114,10 +127,7 @@ class RunTable:
 
         Of a run that has ended it is final: nobody joins it any more, and whoever begins it anew has another execution.
         """
-        token = self.tokens(run_id).external
-        # Read after the token: a run that was begun anew in between shows it, and the token may be its new caller's.
-        record = self.get(run_id)
-        return token if record is not None and record.execution_arn == execution_arn else None
+        return self.tokens_of(run_id, execution_arn).external
 
     def get(self, run_id: str) -> RunRecord | None:
         """Read a run's record; None where there is no such run."""
@@ -135,6 +145,25 @@ class RunTable:
         for page in pages:
             for item in page["Items"]:
                 yield _record(item)
+
+    def list_in(self, *states: RunState) -> Iterator[IndexedRun]:
+        """Find the runs in some states, within each state the oldest first.
+
+        What it reads does not grow with the runs in other states. It may be a moment late: who acts on a run reads its
+        record first.
+        """
+        query = self._dynamodb.get_paginator("query")
+        for state in states:
+            pages = query.paginate(
+                TableName=self._table_name,
+                IndexName=BY_STATE,
+                KeyConditionExpression="#state = :state",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":state": {"S": state}},
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    yield _indexed(item)
 
     def update(
         self, run_id: str, *, unless_ended: bool = True, of_execution: str | None = None, **fields: object
@@ -179,6 +208,20 @@ class RunTable:
         """Read a run's task tokens."""
         item = self._get(run_id, TOKENS) or {}
         return RunTokens(**{name: item[name]["S"] for name in RunTokens.model_fields if name in item})
+
+    def tokens_of(self, run_id: str, execution_arn: str | None) -> RunTokens:
+        """Read a run's task tokens; none where the run belongs to another execution by now."""
+        return self.owned(run_id, execution_arn)[1]
+
+    def owned(self, run_id: str, execution_arn: str | None) -> tuple[RunRecord | None, RunTokens]:
+        """Read a run's record with its task tokens; nothing where the run belongs to another execution by now."""
+        tokens = self.tokens(run_id)
+        # Read after the tokens: if this still names the execution, so did they; and if it names a job, the inner token
+        # is one that this job, and not one after it, was given.
+        record = self.get(run_id)
+        if record is None or record.execution_arn != execution_arn:
+            return None, RunTokens()
+        return record, tokens
 
     def set_tokens(self, run_id: str, **tokens: str) -> None:
         """Keep `external` or `inner`, in the place of an older one."""
@@ -259,6 +302,17 @@ def _attribute(value: object) -> AttributeValueTypeDef:
     if isinstance(value, int):
         return {"N": str(value)}
     return {"S": str(value)}
+
+
+def _indexed(item: Mapping[str, AttributeValueTypeDef]) -> IndexedRun:
+    texts = {name: value.get("S") for name, value in item.items()}
+    return IndexedRun(
+        run_id=item["run_id"]["S"],
+        state=RunState(item["state"]["S"]),
+        created_at=datetime.fromisoformat(item["created_at"]["S"]),
+        execution_arn=texts.get("execution_arn"),
+        job_id=texts.get("job_id"),
+    )
 
 
 def _record(item: Mapping[str, AttributeValueTypeDef]) -> RunRecord:

@@ -21,6 +21,9 @@ TIMEOUT_SECONDS: dict[Mode, int] = {"train": 28_800, "evaluate": 7_200}
 """How long a caller waits for a run: design, section 1."""
 HEARTBEAT_TIMEOUT_SECONDS = 1_800
 """The inner machine's SubmitJob, and an evaluation's caller, give up after this long without a heartbeat."""
+CALLER_GRACE_SECONDS = 600
+"""A run whose caller has gone is cancelled after this long: VAMS tries a failed step again after 5 seconds, with a new
+token for the same run."""
 CLOSING_SECONDS = 600
 """Kept back from a caller's timeout, so that the inner machine ends first and the caller reads the real cause."""
 
@@ -119,6 +122,8 @@ class RunRecord(Model):
     started_at: AwareDatetime | None = None
     """When the runner began its first attempt."""
     ended_at: AwareDatetime | None = None
+    caller_gone_at: AwareDatetime | None = None
+    """Since when, as far as is known, nobody has waited for the run."""
     phase: str | None = None
     """What the runner is doing: the name of one of its steps."""
     progress: Progress | None = None

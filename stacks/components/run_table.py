@@ -7,6 +7,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+_BY_STATE = "by_state"
+
 
 class RunTable(Construct):
     """The table that `gaitway.aws.run_table` reads and writes.
@@ -29,6 +31,21 @@ class RunTable(Construct):
                 point_in_time_recovery_enabled=True
             ),
             removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        self.table.add_global_secondary_index(
+            index_name=_BY_STATE,
+            partition_key=dynamodb.Attribute(name="state", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="created_at", type=dynamodb.AttributeType.STRING),
+            # Neither progress nor updated_at: a running job writes them every second, and each write of what stands in
+            # an index is paid twice.
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=["execution_arn", "job_id"],
+        )
+
+    def grant_list(self, role: iam.IRole) -> None:
+        """Let a role find runs by their state."""
+        role.add_to_principal_policy(
+            iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{self.table.table_arn}/index/{_BY_STATE}"])
         )
 
     def grant(self, role: iam.IRole, *actions: str) -> None:

@@ -1,6 +1,6 @@
 """The run table: what ended stays as it is, and nothing late of an older execution reaches a newer one."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -129,3 +129,29 @@ def test_tokens_are_kept_apart_from_what_everybody_may_read(table: RunTable) -> 
     assert "AQC-secret" not in repr(table.get("run-1"))
     assert "AQC-secret" not in repr(table.tokens("run-1"))
     assert [found.run_id for found in table.list_records()] == ["run-1"]
+
+
+def test_runs_are_found_by_their_state_the_oldest_first_and_those_that_ended_are_not_read(table: RunTable) -> None:
+    for age, (run_id, state) in enumerate(
+        [("ended", RunState.FAILED), ("new", RunState.QUEUED), ("old", RunState.QUEUED), ("on", RunState.RUNNING)]
+    ):
+        created_at = NOW - timedelta(minutes=age)
+        one = record(f"{FIRST}-{run_id}", state).model_copy(update={"run_id": run_id, "created_at": created_at})
+        table.accept(one, "secret", instead_of=None)
+    table.update("old", job_id="job-1", phase="prepare")
+
+    found = list(table.list_in(RunState.QUEUED, RunState.RUNNING))
+
+    assert [run.run_id for run in found] == ["old", "new", "on"]
+    assert found[0] == ("old", RunState.QUEUED, NOW - timedelta(minutes=2), f"{FIRST}-old", "job-1")
+
+
+def test_a_token_is_read_together_with_the_job_that_it_was_given_to(table: RunTable) -> None:
+    table.accept(record(), "caller", instead_of=None)
+    table.give_token("run-1", FIRST, "inner", "task")
+    table.update("run-1", job_id="job-1")
+    owned, tokens = table.owned("run-1", FIRST)
+    assert owned is not None
+    assert (owned.job_id, tokens.inner, tokens.external) == ("job-1", "task", "caller")
+    owned, tokens = table.owned("run-1", SECOND)
+    assert (owned, tokens.inner, tokens.external) == (None, None, None)

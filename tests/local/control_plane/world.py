@@ -7,7 +7,7 @@ import json
 import uuid
 from typing import Any
 
-from gaitway.aws.run_table import RunTable
+from gaitway.aws.run_table import BY_STATE, RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.artifacts import MANIFEST, Manifest, ManifestEntry
 from gaitway.contracts.model import S3Uri
@@ -26,6 +26,7 @@ SIZES: JobSizes = {
 }
 """What fits the instances of an imagined deployment."""
 KEYS = [("run_id", "HASH"), ("item", "RANGE")]
+BY_STATE_KEYS = [("state", "HASH"), ("created_at", "RANGE")]
 
 
 def create_run_table(dynamodb: Any) -> RunTable:
@@ -35,7 +36,14 @@ def create_run_table(dynamodb: Any) -> RunTable:
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in KEYS],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in KEYS],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in KEYS + BY_STATE_KEYS],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": BY_STATE,
+                "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in BY_STATE_KEYS],
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["execution_arn", "job_id"]},
+            }
+        ],
     )
     return RunTable(dynamodb, name)
 
