@@ -15,6 +15,7 @@ from container.runner.stop import StopRequest
 from container.runner.tokens import JobTokens
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.errors import CancelledError
+from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,36 @@ class Activity:
         return deserves_heartbeat(self.idle_seconds, simulation_began=self._simulation_began)
 
 
+class Caller:
+    """Whether somebody waits for the run.
+
+    Args:
+        grace_seconds: For how long a caller may be gone before the run is cancelled.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self, grace_seconds: float = CALLER_GRACE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._grace_seconds = grace_seconds
+        self._clock = clock
+        self._gone_at: float | None = None
+        self._token: str | None = None
+
+    def note(self, token: str, *, waits: bool) -> None:
+        """Note whether the task of a token waits; another token is another caller, with a grace of its own."""
+        if waits:
+            self._gone_at = None
+        elif self._gone_at is None or token != self._token:
+            self._gone_at = self._clock()
+        self._token = token
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody will come again."""
+        return self._gone_at is not None and self._clock() - self._gone_at > self._grace_seconds
+
+
 class Heartbeat:
     """Sends heartbeats from a thread of its own while it is entered.
 
@@ -86,6 +117,7 @@ class Heartbeat:
         activity: Whether the run makes progress.
         stop: Asked to end the run when nobody waits for it any more.
         interval_seconds: Between two beats.
+        caller: Who waits for the run.
     """
 
     def __init__(
@@ -95,12 +127,14 @@ class Heartbeat:
         activity: Activity,
         stop: StopRequest,
         interval_seconds: float,
+        caller: Caller | None = None,
     ) -> None:
         self._tokens = tokens
         self._task_tokens = task_tokens
         self._activity = activity
         self._stop = stop
         self._interval_seconds = interval_seconds
+        self._caller = caller or Caller()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
 
@@ -112,9 +146,11 @@ class Heartbeat:
         """
         tokens = self._tokens.read()
         awaited = tokens.inner is not None and self._task_tokens.heartbeat(tokens.inner)
-        # The caller's end is the inner machine's business: it may hand the run over to a caller that tries again.
-        if tokens.external is not None and not self._task_tokens.heartbeat(tokens.external):
-            logger.warning("the caller does not wait any more")
+        if tokens.external is not None:
+            waits = self._task_tokens.heartbeat(tokens.external)
+            if not waits:
+                logger.warning("the caller does not wait any more: the run goes on for one that tries again")
+            self._caller.note(tokens.external, waits=waits)
         return awaited
 
     def is_awaited(self, wait: Callable[[float], object]) -> bool:
@@ -152,4 +188,8 @@ class Heartbeat:
                 continue
             if not awaited:
                 self._stop.request(CancelledError("nobody waits for this run any more: it was stopped or timed out"))
+                return
+            if self._caller.is_gone:
+                # The inner machine still waits, and is told why the run ends.
+                self._stop.request(CancelledError(CALLER_GONE))
                 return

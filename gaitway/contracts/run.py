@@ -24,6 +24,11 @@ HEARTBEAT_TIMEOUT_SECONDS = 1_800
 CALLER_GRACE_SECONDS = 600
 """A run whose caller has gone is cancelled after this long: VAMS tries a failed step again after 5 seconds, with a new
 token for the same run."""
+CALLER_GONE = (
+    f"nobody has waited for this run for more than {CALLER_GRACE_SECONDS // 60} minutes: its caller was stopped, or "
+    "timed out. It was cancelled; what it trained is kept, and a new run can start from there (resumeCheckpoint)"
+)
+"""What is written down where a run is cancelled for that reason."""
 CLOSING_SECONDS = 600
 """Kept back from a caller's timeout, so that the inner machine ends first and the caller reads the real cause."""
 

@@ -1,0 +1,1 @@
+"""heartbeat: keeps runs alive whose jobs wait, and finds those that nobody would end."""

@@ -1,0 +1,47 @@
+"""Entry point of the job_state function."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
+
+from gaitway.aws.run_table import RunTable
+from gaitway.aws.task_tokens import TaskTokens
+from lambdas.environment import CLIENT_CONFIG, Environment
+from lambdas.job_state.events import CallerEvent, JobEvent
+from lambdas.job_state.job_state import JobState
+from lambdas.observability import Json, observed
+
+
+class JobStateEnvironment(Environment):
+    """What this function is given."""
+
+    asset_bucket: Annotated[str, Field(alias="GAITWAY_ASSET_BUCKET", min_length=1)]
+    """Where our own workflow lets its runs write."""
+
+
+@cache
+def _job_state() -> JobState:
+    environment = JobStateEnvironment.read()
+    stepfunctions = boto3.client("stepfunctions", config=CLIENT_CONFIG)
+    return JobState(
+        runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
+        task_tokens=TaskTokens(stepfunctions),
+        batch=boto3.client("batch", config=CLIENT_CONFIG),
+        stepfunctions=stepfunctions,
+        asset_bucket=environment.asset_bucket,
+    )
+
+
+@observed
+def handler(event: Json, context: LambdaContext) -> Json:
+    """Take the end of a job as Batch sends it, or `{"ended_caller": {...}}`; answer whether it ended a run."""
+    del context
+    job_state = _job_state()
+    if "ended_caller" in event:
+        return {"told": job_state.caller_ended(CallerEvent.model_validate(event).ended_caller)}
+    return {"told": job_state.job_ended(JobEvent.model_validate(event).detail)}
