@@ -10,9 +10,8 @@ from pathlib import Path
 from bench.context import Context
 from bench.measurement import Measurement
 from bench.statistics import Spread, interleaved, paired_ratios
-from container.runner.stop import StopRequest
-from container.runner.upload import Uploader
 from gaitway.contracts.model import S3Uri
+from gaitway.outputs.upload import Uploader
 
 TITLE = "Upload of checkpoints"
 
@@ -23,8 +22,9 @@ def measure(context: Context) -> Measurement:
         title=TITLE,
         method=(
             "A checkpoint of random bytes, new each time, to the S3 of the embedded AWS: through "
-            "`container/runner/upload.py`, which computes SHA-256 before, asks whether the object is there already, "
-            "lets S3 check every part, and compares what S3 then states; and by boto3's plain `upload_file`, in turn. "
+            "`gaitway/outputs/upload.py`, which asks whether the object is there already, computes SHA-256 while it "
+            "reads, lets S3 check every part, and compares what S3 then states; and by boto3's plain `upload_file`, in "
+            "turn. "
             "The embedded S3 is slower than the real one and shares the machine: only the ratio says something."
         ),
         columns=("size", "runner, MB/s", "boto3, MB/s", "runner / boto3", "pairs"),
@@ -37,7 +37,7 @@ def _row(context: Context, mib: int) -> tuple[str, ...]:
     destination = S3Uri(context.pipeline.bucket, "bench/")
 
     def verified(name: str, path: Path) -> None:
-        Uploader(s3, destination, StopRequest(), on_upload=lambda: None).upload_once(name, path)
+        Uploader(s3, destination).upload_once(name, path)
 
     def plain(name: str, path: Path) -> None:
         s3.upload_file(str(path), destination.bucket, (destination / name).key)

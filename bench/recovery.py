@@ -19,7 +19,7 @@ from bench.pipeline import POLL_SECONDS, Pipeline, runner_of
 from bench.processes import BenchError
 from bench.size import LIBRARIES, SEED, TASK, training_config
 from bench.statistics import Spread
-from container.runner.simulate import SIMULATOR_LOG
+from gaitway.contracts.artifacts import SIMULATOR_LOG
 from gaitway.contracts.request import RlLibrary, TrainingConfig
 from gaitway.contracts.simulation import TRAINING_PROGRESS
 from gaitway.runs import StartedRun

@@ -23,16 +23,17 @@ from container.runner.judge import (
 from container.runner.launch import Simulator
 from container.runner.lock import locked
 from container.runner.observe import Observer
-from container.runner.outputs import outputs
 from container.runner.prepare import Prepared, prepare
 from container.runner.record import RecordWriter
-from container.runner.results import write_config, write_json, write_results
+from container.runner.results import write_config, write_results
 from container.runner.simulate import Ending, SimulatorExit, Watch
 from container.runner.stop import StopRequest
-from container.runner.upload import Uploader
+from container.runner.upload import PatientUploader
 from gaitway.contracts.artifacts import CHECKPOINTS, MANIFEST, METRICS, TrainingSummary, run_directory
 from gaitway.contracts.run import JobResult, Progress, RunSpec
 from gaitway.contracts.simulation import EvaluationSummary
+from gaitway.outputs.files import outputs
+from gaitway.outputs.results import write_json
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -58,7 +59,7 @@ class Attempt:
     stop: StopRequest
     activity: Activity
     record: RecordWriter
-    uploader: Uploader
+    uploader: PatientUploader
 
     @property
     def directory(self) -> Path:

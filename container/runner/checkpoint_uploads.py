@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from container.runner.checkpoints import Checkpoint, checkpoints
-from container.runner.retention import CheckpointLog, expendable
-from container.runner.upload import Uploader
+from container.runner.retention import expendable
 from gaitway.contracts.artifacts import CHECKPOINTS
 from gaitway.contracts.errors import ArtifactError
 from gaitway.contracts.request import RlLibrary
+from gaitway.outputs.checkpoint_log import CheckpointLog
+from gaitway.outputs.checkpoints import Checkpoint, checkpoints
+from gaitway.outputs.upload import Uploader
 
 logger = logging.getLogger(__name__)
 

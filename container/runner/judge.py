@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from container.runner.checkpoints import Checkpoint, newest
 from container.runner.known_failures import recognise
 from container.runner.simulate import Ending, SimulatorExit
 from gaitway.contracts.artifacts import CHECKPOINTS
@@ -29,6 +28,7 @@ from gaitway.contracts.simulation import (
     NOT_A_NUMBER,
     EvaluationSummary,
 )
+from gaitway.outputs.checkpoints import Checkpoint, newest
 
 if TYPE_CHECKING:
     import pandas as pd

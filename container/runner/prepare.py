@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from container.runner.checkpoints import Checkpoint, newest
-from container.runner.retry import AWS_ERRORS, retrying
+from container.runner.retry import retrying
 from container.runner.stop import StopRequest
+from gaitway.aws.errors import AWS_ERRORS
 from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, run_directory
 from gaitway.contracts.errors import InputNotFoundError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunSpec
 from gaitway.contracts.simulation import EVALUATION_DIRECTORY, SimulationJob
+from gaitway.outputs.checkpoints import Checkpoint, newest
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

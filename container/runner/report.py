@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from container.runner.retry import AWS_ERRORS, retrying
+from container.runner.retry import retrying
 from container.runner.tokens import JobTokens
+from gaitway.aws.errors import AWS_ERRORS
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.run import JobResult, to_json

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from container.runner.outputs import CONFIG_FILES
-from gaitway.contracts.artifacts import RESULTS, Results, RunConfig, TrainingSummary
+from gaitway.contracts.artifacts import CONFIG_FILES, RESULTS, RunConfig, TrainingSummary
 from gaitway.contracts.errors import Failure
-from gaitway.contracts.model import Model
 from gaitway.contracts.run import RunSpec
 from gaitway.contracts.simulation import EvaluationSummary
+from gaitway.outputs.results import results_of, write_json
 
 _LIBRARIES = ("gaitway", "gymnasium", "isaaclab", "isaacsim", "rl-games", "rsl-rl-lib", "skrl", "torch")
 
@@ -50,25 +49,8 @@ def write_results(
         started_at: When the first attempt began.
         outcome: What came of it.
     """
-    results = Results(
-        run_id=spec.run_id,
-        status="failed" if isinstance(outcome, Failure) else "succeeded",
-        mode=spec.training.mode,
-        task=spec.training.task,
-        rl_library=spec.training.rl_library,
-        attempts=attempts,
-        started_at=started_at,
-        ended_at=datetime.now(UTC),
-        training=outcome if isinstance(outcome, TrainingSummary) else None,
-        evaluation=outcome if isinstance(outcome, EvaluationSummary) else None,
-        failure=outcome if isinstance(outcome, Failure) else None,
-    )
+    results = results_of(spec, attempts=attempts, started_at=started_at, ended_at=datetime.now(UTC), outcome=outcome)
     write_json(directory / RESULTS, results)
-
-
-def write_json(path: Path, model: Model) -> None:
-    """Write a model as its readers know it: camelCase where they are users."""
-    path.write_text(model.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
 
 
 def library_versions() -> dict[str, str]:

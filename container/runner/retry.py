@@ -5,14 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 logger = logging.getLogger(__name__)
-
-AWS_ERRORS: tuple[type[Exception], ...] = (ClientError, BotoCoreError, Boto3Error)
-"""An answer that is an error, no answer at all, and boto3's transfers' own wrapping of both."""
 
 RETRY_SECONDS = 300.0
 """Longer than a throttled account or a failing endpoint usually takes, shorter than any heartbeat's timeout."""

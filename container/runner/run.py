@@ -16,11 +16,12 @@ from container.runner.heartbeat import Activity, Heartbeat
 from container.runner.launch import simulator_of
 from container.runner.record import RecordWriter
 from container.runner.report import Reporter
-from container.runner.retry import AWS_ERRORS, retrying
+from container.runner.retry import retrying
 from container.runner.salvage import salvage
 from container.runner.stop import StopRequest
 from container.runner.tokens import JobTokens
-from container.runner.upload import Uploader
+from container.runner.upload import PatientUploader
+from gaitway.aws.errors import AWS_ERRORS
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.errors import ArtifactError, Failure, GaitwayError, InterruptedRunError
@@ -95,7 +96,7 @@ def run(run_id: str, command: Sequence[str], environment: Environment, clients: 
         stop=stop,
         activity=activity,
         record=RecordWriter(run_id, record.execution_arn, table),
-        uploader=Uploader(clients.s3, record.spec.output_files, stop, on_upload=activity.note),
+        uploader=PatientUploader(clients.s3, record.spec.output_files, stop, on_upload=activity.note),
     )
     if not _begin(attempt, record, environment, table):
         logger.warning("%s: nothing to do, the run has ended or belongs to another execution", run_id)

@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 
 from container.runner.attempt import Attempt
-from container.runner.outputs import outputs
 from container.runner.results import write_results
+from gaitway.contracts.artifacts import RESULTS
 from gaitway.contracts.errors import ArtifactError, Failure
+from gaitway.outputs.files import outputs, remains
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +27,13 @@ def salvage(attempt: Attempt, failure: Failure | None) -> None:
     """
 
     def upload() -> None:
+        directory, training = attempt.directory, attempt.spec.training
         try:
             if failure is not None:
-                write_results(
-                    attempt.directory,
-                    attempt.spec,
-                    attempts=attempt.number,
-                    started_at=attempt.started_at,
-                    outcome=failure,
-                )
-            for name, path in outputs(attempt.directory, attempt.spec.training):
+                _write_results(attempt, failure)
+                _upload(attempt, RESULTS, directory / RESULTS)
+            # What follows of a run that goes on makes its metrics.csv itself.
+            for name, path in (outputs if failure is None else remains)(directory, training):
                 _upload(attempt, name, path)
         except OSError as error:
             logger.warning("not everything of the failed attempt is in S3: %s", error)
@@ -44,6 +42,20 @@ def salvage(attempt: Attempt, failure: Failure | None) -> None:
     thread = threading.Thread(target=upload, name="salvage", daemon=True)
     thread.start()
     thread.join(_SALVAGE_SECONDS)
+
+
+def _write_results(attempt: Attempt, failure: Failure) -> None:
+    try:
+        write_results(
+            attempt.directory,
+            attempt.spec,
+            attempts=attempt.number,
+            started_at=attempt.started_at,
+            outcome=failure,
+        )
+    except OSError as error:
+        # Of all places to fail, a full disk is where there is most to salvage.
+        logger.warning("%s of the failed attempt cannot be written: %s", RESULTS, error)
 
 
 def _upload(attempt: Attempt, name: str, path: Path) -> None:

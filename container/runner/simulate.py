@@ -16,9 +16,10 @@ from enum import Enum
 from pathlib import Path
 from typing import IO
 
+from gaitway.contracts.artifacts import SIMULATOR_LOG
+
 logger = logging.getLogger(__name__)
 
-SIMULATOR_LOG = "simulator.log"
 LAST_LINES = 30
 """Lines of output that an error quotes."""
 _KEPT_LINES = 300

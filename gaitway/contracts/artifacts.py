@@ -19,6 +19,10 @@ VIDEOS = "videos/"
 METRICS = "metrics.csv"
 TRAINING_CONFIG = "training-config.json"
 EVALUATION_CONFIG = "evaluation-config.json"
+CONFIG_FILES: dict[Mode, str] = {"train": TRAINING_CONFIG, "evaluate": EVALUATION_CONFIG}
+SIMULATOR_LOG = "simulator.log"
+EVENTS = "tensorboard/"
+"""Of failed runs only: TensorBoard's own files, which metrics.csv holds otherwise."""
 RESULTS = "results.json"
 REPORT = "report.html"
 MANIFEST = "manifest.json"
@@ -85,8 +89,11 @@ class Results(UserModel):
     task: str
     rl_library: str
     attempts: int
-    started_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    """None where the run failed before its job began."""
     ended_at: AwareDatetime
     training: TrainingSummary | None = None
     evaluation: EvaluationSummary | None = None
     failure: Failure | None = None
+    files: list[ManifestEntry] | None = None
+    """Of a failed run, which has no manifest: what S3 holds of it. A file that is not listed is still on EFS."""

@@ -22,7 +22,7 @@ from constructs import Construct
 from gaitway.settings import Settings
 
 _ROOT = Path(__file__).parents[2]
-_CODE = ("lambdas", "gaitway/__init__.py", "gaitway/contracts", "gaitway/aws")
+_CODE = ("lambdas", "gaitway/__init__.py", "gaitway/contracts", "gaitway/aws", "gaitway/outputs")
 _LIBRARIES = (
     "annotated-types",
     "aws-lambda-powertools",

@@ -13,7 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from container.runner.checkpoint_uploads import CheckpointUploads
 from container.runner.stop import StopRequest
-from container.runner.upload import Uploader
+from container.runner.upload import PatientUploader
 from gaitway.contracts.errors import ArtifactError
 from gaitway.contracts.model import S3Uri
 from tests.local.emulator import Emulator
@@ -31,8 +31,8 @@ class Bucket:
         self.writes = 0
         self.s3.meta.events.register("before-call.s3.PutObject", self._count)
 
-    def uploader(self, **options: Any) -> Uploader:
-        return Uploader(
+    def uploader(self, **options: Any) -> PatientUploader:
+        return PatientUploader(
             self.s3, S3Uri(self.name, "runs/1/"), StopRequest(), lambda: None, **{"retry_seconds": 0.5} | options
         )
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from container.runner.checkpoints import Checkpoint
-from container.runner.retention import CHECKPOINT_LOG, CheckpointLog, expendable
+from container.runner.retention import expendable
 from gaitway.contracts.artifacts import ManifestEntry
+from gaitway.outputs.checkpoint_log import CHECKPOINT_LOG, CheckpointLog
+from gaitway.outputs.checkpoints import Checkpoint
 
 CHECKPOINTS = [Checkpoint(Path(f"model_{iteration}.pt"), iteration + 1) for iteration in (0, 20, 40, 60, 80, 100)]
 

@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from container.runner import simulate as simulate_module
-from container.runner.simulate import LAST_LINES, SIMULATOR_LOG, Ending, SimulatorExit, Watch, simulate
+from container.runner.simulate import LAST_LINES, Ending, SimulatorExit, Watch, simulate
 from container.runner.stop import StopRequest
+from gaitway.contracts.artifacts import SIMULATOR_LOG
 from gaitway.contracts.errors import InterruptedRunError
 from gaitway.contracts.request import TrainingConfig
 from gaitway.contracts.simulation import SimulationJob

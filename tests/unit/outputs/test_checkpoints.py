@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from container.runner.checkpoints import checkpoints, newest
+from gaitway.outputs.checkpoints import checkpoints, newest
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, write_checkpoint
 
 

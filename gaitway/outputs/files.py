@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from container.runner.checkpoints import checkpoints
-from container.runner.simulate import SIMULATOR_LOG
 from gaitway.contracts.artifacts import (
     CHECKPOINTS,
-    EVALUATION_CONFIG,
+    CONFIG_FILES,
+    EVENTS,
     EXPORTED,
     METRICS,
     PARAMETERS,
     RESULTS,
-    TRAINING_CONFIG,
+    SIMULATOR_LOG,
     VIDEOS,
 )
-from gaitway.contracts.request import Mode, RlLibrary, TrainingConfig
+from gaitway.contracts.request import RlLibrary, TrainingConfig
 from gaitway.contracts.simulation import (
     EVALUATION_METRICS,
     EVALUATION_VIDEOS,
     EXPORTED_DIRECTORY,
     LOGS_DIRECTORY,
 )
-
-CONFIG_FILES: dict[Mode, str] = {"train": TRAINING_CONFIG, "evaluate": EVALUATION_CONFIG}
+from gaitway.outputs.checkpoints import checkpoints
 
 
 def outputs(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Path]]:
@@ -42,6 +40,33 @@ def outputs(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Pa
     for name in (CONFIG_FILES[training.mode], SIMULATOR_LOG, RESULTS):
         if (directory / name).is_file():
             yield name, directory / name
+
+
+def remains(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Path]]:
+    """Give what a failed run left that may be of use, the most useful first, but not its results.
+
+    That is its outputs, and what metrics.csv would have been made of, had it come that far: TensorBoard's own files,
+    and the logs of other nodes.
+
+    Args:
+        directory: The run's directory.
+        training: What was asked for.
+    """
+    for name in (SIMULATOR_LOG, CONFIG_FILES[training.mode]):
+        if (directory / name).is_file():
+            yield name, directory / name
+    if training.mode == "train":
+        for checkpoint in reversed(checkpoints(directory, training.rl_library)):
+            yield f"{CHECKPOINTS}{checkpoint.name}", checkpoint.path
+    first = {SIMULATOR_LOG, CONFIG_FILES[training.mode], RESULTS}
+    for name, path in outputs(directory, training):
+        if name not in first and not name.startswith(CHECKPOINTS):
+            yield name, path
+    logs = directory / LOGS_DIRECTORY
+    for path in sorted(logs.rglob("events.out.tfevents.*")):
+        yield f"{EVENTS}{path.relative_to(logs).as_posix()}", path
+    for path in sorted(directory.glob("simulator-node-*.log")):
+        yield path.name, path
 
 
 def _training_outputs(directory: Path, library: RlLibrary) -> Iterator[tuple[str, Path]]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from container.runner.outputs import outputs
 from gaitway.contracts.request import TrainingConfig
+from gaitway.outputs.files import outputs
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, evaluate, train, write_checkpoint
 
 
