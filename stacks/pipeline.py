@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from gaitway.settings import Settings
@@ -14,6 +15,7 @@ from stacks.components.function import PipelineFunction
 from stacks.components.lambda_code import LibraryLayer
 from stacks.components.machine import LambdaMachine
 from stacks.components.task_tokens import grant_task_answers
+from stacks.components.watchers import Watchers
 from stacks.compute import ComputeStack
 from stacks.storage import StorageStack
 
@@ -51,8 +53,10 @@ class PipelineStack(cdk.Stack):
                 "CollectResultsFunctionArn": collect_results.function,
                 "HandleFailureFunctionArn": handle_failure.function,
             },
-        ).machine
-        launch = self._launch(pipeline.state_machine_arn)
+        )
+        self._executions = pipeline.executions_arn
+        pipeline_arn = pipeline.machine.state_machine_arn
+        launch = self._launch(pipeline_arn)
         workflow = LambdaMachine(
             self,
             "Workflow",
@@ -61,13 +65,23 @@ class PipelineStack(cdk.Stack):
             functions={"LaunchFunctionArn": launch.function},
             names={"AssetBucketName": storage.assets.bucket.bucket_name},
         ).machine
+        Watchers(
+            self,
+            "Watchers",
+            heartbeat=self._heartbeat(handle_failure),
+            job_state=self._job_state(),
+            handle_failure=handle_failure,
+            job_queues=[compute.queue.job_queue_arn, compute.multi_node_queue.job_queue_arn],
+            pipeline=pipeline_arn,
+            workflow=workflow.state_machine_arn,
+        )
 
         if settings.auto_register_with_vams:
             cdk.Annotations.of(self).add_warning_v2(
                 "gaitway:autoRegisterWithVAMS",
                 "autoRegisterWithVAMS has no effect yet: register the pipelines in VAMS yourself.",
             )
-        cdk.CfnOutput(self, "PipelineArn", value=pipeline.state_machine_arn)
+        cdk.CfnOutput(self, "PipelineArn", value=pipeline_arn)
         cdk.CfnOutput(self, "WorkflowArn", value=workflow.state_machine_arn)
         cdk.CfnOutput(self, "LaunchFunctionName", value=launch.function.function_name)
 
@@ -120,6 +134,51 @@ class PipelineStack(cdk.Stack):
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         grant_task_answers(function.role, "Success", "Failure")
         return function
+
+    def _heartbeat(self, handle_failure: PipelineFunction) -> PipelineFunction:
+        function = self._function(
+            "heartbeat",
+            # Less than the time between two calls.
+            timeout=cdk.Duration.minutes(4),
+            environment={"GAITWAY_HANDLE_FAILURE_FUNCTION": handle_failure.function.function_arn},
+        )
+        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
+        self._storage.runs.grant_list(function.role)
+        function.allow("lambda:InvokeFunction", on=[handle_failure.function.function_arn])
+        self._allow_on_executions(function, "states:DescribeExecution")
+        grant_task_answers(function.role, "Heartbeat", "Failure")
+        function.allow("batch:DescribeJobs", on=["*"])
+        function.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["cloudwatch:PutMetricData"],
+                resources=["*"],
+                conditions={"StringEquals": {"cloudwatch:namespace": "Gaitway"}},
+            )
+        )
+        acknowledge(
+            function.role,
+            "IAM5[Resource::*]",
+            "Batch's DescribeJobs and CloudWatch's PutMetricData take no resource; a condition names the namespace.",
+        )
+        return function
+
+    def _job_state(self) -> PipelineFunction:
+        function = self._function(
+            "job_state", environment={"GAITWAY_ASSET_BUCKET": self._storage.assets.bucket.bucket_name}
+        )
+        self._storage.runs.grant(function.role, "GetItem")
+        self._allow_on_executions(function, "states:StopExecution")
+        grant_task_answers(function.role, "Failure")
+        function.allow("batch:DescribeJobs", on=["*"])
+        acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
+        return function
+
+    def _allow_on_executions(self, function: PipelineFunction, action: str) -> None:
+        """Let a function do something with the inner machine's executions."""
+        function.allow(action, on=[self._executions])
+        acknowledge_wildcard(
+            function.role, self._executions, "Executions are named as they start; which one is a run's its record says."
+        )
 
     def _job_sizes(self) -> dict[str, str]:
         """What a request may ask for, and what its job then asks for."""

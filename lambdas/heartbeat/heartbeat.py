@@ -32,7 +32,7 @@ THREADS = 16
 _MAX_DESCRIBED_JOBS = 100
 """In one call of DescribeJobs: docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html"""
 _LIVE = (RunState.ACCEPTED, RunState.QUEUED, RunState.RUNNING)
-_NAMESPACE = "Gaitway"
+NAMESPACE = "Gaitway"
 
 
 class Heartbeat:
@@ -84,7 +84,7 @@ class Heartbeat:
         with ThreadPoolExecutor(THREADS) as pool:
             successes = sum(pool.map(lambda run: self._try(run, jobs.get(run.job_id or "")), known))
         # Last, since no run depends on it.
-        self._cloudwatch.put_metric_data(Namespace=_NAMESPACE, MetricData=measure(runs, jobs, self._clock()))
+        self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=measure(runs, jobs, self._clock()))
         if successes < len(runs):
             failures = len(runs) - successes
             raise RuntimeError(f"{failures} of {len(runs)} runs could not be looked after: see the errors before this")

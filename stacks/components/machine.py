@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
@@ -22,6 +23,7 @@ class LambdaMachine(Construct):
 
     Attributes:
         machine: The state machine.
+        executions_arn: ARN of its executions.
     """
 
     def __init__(
@@ -46,6 +48,12 @@ class LambdaMachine(Construct):
         """
         super().__init__(scope, construct_id)
         name = f"gaitway-{definition}"
+        self.executions_arn = cdk.Stack.of(self).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{name}:*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
         substitutions = {key: function.function_arn for key, function in functions.items()} | dict(names or {})
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
         # Not grant_invoke: that allows every version and alias, too.

@@ -11,6 +11,7 @@ import pytest
 from tests.infra.templates import Allowed, Resource, Synthesis, states
 
 _TASK_ANSWERS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:*"
+_EXECUTIONS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:gaitway-pipeline:*"
 _OBJECTS = "<AssetBucket/Assets.Arn>/*"
 _LOGS_AND_TRACES = ("logs:", "xray:")
 
@@ -69,6 +70,7 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
     assert {grant for grant in wild if not grant.action.startswith(_LOGS_AND_TRACES)} == {
         Allowed("batch:DescribeJobs", "*"),
         Allowed("batch:ListJobs", "*"),
+        Allowed("cloudwatch:PutMetricData", "*"),
         Allowed("ecr:GetAuthorizationToken", "*"),
         Allowed("s3:GetObject", _OBJECTS),
         Allowed("s3:PutObject", _OBJECTS),
@@ -76,6 +78,8 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
         Allowed("states:SendTaskSuccess", _TASK_ANSWERS),
         Allowed("states:SendTaskFailure", _TASK_ANSWERS),
         Allowed("states:SendTaskHeartbeat", _TASK_ANSWERS),
+        Allowed("states:DescribeExecution", _EXECUTIONS),
+        Allowed("states:StopExecution", _EXECUTIONS),
         Allowed("batch:TerminateJob", "arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:job/*"),
     }
 
@@ -139,8 +143,15 @@ def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthes
         ("CollectResults", "dynamodb:GetItem dynamodb:UpdateItem s3:GetObject s3:ListBucket states:SendTaskSuccess"),
         (
             "HandleFailure",
-            "batch:TerminateJob dynamodb:GetItem dynamodb:UpdateItem states:SendTaskFailure states:SendTaskSuccess",
+            "batch:TerminateJob dynamodb:GetItem dynamodb:UpdateItem sqs:SendMessage "
+            "states:SendTaskFailure states:SendTaskSuccess",
         ),
+        (
+            "Heartbeat",
+            "batch:DescribeJobs cloudwatch:PutMetricData dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem "
+            "lambda:InvokeFunction states:DescribeExecution states:SendTaskFailure states:SendTaskHeartbeat",
+        ),
+        ("JobState", "batch:DescribeJobs dynamodb:GetItem sqs:SendMessage states:SendTaskFailure states:StopExecution"),
     ],
 )
 def test_what_each_step_of_a_run_may_do(aws: Synthesis, role: str, actions: str) -> None:

@@ -31,6 +31,8 @@ FUNCTIONS = {
     },
     "gaitway-collect-results": {},
     "gaitway-handle-failure": {},
+    "gaitway-heartbeat": {"GAITWAY_HANDLE_FAILURE_FUNCTION": "<HandleFailure/Function.Arn>"},
+    "gaitway-job-state": {"GAITWAY_ASSET_BUCKET": "<AssetBucket/Assets>"},
 }
 BROUGHT_BY_LAMBDA = {"boto3", "botocore"}
 

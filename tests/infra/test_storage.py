@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gaitway.aws.run_table import BY_STATE, IndexedRun
 from tests.infra.templates import Synthesis
 
 
@@ -38,6 +39,17 @@ def test_the_run_table_has_the_keys_that_the_runs_are_read_by(aws: Synthesis) ->
         ("run_id", "HASH"),
         ("item", "RANGE"),
     ]
+
+
+def test_runs_are_found_by_their_state_in_an_index_without_what_changes_all_the_time(aws: Synthesis) -> None:
+    (index,) = aws.resource("AWS::DynamoDB::Table").properties["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == BY_STATE
+    assert [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]] == [
+        ("state", "HASH"),
+        ("created_at", "RANGE"),
+    ]
+    keys = {"run_id", "state", "created_at"}
+    assert keys | set(index["Projection"]["NonKeyAttributes"]) == set(IndexedRun._fields)
 
 
 def test_the_run_table_is_encrypted_and_can_be_restored(aws: Synthesis) -> None:

@@ -25,7 +25,10 @@ CONTEXT = cast(
 )
 
 
-@pytest.mark.parametrize("verb", ["launch", "construct_run", "submit_job", "collect_results", "handle_failure"])
+@pytest.mark.parametrize(
+    "verb",
+    ["launch", "construct_run", "submit_job", "collect_results", "handle_failure", "heartbeat", "job_state"],
+)
 def test_a_function_is_loaded_without_its_environment_and_fails_clearly_when_called(
     verb: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
