@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from container.simulators.common.environment import TIME_OUT, TRUNCATED, Step
+
 if TYPE_CHECKING:
     from container.simulators.embedded.video import Painter
-
-Policy = Callable[[Tensor], Tensor]
-"""Maps observations (num_envs, num_observations) to actions (num_envs, num_actions)."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Outcome of one step of all environments; every tensor has num_envs as its first dimension."""
-
-    observations: Tensor
-    """After the resets: the first observation of a new episode where one has ended."""
-    rewards: Tensor
-    terminations: dict[str, Tensor]
-    """By reason: which environments reached a terminal state."""
-    terminated: Tensor
-    """Which environments reached a terminal state, for any reason."""
-    time_outs: Tensor
-    """Which environments reached the end of their time."""
-    on_track: Tensor
-    """Which environments were, before the resets, in a state that a successful episode never leaves."""
 
 
 class VectorEnvironment(ABC):
@@ -49,6 +29,7 @@ class VectorEnvironment(ABC):
     """Length of an episode in steps, as the RL libraries are told."""
     episode_lengths: Tensor
     """Steps since the latest reset. Shape: (num_envs,). Libraries set it to spread the first resets over time."""
+    successful_endings = frozenset({TIME_OUT, TRUNCATED})
     success_definition: str
     """What counts as a success in this task, in words."""
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from container.simulators.embedded.environment import Policy, VectorEnvironment
-from container.simulators.embedded.export import Origin, export_policy, is_exported, load_exported
-from container.simulators.embedded.files import make_run_directory, run_directory_of, write_params
+from container.simulators.common.export import Origin, export_policy, is_exported, load_exported
+from container.simulators.common.files import run_directory_of
+from container.simulators.common.policy import Policy
+from container.simulators.common.ranks import Ranks, joined
+from container.simulators.embedded.environment import VectorEnvironment
+from container.simulators.embedded.files import make_run_directory, write_params
 from container.simulators.embedded.libraries import Library, Training, find_library
-from container.simulators.embedded.libraries.ranks import Ranks, joined
 from container.simulators.embedded.overrides import apply_overrides
 from container.simulators.embedded.registry import Task, find_task
 from container.simulators.embedded.video import Ending, Recorder, TrainingVideos
@@ -114,12 +116,13 @@ def _export(
         if completed_iterations(name, path.name, agent.steps_per_iteration) == agent.iterations
     ]
     policy = library.load_policy(checkpoint, environment, agent)
-    export_policy(policy, environment, directory, Origin(task.name, name, checkpoint, agent.iterations))
+    origin = Origin(task.name, name, checkpoint, agent.iterations)
+    export_policy(policy, environment.observe().shape[1], environment.device, directory, origin)
 
 
 def _evaluate(job: SimulationJob, task: Task, config: Any, agent: Any, ranks: Ranks) -> None:  # noqa: ANN401
     # pandas takes as long to import as a short evaluation takes to run, and training has no use for it.
-    from container.simulators.embedded.evaluate import evaluate, write_metrics, write_summary
+    from container.simulators.common.evaluate import evaluate, write_metrics, write_summary
 
     training = job.training
     if job.policy is None:
@@ -148,4 +151,6 @@ def _evaluate(job: SimulationJob, task: Task, config: Any, agent: Any, ranks: Ra
 
 
 def _load_policy(path: Path, library: Library, environment: VectorEnvironment, agent: Any) -> Policy:  # noqa: ANN401
-    return load_exported(path, environment) if is_exported(path) else library.load_policy(path, environment, agent).act
+    if is_exported(path):
+        return load_exported(path, environment.observe(), environment.num_actions)
+    return library.load_policy(path, environment, agent).act

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from container.simulators.embedded.environment import Step, VectorEnvironment
-from container.simulators.embedded.files import written_whole
+from container.simulators.common.environment import Step
+from container.simulators.common.files import written_whole
+from container.simulators.embedded.environment import VectorEnvironment
 
 FRAMES_PER_SECOND = 30
 MAX_VIEWS = 4

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from container.simulators.embedded.environment import Step, VectorEnvironment
+from container.simulators.common.environment import Step
+from container.simulators.embedded.environment import VectorEnvironment
 from container.simulators.embedded.video import View
 
 ALL_ON_TRACK = 10**6

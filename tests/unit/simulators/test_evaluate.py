@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from container.simulators.embedded.evaluate import Episode, evaluate, write_metrics, write_summary
+from container.simulators.common.evaluate import Episode, evaluate, write_metrics, write_summary
 from gaitway.contracts.simulation import EVALUATION_METRICS, EVALUATION_SUMMARY, EvaluationSummary
 from tests.unit.simulators.scripted import FELL, ScriptedEnvironment
 

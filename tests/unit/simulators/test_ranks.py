@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from container.simulators.embedded.libraries.ranks import Ranks
+from container.simulators.common.ranks import Ranks
 from gaitway.contracts.request import RlLibrary
 from gaitway.contracts.simulation import NOT_A_NUMBER, TRAINING_PROGRESS
 from tests.unit.simulators.jobs import (
@@ -37,7 +37,7 @@ from pathlib import Path
 
 import torch
 
-from container.simulators.embedded.libraries.ranks import Ranks, average_moments, joined
+from container.simulators.common.ranks import Ranks, average_moments, joined
 
 ranks = Ranks.from_environment()
 seen = torch.arange(8.0).reshape(2, 4)[ranks.rank]

@@ -11,8 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from container.simulators.common.environment import Step
 from container.simulators.embedded.cartpole.dynamics import CartPole, State
-from container.simulators.embedded.environment import Step, VectorEnvironment
+from container.simulators.embedded.environment import VectorEnvironment
 
 if TYPE_CHECKING:
     from container.simulators.embedded.video import Painter

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from torch import nn
-
-from container.simulators.embedded.environment import Policy, Step, VectorEnvironment
-from container.simulators.embedded.libraries.ranks import Ranks
+from container.simulators.common.environment import Step
+from container.simulators.common.policy import TrainedPolicy
+from container.simulators.common.ranks import Ranks
+from container.simulators.embedded.environment import VectorEnvironment
 from gaitway.contracts.request import RlLibrary
 
 
@@ -32,18 +32,6 @@ class Training:
     """Those that `continue_from` has behind it."""
     on_step: Callable[[Step], None] | None = None
     """Called after each step of the environment."""
-
-
-@dataclass(frozen=True)
-class TrainedPolicy:
-    """A policy out of a checkpoint."""
-
-    act: Policy
-    """Acts without exploration, by the library's own inference."""
-    network: nn.Module
-    """The same function of one tensor, which can be traced."""
-    normalisation: str
-    """What it does to observations and actions, in words."""
 
 
 class Library(Protocol):

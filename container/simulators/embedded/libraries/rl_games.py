@@ -21,13 +21,15 @@ from rl_games.common.tr_helpers import DefaultRewardsShaper
 from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
-from container.simulators.embedded.environment import Step, VectorEnvironment
-from container.simulators.embedded.files import written_whole
-from container.simulators.embedded.libraries import TrainedPolicy, Training
-from container.simulators.embedded.libraries.checkpoint_files import load_entry, read_checkpoint
-from container.simulators.embedded.libraries.ranks import average_moments, replaced
+from container.simulators.common.checkpoint_files import load_entry, read_checkpoint
+from container.simulators.common.environment import Step
+from container.simulators.common.files import written_whole
+from container.simulators.common.policy import TrainedPolicy
+from container.simulators.common.ranks import average_moments, replaced
+from container.simulators.common.watch import ENVIRONMENT, TrainingWatch
+from container.simulators.embedded.environment import VectorEnvironment
+from container.simulators.embedded.libraries import Training
 from container.simulators.embedded.libraries.rl_games_config import AgentConfig, translate
-from container.simulators.embedded.libraries.watch import ENVIRONMENT, TrainingWatch
 
 OnStep = Callable[[Step], None]
 

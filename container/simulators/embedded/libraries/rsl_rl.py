@@ -14,13 +14,15 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from container.simulators.embedded.environment import Step, VectorEnvironment
-from container.simulators.embedded.files import written_whole
-from container.simulators.embedded.libraries import TrainedPolicy, Training
-from container.simulators.embedded.libraries.checkpoint_files import load_entry, read_checkpoint
-from container.simulators.embedded.libraries.ranks import Ranks
+from container.simulators.common.checkpoint_files import load_entry, read_checkpoint
+from container.simulators.common.environment import Step
+from container.simulators.common.files import written_whole
+from container.simulators.common.policy import TrainedPolicy
+from container.simulators.common.ranks import Ranks
+from container.simulators.common.watch import ENVIRONMENT, NotANumberError, TrainingWatch
+from container.simulators.embedded.environment import VectorEnvironment
+from container.simulators.embedded.libraries import Training
 from container.simulators.embedded.libraries.rsl_rl_config import AgentConfig, translate
-from container.simulators.embedded.libraries.watch import ENVIRONMENT, NotANumberError, TrainingWatch
 
 OnStep = Callable[[Step], None]
 

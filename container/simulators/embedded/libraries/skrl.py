@@ -22,13 +22,15 @@ from skrl.utils.model_instantiators.torch import deterministic_model, gaussian_m
 from skrl.utils.tensorboard import SummaryWriter
 from torch import Tensor, nn
 
-from container.simulators.embedded.environment import Step, VectorEnvironment
-from container.simulators.embedded.files import written_whole
-from container.simulators.embedded.libraries import TrainedPolicy, Training
-from container.simulators.embedded.libraries.checkpoint_files import load_entry, read_checkpoint
-from container.simulators.embedded.libraries.ranks import average_moments, replaced
+from container.simulators.common.checkpoint_files import load_entry, read_checkpoint
+from container.simulators.common.environment import Step
+from container.simulators.common.files import written_whole
+from container.simulators.common.policy import TrainedPolicy
+from container.simulators.common.ranks import average_moments, replaced
+from container.simulators.common.watch import TrainingWatch
+from container.simulators.embedded.environment import VectorEnvironment
+from container.simulators.embedded.libraries import Training
 from container.simulators.embedded.libraries.skrl_config import AgentConfig
-from container.simulators.embedded.libraries.watch import TrainingWatch
 from container.simulators.embedded.overrides import key_of
 
 OnStep = Callable[[Step], None]

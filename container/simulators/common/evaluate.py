@@ -10,14 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from container.simulators.embedded.environment import Policy, Step, VectorEnvironment
-from container.simulators.embedded.files import written_whole
+from container.simulators.common.environment import TIME_OUT, TRUNCATED, Episodes, Step
+from container.simulators.common.files import written_whole
+from container.simulators.common.policy import Policy
 from gaitway.contracts.simulation import EVALUATION_METRICS, EVALUATION_SUMMARY, EvaluationSummary
-
-TIME_OUT = "time_out"
-"""The environment's own end of an episode."""
-TRUNCATED = "truncated"
-"""The end that the request's stepsPerEpisode sets."""
 
 OnProgress = Callable[[int], None]
 
@@ -39,7 +35,7 @@ class Episode:
 
 
 def evaluate(
-    environment: VectorEnvironment,
+    environment: Episodes,
     policy: Policy,
     num_episodes: int,
     steps_per_episode: int,
@@ -72,7 +68,7 @@ def evaluate(
 
 @torch.inference_mode()
 def _run_round(
-    environment: VectorEnvironment,
+    environment: Episodes,
     policy: Policy,
     counted: int,
     steps_per_episode: int,
@@ -123,7 +119,7 @@ def _run_round(
             environment=index,
             return_=total,
             length=length,
-            success=successful and reasons[ending] in (TIME_OUT, TRUNCATED),
+            success=successful and reasons[ending] in environment.successful_endings,
             termination=reasons[ending],
         )
         for index, (total, length, successful, ending) in enumerate(columns)

@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import Tensor, nn
 
-from container.simulators.embedded.environment import Policy, VectorEnvironment
-from container.simulators.embedded.files import written_whole
-from container.simulators.embedded.libraries import TrainedPolicy
+from container.simulators.common.files import written_whole
+from container.simulators.common.policy import Policy, TrainedPolicy
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.request import RlLibrary
 from gaitway.contracts.simulation import (
@@ -45,12 +44,15 @@ class Origin:
     iterations: int
 
 
-def export_policy(policy: TrainedPolicy, environment: VectorEnvironment, directory: Path, origin: Origin) -> None:
+def export_policy(
+    policy: TrainedPolicy, num_observations: int, device: torch.device, directory: Path, origin: Origin
+) -> None:
     """Write a policy as TorchScript and as ONNX, and compare both with the library's own inference.
 
     Args:
         policy: What to export.
-        environment: Tells the sizes of observations and actions.
+        num_observations: Of one environment.
+        device: Where the policy acts.
         directory: The training's directory.
         origin: What the summary says about it.
 
@@ -59,11 +61,10 @@ def export_policy(policy: TrainedPolicy, environment: VectorEnvironment, directo
     """
     exported = directory / EXPORTED_DIRECTORY
     exported.mkdir(exist_ok=True)
-    num_observations = environment.observe().shape[1]
     generator = torch.Generator().manual_seed(0)
     observations = _SPREAD * torch.randn(COMPARED_OBSERVATIONS, num_observations, generator=generator)
     with torch.no_grad():
-        expected = policy.act(observations.to(environment.device)).cpu()
+        expected = policy.act(observations.to(device)).cpu()
     network = copy.deepcopy(policy.network).cpu().eval()
     differences = {}
     for name, write, run in (
@@ -81,7 +82,7 @@ def export_policy(policy: TrainedPolicy, environment: VectorEnvironment, directo
         checkpoint=origin.checkpoint.name,
         iterations=origin.iterations,
         inputs=(TensorDescription(name=_INPUT, shape=(_BATCH, num_observations), dtype="float32"),),
-        outputs=(TensorDescription(name=_OUTPUT, shape=(_BATCH, environment.num_actions), dtype="float32"),),
+        outputs=(TensorDescription(name=_OUTPUT, shape=(_BATCH, expected.shape[1]), dtype="float32"),),
         normalisation=policy.normalisation,
         max_abs_difference=differences,
         compared_observations=COMPARED_OBSERVATIONS,
@@ -99,25 +100,28 @@ def is_exported(path: Path) -> bool:
         return False
 
 
-def load_exported(path: Path, environment: VectorEnvironment) -> Policy:
+def load_exported(path: Path, observations: Tensor, num_actions: int) -> Policy:
     """Load an exported policy to act with.
+
+    Args:
+        path: The TorchScript file.
+        observations: Of the task's environments, on the device where the policy shall act.
+        num_actions: Of one environment.
 
     Raises:
         RequestError: It cannot be read, or does not fit the task.
     """
     try:
-        network = torch.jit.load(path, map_location=environment.device)  # type: ignore[no-untyped-call]
+        network = torch.jit.load(path, map_location=observations.device)  # type: ignore[no-untyped-call]
         with torch.no_grad():
-            shape = tuple(network(environment.observe()).shape)
+            shape = tuple(network(observations).shape)
     except (RuntimeError, ValueError, AttributeError) as error:
         raise RequestError(f"{path} is no exported policy that fits the task: {error}") from error
-    if shape != (environment.num_envs, environment.num_actions):
-        raise RequestError(
-            f"{path} gives actions of the shape {shape}, allowed: {environment.num_actions} per environment"
-        )
+    if shape != (len(observations), num_actions):
+        raise RequestError(f"{path} gives actions of the shape {shape}, allowed: {num_actions} per environment")
 
-    def act(observations: Tensor) -> Tensor:
-        actions: Tensor = network(observations)
+    def act(inputs: Tensor) -> Tensor:
+        actions: Tensor = network(inputs)
         return actions
 
     return act

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from container.simulators.embedded.libraries.ranks import Ranks
+from container.simulators.common.ranks import Ranks
 
 MIN_SECONDS_BETWEEN_LINES = 0.25
 ENVIRONMENT = "what the environment returned"
