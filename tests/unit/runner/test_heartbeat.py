@@ -6,6 +6,7 @@ from container.runner.heartbeat import (
     IDLE_ALLOWANCE_SECONDS,
     START_UP_ALLOWANCE_SECONDS,
     Activity,
+    Caller,
     deserves_heartbeat,
 )
 from gaitway.contracts.run import HEARTBEAT_TIMEOUT_SECONDS
@@ -41,3 +42,49 @@ def test_progress_earns_heartbeats_again() -> None:
     activity.note()
 
     assert activity.goes_on
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_caller_is_gone_once_its_own_retries_are_over() -> None:
+    clock = Clock()
+    caller = Caller(600, clock)
+    caller.note("first", waits=False)
+    clock.seconds = 600
+    assert not caller.is_gone
+    clock.seconds = 601
+    assert caller.is_gone
+
+
+def test_a_caller_that_tries_again_with_a_new_token_has_not_gone() -> None:
+    clock = Clock()
+    caller = Caller(600, clock)
+    caller.note("first", waits=False)
+    clock.seconds = 300
+    caller.note("second", waits=True)
+    clock.seconds = 601
+    assert not caller.is_gone
+    caller.note("second", waits=False)
+    clock.seconds = 1201
+    assert not caller.is_gone
+
+
+def test_each_caller_has_a_grace_of_its_own() -> None:
+    clock = Clock()
+    caller = Caller(600, clock)
+    caller.note("first", waits=False)
+    clock.seconds = 500
+    caller.note("second", waits=False)
+    clock.seconds = 1000
+    assert not caller.is_gone
+    clock.seconds = 1101
+    caller.note("second", waits=False)
+    assert caller.is_gone

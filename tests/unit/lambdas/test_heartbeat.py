@@ -1,0 +1,89 @@
+"""What the heartbeat function makes of how a run stands, and what it counts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gaitway.aws.run_table import IndexedRun
+from gaitway.contracts.run import RunRecord, RunState
+from lambdas.batch_job import Job
+from lambdas.heartbeat.decide import QUIET_SECONDS, Need, decide
+from lambdas.heartbeat.measure import measure
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+A_MOMENT = timedelta(seconds=QUIET_SECONDS - 1)
+LONG = timedelta(seconds=QUIET_SECONDS + 1)
+
+
+def record(job_id: str | None, updated: timedelta = timedelta()) -> RunRecord:
+    return RunRecord(
+        run_id="run-1", state=RunState.QUEUED, created_at=NOW - LONG, updated_at=NOW - updated, job_id=job_id
+    )
+
+
+def job(status: str, ended: timedelta | None = None, created: timedelta = timedelta()) -> Job:
+    return Job(
+        job_id="job-1",
+        job_name="n",
+        status=status,
+        created_at=milliseconds(NOW - created),
+        stopped_at=milliseconds(NOW - ended) if ended is not None else None,
+    )
+
+
+def milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+@pytest.mark.parametrize("status", ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING"])
+def test_a_run_whose_job_waits_is_kept_alive(status: str) -> None:
+    assert decide(record("job-1", LONG), job(status), NOW) is Need.HEARTBEAT
+
+
+def test_a_run_whose_job_runs_is_left_to_its_runner() -> None:
+    assert decide(record("job-1", LONG), job("RUNNING"), NOW) is Need.NOTHING
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_a_job_that_ended_is_missed_once_nobody_can_still_be_telling_of_it(status: str) -> None:
+    assert decide(record("job-1"), job(status, ended=A_MOMENT), NOW) is Need.NOTHING
+    assert decide(record("job-1"), job(status, ended=LONG), NOW) is Need.JOB_IS_OVER
+
+
+def test_a_job_that_batch_does_not_know_is_missed_once_its_record_is_quiet() -> None:
+    assert decide(record("job-1", A_MOMENT), None, NOW) is Need.NOTHING
+    assert decide(record("job-1", LONG), None, NOW) is Need.JOB_IS_GONE
+
+
+def test_a_run_without_a_job_must_have_an_execution() -> None:
+    assert decide(record(None, A_MOMENT), None, NOW) is Need.NOTHING
+    assert decide(record(None, LONG), None, NOW) is Need.EXECUTION
+
+
+def test_runs_are_counted_by_state_and_the_longest_wait_is_told() -> None:
+    runs = [
+        IndexedRun(f"run-{index}", state, NOW, "arn", job_id)
+        for index, (state, job_id) in enumerate(
+            [(RunState.ACCEPTED, None), (RunState.QUEUED, "a"), (RunState.QUEUED, "b"), (RunState.RUNNING, "c")]
+        )
+    ]
+    jobs = {
+        "a": job("RUNNABLE", created=timedelta(minutes=3)),
+        "b": job("STARTING", created=timedelta(minutes=7)),
+        "c": job("RUNNING", created=timedelta(hours=2)),
+    }
+    published = {
+        (datum["MetricName"], *(dimension["Value"] for dimension in datum.get("Dimensions", []))): datum["Value"]
+        for datum in measure(runs, jobs, NOW)
+    }
+    assert published == {
+        ("QueuedRuns",): 2,
+        ("OldestQueuedSeconds",): 420,
+        ("Runs", "accepted"): 1,
+        ("Runs", "queued"): 2,
+        ("Runs", "running"): 1,
+    }
+
+
+def test_where_there_is_no_run_the_metrics_say_so() -> None:
+    assert {datum["Value"] for datum in measure([], {}, NOW)} == {0}
