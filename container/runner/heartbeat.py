@@ -86,9 +86,7 @@ class Caller:
         clock: Seconds that only grow.
     """
 
-    def __init__(
-        self, grace_seconds: float = CALLER_GRACE_SECONDS, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, grace_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._grace_seconds = grace_seconds
         self._clock = clock
         self._gone_at: float | None = None
@@ -117,7 +115,6 @@ class Heartbeat:
         activity: Whether the run makes progress.
         stop: Asked to end the run when nobody waits for it any more.
         interval_seconds: Between two beats.
-        caller: Who waits for the run.
     """
 
     def __init__(
@@ -127,14 +124,13 @@ class Heartbeat:
         activity: Activity,
         stop: StopRequest,
         interval_seconds: float,
-        caller: Caller | None = None,
     ) -> None:
         self._tokens = tokens
         self._task_tokens = task_tokens
         self._activity = activity
         self._stop = stop
         self._interval_seconds = interval_seconds
-        self._caller = caller or Caller()
+        self._caller = Caller(CALLER_GRACE_SECONDS)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_closed, name="heartbeat", daemon=True)
 

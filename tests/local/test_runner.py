@@ -17,10 +17,10 @@ from container.runner.lock import locked
 from container.runner.run import EXIT_DONE, EXIT_FAILED
 from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import Manifest, Results, RunConfig
-from gaitway.contracts.errors import CancelledError, Failure
+from gaitway.contracts.errors import CancelledError, Failure, InterruptedRunError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import TrainingConfig
-from gaitway.contracts.run import RunState
+from gaitway.contracts.run import CALLER_GONE, RunState
 from tests.local.conformance.workflow import until
 from tests.local.emulator import Emulator
 from tests.local.runner_world import EVALUATION, TRAINING, World, files_holding, parse
@@ -262,6 +262,41 @@ def test_a_run_that_nobody_waits_for_any_more_ends_itself(world: World) -> None:
     assert Results.model_validate_json(world.objects()["results.json"]).failure == Failure.of(
         CancelledError("nobody waits for this run any more: it was stopped or timed out")
     )
+
+
+def test_a_run_whose_caller_stays_away_is_cancelled_and_the_inner_machine_told_why(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("container.runner.heartbeat.CALLER_GRACE_SECONDS", 1)
+    world.submit()
+    with ThreadPoolExecutor() as threads:
+        job = threads.submit(world.run_here, "hang")
+        until(lambda: world.record.progress is not None)
+
+        world.workflow.states.stop_execution(executionArn=world.caller)
+
+        assert job.result(30) == EXIT_FAILED
+    outcome = world.outcome()
+    assert (outcome["error"], outcome["cause"]) == ("CancelledError", CALLER_GONE)
+
+
+def test_a_run_goes_on_for_a_caller_that_tries_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container.runner.heartbeat.CALLER_GRACE_SECONDS", 1)
+    world.submit()
+    stop = StopRequest()
+    with ThreadPoolExecutor() as threads:
+        job = threads.submit(world.run_here, "hang", stop=stop)
+        until(lambda: world.record.progress is not None)
+        world.workflow.states.stop_execution(executionArn=world.caller)
+        caller, token = world.start_execution(HeartbeatSeconds=2)
+        world.table.set_tokens(world.run_id, external=token)
+
+        # Its heartbeats alone keep the new caller waiting: for longer than its timeout, and than the old one's grace.
+        with pytest.raises(TimeoutError):
+            job.result(2.5)
+        assert world.status(caller) == "RUNNING"
+        stop.request(InterruptedRunError("the test ends it"))
+        assert job.result(30) == EXIT_FAILED
 
 
 @pytest.mark.usefixtures("no_handover")

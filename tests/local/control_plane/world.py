@@ -81,9 +81,9 @@ class World:
         execution = self.workflow.start(self.waiting())
         return execution, self.workflow.next_token()
 
-    def waiting(self) -> Definition:
+    def waiting(self, **fields: object) -> Definition:
         """Return the machine of a caller."""
-        return single_state(self.workflow.callback_task())
+        return single_state(self.workflow.callback_task(**fields))
 
     def event(self, token: str, **fields: object) -> Json:
         """Return VAMS's message for this run."""
