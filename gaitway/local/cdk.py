@@ -29,6 +29,7 @@ _SOURCES = (
     "gaitway/aws",
     "gaitway/contracts",
     "gaitway/local/config.json",
+    "gaitway/outputs",
     "gaitway/settings.py",
     "lambdas",
     "package-lock.json",

@@ -87,6 +87,19 @@ def access_point_path(access_point_id: str) -> str:
     return str(access_point.get("RootDirectory", {}).get("Path", "/"))
 
 
+def file_system_of(access_point_id: str) -> str:
+    """Return the file system that an EFS access point belongs to.
+
+    Raises:
+        ServiceError: There is no such access point.
+    """
+    with request_scope(ACCOUNT_ID, REGION):
+        access_point = efs._access_points.get(access_point_id)
+    if access_point is None:
+        raise ServiceError(f"AccessPointNotFound: {access_point_id}")
+    return str(access_point["FileSystemId"])
+
+
 class ServiceError(Exception):
     """A service of MiniStack refused a call."""
 

@@ -83,3 +83,49 @@ def test_what_a_function_prints_is_in_its_log_group(emulator: Emulator, function
     invoke(emulator, function, word)
     events = emulator.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
     assert f"event {word}" in [event["message"] for event in events]
+
+
+MOUNTING_HANDLER = """
+import os
+from pathlib import Path
+
+def handler(event, context):
+    root = Path(os.environ["ROOT"])
+    return {"found": sorted(path.name for path in root.iterdir()), "left alone": os.environ["OTHER"]}
+"""
+
+
+def mounting_function(emulator: Emulator, **configuration: Any) -> tuple[str, str]:
+    """Create a function that mounts an access point at /mnt/runs; return its name and the file system's id."""
+    efs = emulator.client("efs")
+    file_system = efs.create_file_system(CreationToken=uuid.uuid4().hex)["FileSystemId"]
+    access_point = efs.create_access_point(
+        ClientToken=uuid.uuid4().hex, FileSystemId=file_system, RootDirectory={"Path": "/gaitway"}
+    )
+    name = f"function-{uuid.uuid4().hex[:8]}"
+    emulator.client("lambda").create_function(
+        FunctionName=name,
+        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+        Role="arn:aws:iam::000000000000:role/role",
+        Handler="index.handler",
+        Code={"ZipFile": archive(**{"index.py": MOUNTING_HANDLER})},
+        Environment={"Variables": {"ROOT": "/mnt/runs/one", "OTHER": "/mnt/runs-of-others"}},
+        FileSystemConfigs=[{"Arn": access_point["AccessPointArn"], "LocalMountPath": "/mnt/runs"}],
+        **configuration,
+    )
+    return name, file_system
+
+
+def test_a_function_sees_what_an_access_point_shows_of_its_file_system(emulator: Emulator) -> None:
+    vpc = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    name, file_system = mounting_function(emulator, VpcConfig=vpc)
+    directory = emulator.state_directory / "efs" / file_system / "gaitway" / "one"
+    directory.mkdir(parents=True)
+    (directory / "model_0.pt").touch()
+    answer = invoke(emulator, name, "look")
+    assert answer == {"found": ["model_0.pt"], "left alone": "/mnt/runs-of-others"}
+
+
+def test_a_function_outside_a_vpc_mounts_nothing(emulator: Emulator) -> None:
+    name, _ = mounting_function(emulator)
+    assert "must be connected to a VPC" in invoke(emulator, name, "look")["errorMessage"]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from gaitway.local.extensions.batch.images import IMAGES
 from gaitway.local.extensions.batch.model import Container, Job
+from gaitway.local.extensions.efs import directory_of, rewrite
 from gaitway.local.guard import MARKER
 from gaitway.local.runtime import HOST, REGION, Runtime
-from gaitway.local.services import access_point_path, assume_role, create_log_stream
+from gaitway.local.services import assume_role, create_log_stream
 
 DEFAULT_LOG_GROUP = "/aws/batch/job"
 
@@ -89,8 +90,7 @@ def prepare(
 ) -> ProcessSpec:
     """Work out command, environment and working directory of an attempt.
 
-    A process has no mount namespace of its own, so a mount point cannot appear at its container path. Instead each
-    environment value and each argument that begins with that path begins with the host directory in its place.
+    Mount points are directories of this machine: see gaitway/local/extensions/efs.py.
 
     Args:
         job: The job, or the node of one.
@@ -130,32 +130,33 @@ def prepare(
         # A session's name may not hold a "#".
         | assume_role(container.job_role_arn or "no-role", job.job_id.replace("#", "-"))
     )
-    directories = _host_directories(container, runtime.state_directory)
+    directories = _host_directories(container, runtime)
     return ProcessSpec(
-        command=[_rewrite(item, directories) for item in [*image.entrypoint, *container.command]],
-        environment={name: _rewrite(value, directories) for name, value in environment.items()},
+        command=[rewrite(item, directories) for item in [*image.entrypoint, *container.command]],
+        environment={name: rewrite(value, directories) for name, value in environment.items()},
         working_directory=working_directory,
     )
 
 
-def _host_directories(container: Container, state_directory: Path) -> dict[str, Path]:
-    """Map the container path of each EFS mount point to a directory of this machine, one per file system."""
+def _host_directories(container: Container, runtime: Runtime) -> dict[str, Path]:
+    """Map the container path of each mount point to a directory of this machine.
+
+    There is one for each file system of EFS, and one for each directory of the instance that jobs run on.
+    """
     volumes = {volume["name"]: volume for volume in container.volumes}
     directories = {}
     for mount in container.mount_points:
-        efs = volumes.get(mount.source_volume, {}).get("efsVolumeConfiguration")
+        volume = volumes.get(mount.source_volume, {})
+        efs, host = volume.get("efsVolumeConfiguration"), volume.get("host")
         if efs:
             access_point = efs.get("authorizationConfig", {}).get("accessPointId")
-            root = access_point_path(access_point) if access_point else efs.get("rootDirectory", "/")
-            directory = state_directory / "efs" / efs["fileSystemId"] / root.strip("/")
-            directory.mkdir(parents=True, exist_ok=True)
-            directories[mount.container_path.rstrip("/")] = directory
+            root = efs.get("rootDirectory", "/")
+            directory = directory_of(runtime, efs["fileSystemId"], access_point=access_point, root=root)
+        elif host and "sourcePath" in host:
+            directory = runtime.state_directory / "instance" / host["sourcePath"].strip("/")
+        else:
+            continue
+        directory.mkdir(parents=True, exist_ok=True)
+        directories[mount.container_path.rstrip("/")] = directory
     # The longest path first, where one mount point lies inside another.
     return dict(sorted(directories.items(), key=lambda item: -len(item[0])))
-
-
-def _rewrite(text: str, directories: dict[str, Path]) -> str:
-    for container_path, directory in directories.items():
-        if text == container_path or text.startswith(f"{container_path}/"):
-            return f"{directory}{text.removeprefix(container_path)}"
-    return text
