@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gaitway.contracts.artifacts import METRICS, RESULTS, Results
+from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, SIMULATOR_LOG, Manifest, Results
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import RunRecord, RunState
 from gaitway.local.guard import processes_with
@@ -61,7 +61,7 @@ def trains_beyond(plane: ControlPlane, run: StartedRun, iterations: int) -> str:
     return job_id
 
 
-def test_two_nodes_train_one_policy_of_which_one_reports(plane: ControlPlane) -> None:
+def test_two_nodes_train_one_policy_of_which_one_reports(plane: ControlPlane, tmp_path: Path) -> None:
     run = plane.runs.start(request({"numNodes": 2}))
     execution = plane.ended(run.execution_arn)
 
@@ -73,6 +73,10 @@ def test_two_nodes_train_one_policy_of_which_one_reports(plane: ControlPlane) ->
     assert [(node["status"], node["container"]["exitCode"]) for node in nodes] == [("SUCCEEDED", 0)] * 2
     assert TOTAL_STEPS_OF_TWO in log_of(plane, f"{record.job_id}#0")
     assert "uploaded" not in log_of(plane, f"{record.job_id}#1")
+    plane.runs.fetch(run.output_files, tmp_path)
+    files = {entry.path for entry in Manifest.model_validate_json((tmp_path / MANIFEST).read_bytes()).files}
+    assert {"checkpoints/model_1.pt", "exported/policy.onnx", SIMULATOR_LOG} <= files
+    assert "simulator-node-1.log" not in files
 
 
 def test_two_processes_of_one_node_train_one_policy(plane: ControlPlane) -> None:

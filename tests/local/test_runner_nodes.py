@@ -10,7 +10,6 @@ import pytest
 
 from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE
 from container.runner.torchrun import free_port
-from gaitway.contracts.artifacts import Manifest, Results
 from gaitway.contracts.request import ComputeConfig, TrainingConfig
 from gaitway.contracts.run import RunState
 from tests.local.emulator import Emulator
@@ -51,25 +50,6 @@ def nodes() -> Nodes:
     return Nodes()
 
 
-def test_two_nodes_train_one_policy_and_one_of_them_reports(world: World, nodes: Nodes) -> None:
-    world.submit(TRAINING, compute=TWO_NODES)
-
-    follower = world.start_real_job(**nodes.variables(1))
-    leader = world.start_real_job(**nodes.variables(0))
-
-    assert leader.wait() == EXIT_DONE, leader.output
-    assert follower.wait() == 0, follower.output
-    assert world.outcome()["status"] == "SUCCEEDED"
-    assert "uploaded" not in follower.output
-    objects = world.objects()
-    assert len(objects["metrics.csv"].splitlines()) == 1 + 4
-    assert "exported/policy.onnx" in objects
-    files = {entry.path for entry in Manifest.model_validate_json(objects["manifest.json"]).files}
-    assert "checkpoints/model_3.pt" in files
-    assert "simulator-node-1.log" not in files
-    assert world.record.job_id == "job-1"
-
-
 def test_a_node_that_vanishes_ends_the_attempt_at_once_and_the_next_one_goes_on(world: World, nodes: Nodes) -> None:
     world.submit(TRAINING, compute=TWO_NODES)
     follower = world.start_job("vanish_in_rank_1", **nodes.variables(1))
@@ -108,14 +88,3 @@ def test_a_follower_ends_when_the_leading_node_is_gone(world: World, nodes: Node
 
     assert follower.wait() == 1
     assert "the leading node has ended, or is gone" in follower.output
-
-
-def test_several_processes_of_one_node_train_one_policy(world: World) -> None:
-    world.submit(TRAINING, compute=ComputeConfig(gpus_per_node=2))
-
-    job = world.start_real_job()
-
-    assert job.wait() == EXIT_DONE, job.output
-    results = Results.model_validate_json(world.objects()["results.json"])
-    assert results.training is not None
-    assert results.training.final_checkpoint == "checkpoints/model_3.pt"
