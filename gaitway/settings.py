@@ -19,53 +19,18 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from gaitway.instance_types import INSTANCE_SIZES
+
 LICENCE = "https://docs.omniverse.nvidia.com/platform/latest/common/NVIDIA_Omniverse_License_Agreement.html"
 """The address that Omniverse Kit itself prints when it asks for the acceptance."""
 _BLOCK = ("app", "pipelines", "useIsaacLabTraining")
 _CONFIG_FILE = "configFile"
 
 
-class InstanceSize(NamedTuple):
-    """What an instance type has."""
-
-    vcpus: int
-    memory_gib: int
-    gpus: int
-
-
-INSTANCE_SIZES = {
-    "g5.2xlarge": InstanceSize(8, 32, 1),
-    "g5.4xlarge": InstanceSize(16, 64, 1),
-    "g5.8xlarge": InstanceSize(32, 128, 1),
-    "g5.12xlarge": InstanceSize(48, 192, 4),
-    "g5.16xlarge": InstanceSize(64, 256, 1),
-    "g5.24xlarge": InstanceSize(96, 384, 4),
-    "g5.48xlarge": InstanceSize(192, 768, 8),
-    "g6.2xlarge": InstanceSize(8, 32, 1),
-    "g6.4xlarge": InstanceSize(16, 64, 1),
-    "g6.8xlarge": InstanceSize(32, 128, 1),
-    "g6.12xlarge": InstanceSize(48, 192, 4),
-    "g6.16xlarge": InstanceSize(64, 256, 1),
-    "g6.24xlarge": InstanceSize(96, 384, 4),
-    "g6.48xlarge": InstanceSize(192, 768, 8),
-    "g6e.2xlarge": InstanceSize(8, 64, 1),
-    "g6e.4xlarge": InstanceSize(16, 128, 1),
-    "g6e.8xlarge": InstanceSize(32, 256, 1),
-    "g6e.12xlarge": InstanceSize(48, 384, 4),
-    "g6e.16xlarge": InstanceSize(64, 512, 1),
-    "g6e.24xlarge": InstanceSize(96, 768, 4),
-    "g6e.48xlarge": InstanceSize(192, 1536, 8),
-}
-"""Instances whose NVIDIA GPUs can render, from the smallest that holds Isaac Sim: aws.amazon.com/ec2/instance-types."""
-
-USABLE_MEMORY = 0.9
-"""Share of an instance's memory that a job may ask for: the kernel and the ECS agent keep the rest, and a job that asks
-for more stays RUNNABLE for ever (docs.aws.amazon.com/batch/latest/userguide/memory-management.html).
-"""
-
-
 MAX_GPUS_PER_NODE = 8
 """No instance has more."""
+_MAX_ENVIRONMENTS_PER_QUEUE = 3
+"""docs.aws.amazon.com/batch/latest/userguide/service_limits.html"""
 
 
 class JobSize(NamedTuple):
@@ -100,6 +65,16 @@ class Settings(BaseModel):
     """Whether to register the pipelines with VAMS: kept for VAMS's configuration, and without effect so far."""
     keep_warm_instance: bool = False
     """Whether one instance stays up, so that a job starts in seconds, not minutes; it costs as long as it runs."""
+    use_spot: bool = False
+    """Whether jobs of one node try Spot instances first, which are cheaper and may be taken away: the job then goes on
+    from its newest checkpoint, on another machine. For as many numbers of GPUs as there is room for behind a queue, the
+    fewest first; jobs of several nodes never do."""
+    use_efa: bool | None = None
+    """Whether the nodes of one job talk through Elastic Fabric Adapters where every instance type with as many GPUs has
+    them. Null: in a new VPC. The containers are then in the VPC's default security group (AWS Batch takes no other for
+    them), which has to let its members talk among themselves."""
+    permissions_boundary: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$")] | None = None
+    """ARN of the policy that bounds every role, where an account asks for one."""
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = None
     """An existing VPC with private subnets that reach the internet; null makes a new one."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
@@ -118,8 +93,7 @@ class Settings(BaseModel):
     """How far Batch scales with instances of as many GPUs: twelve jobs of one GPU at a time on 2xlarge, two of four on
     12xlarge; and as far again for multi-node jobs. The account's quota of G instances may be lower."""
     container_image_uri: Annotated[str, Field(min_length=1, pattern=r"^\S+:[^\s:/]+$")] | None = None
-    """Image of the job, with its tag. Null: the repository `gaitway` of the account and region deployed to, tagged with
-    this package's version; it must have been pushed there before the first job starts."""
+    """Image of the job, with its tag or digest. Null: built from `container/Dockerfile` in the account deployed to."""
     job_vcpus: Annotated[int, Field(ge=1, le=192)] = 8
     """For each GPU of a node."""
     job_memory_mib: Annotated[int, Field(ge=512)] = 28 * 1024
@@ -142,14 +116,44 @@ class Settings(BaseModel):
                 raise ValueError(f"instanceTypes holds {name!r}, but allowed are {', '.join(INSTANCE_SIZES)}")
             for setting, asked, offered in (
                 ("jobVcpus", self.job_vcpus, size.vcpus),
-                ("jobMemoryMib", self.job_memory_mib, _usable_mib(size)),
+                ("jobMemoryMib", self.job_memory_mib, size.usable_memory_mib),
                 ("jobGpus", self.job_gpus, size.gpus),
             ):
                 if asked > offered:
                     raise ValueError(
                         f"{setting} is {asked}, but must be at most {offered}, which {name} of instanceTypes offers"
                     )
+        if self.use_spot and not self.spot_gpu_counts:
+            raise ValueError(
+                f"useSpot is True, but instanceTypes has {len(self.gpu_counts)} different numbers of GPUs, and a queue "
+                f"has room for {_MAX_ENVIRONMENTS_PER_QUEUE} compute environments: leave the types of one number out"
+            )
         return self
+
+    @property
+    def gpu_counts(self) -> tuple[int, ...]:
+        """The numbers of GPUs that an instance may have, ascending: each has a compute environment of its own."""
+        return tuple(sorted({INSTANCE_SIZES[name].gpus for name in self.instance_types}))
+
+    @property
+    def spot_gpu_counts(self) -> tuple[int, ...]:
+        """Those of them that have another compute environment with Spot instances."""
+        return self.gpu_counts[: _MAX_ENVIRONMENTS_PER_QUEUE - len(self.gpu_counts)] if self.use_spot else ()
+
+    @property
+    def efa_gpu_counts(self) -> tuple[int, ...]:
+        """Those of them whose instances, as nodes of one job, have Elastic Fabric Adapters."""
+        if self.use_efa is False or (self.use_efa is None and self.vpc_id is not None):
+            return ()
+        return tuple(
+            gpus
+            for gpus in self.gpu_counts
+            if all(INSTANCE_SIZES[name].efa_interfaces for name in self.types_with(gpus))
+        )
+
+    def types_with(self, gpus: int) -> tuple[str, ...]:
+        """Those of the instance types that have this number of GPUs."""
+        return tuple(name for name in self.instance_types if INSTANCE_SIZES[name].gpus == gpus)
 
     @property
     def job_sizes(self) -> dict[int, JobSize]:
@@ -164,17 +168,13 @@ class Settings(BaseModel):
         fitting = [
             size.vcpus
             for size in (INSTANCE_SIZES[name] for name in self.instance_types)
-            if processes <= size.gpus and vcpus <= size.vcpus and memory_mib <= _usable_mib(size)
+            if processes <= size.gpus and vcpus <= size.vcpus and memory_mib <= size.usable_memory_mib
         ]
         if not fitting:
             return None
         # A node has an instance to itself, and Batch goes beyond its limit by one instance at most:
         # docs.aws.amazon.com/batch/latest/userguide/multi-node-parallel-jobs.html, .../allocation-strategies.html
         return JobSize(processes, vcpus, memory_mib, max(1, self.max_vcpus // min(fitting)))
-
-
-def _usable_mib(size: InstanceSize) -> int:
-    return int(size.memory_gib * 1024 * USABLE_MEMORY)
 
 
 def load_settings(context: Mapping[str, Any], root: Path) -> Settings:

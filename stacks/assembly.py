@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from cdk_nag import AwsSolutionsChecks
 
 from gaitway.settings import Settings, SettingsError
@@ -26,7 +27,12 @@ def assemble(app: cdk.App, settings: Settings) -> None:
     network = NetworkStack(app, "GaitwayNetwork", settings, env=env).network
     storage = StorageStack(app, "GaitwayStorage", network, env=env)
     compute = ComputeStack(app, "GaitwayCompute", settings, network, storage, env=env)
-    PipelineStack(app, "GaitwayPipeline", settings, storage, compute, env=env)
+    PipelineStack(app, "GaitwayPipeline", settings, network, storage, compute, env=env)
+    if settings.permissions_boundary is not None:
+        for stack in app.node.children:
+            assert isinstance(stack, cdk.Stack)
+            boundary = iam.ManagedPolicy.from_managed_policy_arn(stack, "Boundary", settings.permissions_boundary)
+            iam.PermissionsBoundary.of(stack).apply(boundary)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
 

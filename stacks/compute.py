@@ -10,6 +10,8 @@ from gaitway.settings import Settings
 from stacks.components.findings import acknowledge
 from stacks.components.gpu_instances import GpuInstances
 from stacks.components.gpu_queue import GpuQueue
+from stacks.components.image_build import ImageBuild
+from stacks.components.job_image import JobImage
 from stacks.components.network import Network
 from stacks.components.simulation_job import SimulationJob
 from stacks.components.task_tokens import grant_task_answers
@@ -45,6 +47,10 @@ class ComputeStack(cdk.Stack):
             self,
             "SimulationJob",
             settings,
+            # In this stack, since a digest that another stack exports could not change while this one imports it.
+            image=ImageBuild(self, "ImageBuild", settings).image
+            if settings.container_image_uri is None
+            else JobImage.given(self, "GivenImage", settings.container_image_uri),
             file_system=storage.file_system,
             run_table=storage.runs.table.table_name,
         )

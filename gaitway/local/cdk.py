@@ -28,6 +28,8 @@ _SOURCES = (
     "constraints.txt",
     "gaitway/aws",
     "gaitway/contracts",
+    "gaitway/instance_types.json",
+    "gaitway/instance_types.py",
     "gaitway/local/config.json",
     "gaitway/outputs",
     "gaitway/settings.py",

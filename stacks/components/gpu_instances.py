@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.components.findings import acknowledge
 
+_BOOT_SCRIPT = Path(__file__).parent / "instance_boot.sh"
+
 
 class GpuInstances(Construct):
-    """Disk, metadata and permissions of the instances.
+    """Disk, metadata, first steps and permissions of the instances.
 
     Attributes:
         launch_template: How they start.
@@ -19,20 +23,58 @@ class GpuInstances(Construct):
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
-        self.launch_template = self._new_launch_template()
+        self.launch_template = self._new_launch_template("LaunchTemplate")
         self.role = self._new_role()
 
-    def _new_launch_template(self) -> ec2.LaunchTemplate:
+    def add_efa_launch_template(self, gpus: int, security_groups: list[ec2.ISecurityGroup]) -> ec2.LaunchTemplate:
+        """Make a launch template whose instances have an Elastic Fabric Adapter.
+
+        An instance type without one does not start from it: docs.aws.amazon.com/batch/latest/userguide/efa.html
+
+        Args:
+            gpus: How many GPUs the instances have.
+            security_groups: Of the instances. A compute environment whose template has a network interface names none.
+        """
+        template = self._new_launch_template(f"EfaLaunchTemplate{gpus}Gpu")
+        resource = template.node.default_child
+        assert isinstance(resource, ec2.CfnLaunchTemplate)
+        resource.add_property_override(
+            "LaunchTemplateData.NetworkInterfaces",
+            [
+                {
+                    "DeviceIndex": 0,
+                    "InterfaceType": "efa",
+                    "Groups": [group.security_group_id for group in security_groups],
+                    "DeleteOnTermination": True,
+                }
+            ],
+        )
+        return template
+
+    def _new_launch_template(self, construct_id: str) -> ec2.LaunchTemplate:
+        # AWS Batch puts its own part beside ours, and takes no other form:
+        # docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
+        user_data = ec2.MultipartUserData()
+        user_data.add_part(
+            ec2.MultipartBody.from_user_data(ec2.UserData.custom(_BOOT_SCRIPT.read_text(encoding="utf-8")))
+        )
         return ec2.LaunchTemplate(
             self,
-            "LaunchTemplate",
+            construct_id,
             require_imdsv2=True,
+            user_data=user_data,
             block_devices=[
                 ec2.BlockDevice(
                     device_name="/dev/xvda",
-                    # The image of Isaac Sim takes 20 GB, unpacked beside its layers, and shader caches grow.
+                    # The image of Isaac Sim takes 20 GB, unpacked beside its layers, and shader caches grow. It is read
+                    # at a job's start: at gp3's own 125 MiB/s, that alone would take minutes.
                     volume=ec2.BlockDeviceVolume.ebs(
-                        100, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3, delete_on_termination=True
+                        100,
+                        encrypted=True,
+                        volume_type=ec2.EbsDeviceVolumeType.GP3,
+                        iops=4000,
+                        throughput=500,
+                        delete_on_termination=True,
                     ),
                 )
             ],

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_batch as batch
-from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from gaitway.settings import Settings
-from stacks.components.file_system import RunFileSystem
-from stacks.components.findings import acknowledge
+from stacks.components.file_system import MOUNT_PATH, RunFileSystem
+from stacks.components.job_image import JobImage
 from stacks.components.logs import log_group
 
-_MOUNT_PATH = "/mnt/gaitway"
+_CACHE_PATH = "/var/cache/gaitway"
+"""On the instance, made by `instance_boot.sh`, and in the container."""
+_EFA_DEVICE = "/dev/infiniband/uverbs0"
+"""The only name that AWS Batch takes: docs.aws.amazon.com/batch/latest/userguide/efa.html"""
 
 _ATTEMPTS = 3
 """A run that is interrupted goes on from its newest checkpoint."""
+_SPOT_ATTEMPTS = 5
+"""A Spot instance may be taken away more than once in a training of hours."""
 _FAILED = "10"
 """Exit code of the runner for a failure that it has reported."""
 
 
 class SimulationJob(Construct):
-    """Job definitions for one node and for several, which differ in that only.
+    """Job definitions for one node and for several, which differ in that and in how nodes talk.
 
     Attributes:
         definition: For one node; its jobs take the parameter `run_id`.
@@ -35,64 +38,34 @@ class SimulationJob(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, settings: Settings, *, file_system: RunFileSystem, run_table: str
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: Settings,
+        *,
+        image: JobImage,
+        file_system: RunFileSystem,
+        run_table: str,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._settings = settings
+        self._image = image
+        self._file_system = file_system
+        self._run_table = run_table
+        self._attempts = _SPOT_ATTEMPTS if settings.use_spot else _ATTEMPTS
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
         file_system.grant_read_write(self.role)
-        container = batch.EcsEc2ContainerDefinition(
-            self,
-            "Container",
-            image=self._image(settings),
-            cpu=settings.job_vcpus,
-            memory=cdk.Size.mebibytes(settings.job_memory_mib),
-            gpu=settings.job_gpus or None,
-            # The image's entry point is the runner. An id and no more: the size of a job's overrides is limited, and
-            # whoever may describe jobs reads its command line.
-            command=["Ref::run_id"],
-            environment={
-                "AWS_REGION": cdk.Aws.REGION,
-                "GAITWAY_EFS_ROOT": _MOUNT_PATH,
-                # Batch tells a job which attempt it is, and not how many there are.
-                "GAITWAY_JOB_ATTEMPTS": str(_ATTEMPTS),
-                "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
-                "GAITWAY_RUN_TABLE": run_table,
-            },
-            job_role=self.role,
-            volumes=[
-                batch.EcsVolume.efs(
-                    name="runs",
-                    container_path=_MOUNT_PATH,
-                    file_system=file_system.file_system,
-                    access_point_id=file_system.access_point.access_point_id,
-                    root_directory="/",
-                    enable_transit_encryption=True,
-                    use_job_role=True,
-                )
-            ],
-            linux_parameters=batch.LinuxParameters(
-                self,
-                "LinuxParameters",
-                # Data loaders and NCCL exchange tensors here; Docker's own 64 MiB are too few.
-                shared_memory_size=cdk.Size.mebibytes(settings.job_memory_mib // 4),
-                # Passes signals on to the runner and reaps what its simulator leaves.
-                init_process_enabled=True,
-            ),
-            logging=ecs.LogDriver.aws_logs(
-                stream_prefix="job",
-                log_group=log_group(self, "Logs", "/gaitway/job"),
-                mode=ecs.AwsLogDriverMode.NON_BLOCKING,
-            ),
+        self._logs = log_group(self, "Logs", "/gaitway/job")
+        self._execution_role = iam.Role(
+            self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com")
         )
-        acknowledge(
-            container.execution_role,
-            "IAM5[Resource::*]",
-            "ecr:GetAuthorizationToken, to pull the image, takes no resource.",
-        )
+        image.grant_pull(self._execution_role)
+        container = self._container("Container")
+        node = self._container("Node", multi_node=True)
         # What both definitions share. A submission sets a shorter timeout: this is the longest that any caller waits.
         common: Any = {
             "parameters": {"run_id": ""},
-            "retry_attempts": _ATTEMPTS,
+            "retry_attempts": self._attempts,
             # What no rule matches is tried again.
             "retry_strategies": [batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_exit_code=_FAILED))],
             "timeout": cdk.Duration.hours(8),
@@ -102,7 +75,7 @@ class SimulationJob(Construct):
         self.multi_node_definition = batch.MultiNodeJobDefinition(
             self,
             "MultiNodeDefinition",
-            containers=[batch.MultiNodeContainer(container=container, start_node=0, end_node=1)],
+            containers=[batch.MultiNodeContainer(container=node, start_node=0, end_node=1)],
             main_node=0,
             **common,
         )
@@ -112,8 +85,72 @@ class SimulationJob(Construct):
         # docs.aws.amazon.com/batch/latest/APIReference/API_NodeOverrides.html
         resource.add_property_override("NodeProperties.NodeRangeProperties.0.TargetNodes", "0:")
 
-    def _image(self, settings: Settings) -> ecs.ContainerImage:
-        if settings.container_image_uri is not None:
-            return ecs.ContainerImage.from_registry(settings.container_image_uri)
-        repository = ecr.Repository.from_repository_name(self, "Repository", "gaitway")
-        return ecs.ContainerImage.from_ecr_repository(repository, tag=version("gaitway"))
+    def _container(self, construct_id: str, *, multi_node: bool = False) -> batch.EcsEc2ContainerDefinition:
+        settings, file_system = self._settings, self._file_system
+        linux_parameters = batch.LinuxParameters(
+            self,
+            f"{construct_id}LinuxParameters",
+            # Data loaders and NCCL exchange tensors here; Docker's own 64 MiB are too few.
+            shared_memory_size=cdk.Size.mebibytes(settings.job_memory_mib // 4),
+            # Passes signals on to the runner and reaps what its simulator leaves.
+            init_process_enabled=True,
+        )
+        if multi_node and settings.efa_gpu_counts:
+            linux_parameters.add_devices(
+                batch.Device(
+                    host_path=_EFA_DEVICE,
+                    container_path=_EFA_DEVICE,
+                    permissions=[
+                        batch.DevicePermission.READ,
+                        batch.DevicePermission.WRITE,
+                        batch.DevicePermission.MKNOD,
+                    ],
+                )
+            )
+        container = batch.EcsEc2ContainerDefinition(
+            self,
+            construct_id,
+            image=self._image.container_image,
+            cpu=settings.job_vcpus,
+            memory=cdk.Size.mebibytes(settings.job_memory_mib),
+            gpu=settings.job_gpus or None,
+            # The image's entry point is the runner. An id and no more: the size of a job's overrides is limited, and
+            # whoever may describe jobs reads its command line.
+            command=["Ref::run_id"],
+            environment={
+                "AWS_REGION": cdk.Aws.REGION,
+                "GAITWAY_CACHE_ROOT": _CACHE_PATH,
+                "GAITWAY_EFS_ROOT": MOUNT_PATH,
+                # Batch tells a job which attempt it is, and not how many there are.
+                "GAITWAY_JOB_ATTEMPTS": str(self._attempts),
+                "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
+                "GAITWAY_RUN_TABLE": self._run_table,
+                # A node's container has a network interface of its own, and one to the ECS agent beside it, through
+                # which no other node is reached.
+                **({"NCCL_SOCKET_IFNAME": "^lo,docker,ecs", "NCCL_DEBUG": "WARN"} if multi_node else {}),
+            },
+            job_role=self.role,
+            execution_role=self._execution_role,
+            volumes=[
+                batch.EcsVolume.efs(
+                    name="runs",
+                    container_path=MOUNT_PATH,
+                    file_system=file_system.file_system,
+                    access_point_id=file_system.access_point.access_point_id,
+                    root_directory="/",
+                    enable_transit_encryption=True,
+                    use_job_role=True,
+                ),
+                batch.EcsVolume.host(name="cache", container_path=_CACHE_PATH, host_path=_CACHE_PATH),
+            ],
+            linux_parameters=linux_parameters,
+            logging=ecs.LogDriver.aws_logs(
+                stream_prefix="job",
+                log_group=self._logs,
+                mode=ecs.AwsLogDriverMode.NON_BLOCKING,
+            ),
+        )
+        if multi_node:
+            # NCCL registers its buffers with the adapter, and registered memory is locked.
+            container.add_ulimit(name=batch.UlimitName.MEMLOCK, soft_limit=-1, hard_limit=-1)
+        return container

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import aws_cdk as cdk
 import pytest
 
 from gaitway.settings import Settings, load_settings
 from stacks.assembly import assemble
+from tests.infra.deployments import new_app
 from tests.infra.templates import ROOT, Synthesis
 
 Synthesise = Callable[[Settings], Synthesis]
@@ -24,10 +23,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
     @cache
     def synthesise_once(settings: Settings) -> Synthesis:
         directory = tmp_path_factory.mktemp("cdk.out")
-        # What the CDK's command line would pass.
-        context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
-        context["aws:cdk:enable-path-metadata"] = True
-        app = cdk.App(context=context, outdir=str(directory), analytics_reporting=False)
+        app = new_app(directory)
         assemble(app, settings)
         app.synth()
         return Synthesis(app, Path(directory))

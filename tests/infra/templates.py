@@ -81,8 +81,12 @@ class Synthesis:
                 return self._reference(stack, target, attribute)
             case {"Fn::Join": [str(separator), list(parts)]}:
                 return separator.join(self.text(stack, part) for part in parts)
+            case {"Fn::Select": [int(index), {"Fn::Split": [str(separator), whole]}]}:
+                return f"{self.text(stack, whole)}[{separator}{index}]"
             case {"Fn::ImportValue": str(export)}:
                 return self._exports[export]
+            case {"Fn::Sub": str(text)}:
+                return text.replace("${", "<").replace("}", ">")
             case str():
                 return value
         raise AssertionError(f"unexpected in a template: {value!r}")
@@ -98,6 +102,7 @@ class Synthesis:
             for policy in self.resources("AWS::IAM::Policy")
             if role is None or policy.name == f"{role}/DefaultPolicy"
             for statement in policy.properties["PolicyDocument"]["Statement"]
+            if statement["Effect"] == "Allow"
             for action in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
         }

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gaitway.settings import INSTANCE_SIZES, LICENCE, Settings, SettingsError, load_settings
+from gaitway.instance_types import INSTANCE_SIZES
+from gaitway.settings import LICENCE, Settings, SettingsError, load_settings
 from tests.infra.templates import ROOT
 
 

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# First steps of an instance, before the ECS agent starts: run once, by cloud-init, as root.
+# The variables are for tests.
+set -euo pipefail
+
+ecs_config="${GAITWAY_ECS_CONFIG:-/etc/ecs/ecs.config}"
+cache="${GAITWAY_CACHE:-/var/cache/gaitway}"
+devices="${GAITWAY_DEVICES:-/dev/infiniband}"
+
+# AWS Batch appends its own settings. An image that is here is not pulled again: jobs name it by its digest, and a
+# pull takes minutes. The agent would delete it when it is an hour old and no container uses it.
+# docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
+mkdir -p "$(dirname "$ecs_config")"
+cat >>"$ecs_config" <<'CONFIG'
+ECS_IMAGE_PULL_BEHAVIOR=prefer-cached
+ECS_IMAGE_MINIMUM_CLEANUP_AGE=168h
+CONFIG
+
+# Shaders and assets that one job has made or fetched are there for the next one, whoever its container runs as.
+mkdir -p "$cache"
+chmod 1777 "$cache"
+
+# The containers of multi-node jobs are given this device, and Docker starts none whose device is missing. Without an
+# adapter a node of the device's own number stands there: opening it fails, and NCCL takes the network instead.
+modprobe efa || echo "no driver for Elastic Fabric Adapters" >&2
+if [[ ! -e "$devices/uverbs0" ]]; then
+    mkdir -p "$devices"
+    mknod -m 0600 "$devices/uverbs0" c 231 192
+fi

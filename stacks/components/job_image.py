@@ -1,0 +1,60 @@
+"""Which image a job runs: one that is built in this deployment, or one that is given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from stacks.components.findings import acknowledge
+
+_ECR = re.compile(
+    r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)[:@]"
+)
+
+
+@dataclass(frozen=True)
+class JobImage:
+    """An image, and where it lies."""
+
+    uri: str
+    """With its tag or digest."""
+    repository: ecr.IRepository | None
+    """None where everybody may pull it."""
+
+    @classmethod
+    def given(cls, scope: Construct, construct_id: str, uri: str) -> JobImage:
+        """Take the image that a setting names.
+
+        Args:
+            scope: Parent.
+            construct_id: Id.
+            uri: With tag or digest. An image of Amazon ECR is pulled with a role, any other without credentials.
+        """
+        match = _ECR.match(uri)
+        if match is None:
+            return cls(uri, None)
+        partition = "aws-cn" if match["region"].startswith("cn-") else "aws"
+        arn = f"arn:{partition}:ecr:{match['region']}:{match['account']}:repository/{match['repository']}"
+        return cls(
+            uri,
+            ecr.Repository.from_repository_attributes(
+                scope, construct_id, repository_arn=arn, repository_name=match["repository"]
+            ),
+        )
+
+    @property
+    def container_image(self) -> ecs.ContainerImage:
+        """The image as a container definition takes it."""
+        # Not from_ecr_repository: that tells a tag from a digest by its text, which is known at deployment only.
+        return ecs.ContainerImage.from_registry(self.uri)
+
+    def grant_pull(self, role: iam.IRole) -> None:
+        """Let a role pull the image."""
+        if self.repository is not None:
+            self.repository.grant_pull(role)
+            acknowledge(role, "IAM5[Resource::*]", "ecr:GetAuthorizationToken, to pull the image, takes no resource.")
