@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gaitway.contracts.errors import CancelledError, Failure, GaitwayError
+from gaitway.contracts.errors import CancelledError, Failure, GaitwayError, InterruptedRunError
 from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS, RunRecord, RunState, RunTokens
 from lambdas.batch_job import Job
 from lambdas.heartbeat.decide import Need, decide
@@ -33,6 +33,7 @@ _MAX_DESCRIBED_JOBS = 100
 """In one call of DescribeJobs: docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html"""
 _LIVE = (RunState.ACCEPTED, RunState.QUEUED, RunState.RUNNING)
 NAMESPACE = "Gaitway"
+_NEVER_STARTED = "the run was accepted, and its execution never started: start the run again"
 
 
 class Heartbeat:
@@ -174,7 +175,7 @@ class Heartbeat:
         try:
             execution = self._stepfunctions.describe_execution(executionArn=execution_arn)
         except self._stepfunctions.exceptions.ExecutionDoesNotExist:
-            return {"status": "ABORTED", "error": None, "cause": "the run's execution was never started"}
+            return {"status": "FAILED", "error": InterruptedRunError.__name__, "cause": _NEVER_STARTED}
         if execution["status"] not in ("FAILED", "TIMED_OUT", "ABORTED"):
             return None
         return {"status": execution["status"], "error": execution.get("error"), "cause": execution.get("cause")}
