@@ -34,6 +34,7 @@ def register_all(runtime: Runtime) -> None:
     check_version(version("ministack"))
     batch.register(runtime)
     cloudformation.register()
+    event_targets.register()
     lambda_files.register(runtime)
     schedules.register()
     stepfunctions.register()
