@@ -1,0 +1,1 @@
+"""What is done around an RL library's training in the same way, whatever simulates its environments."""
