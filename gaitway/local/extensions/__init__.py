@@ -5,7 +5,7 @@ An extension is a module with `register()`, which puts its parts into MiniStack'
 
 from importlib.metadata import version
 
-from gaitway.local.extensions import batch, cloudformation, lambda_files, schedules, stepfunctions
+from gaitway.local.extensions import batch, cloudformation, event_targets, lambda_files, schedules, stepfunctions
 from gaitway.local.runtime import Runtime
 
 MINISTACK_VERSION = "1.5.33"
