@@ -11,9 +11,10 @@ from constructs import Construct
 
 from gaitway.settings import Settings
 from stacks.components.findings import acknowledge, acknowledge_wildcard
-from stacks.components.function import PipelineFunction
+from stacks.components.function import PipelineFunction, RunDirectories
 from stacks.components.lambda_code import LibraryLayer
 from stacks.components.machine import LambdaMachine
+from stacks.components.network import Network
 from stacks.components.task_tokens import grant_task_answers
 from stacks.components.watchers import Watchers
 from stacks.compute import ComputeStack
@@ -28,6 +29,7 @@ class PipelineStack(cdk.Stack):
         scope: Construct,
         construct_id: str,
         settings: Settings,
+        network: Network,
         storage: StorageStack,
         compute: ComputeStack,
         *,
@@ -41,7 +43,7 @@ class PipelineStack(cdk.Stack):
         construct_run = self._construct_run()
         submit_job = self._submit_job(compute)
         collect_results = self._collect_results()
-        handle_failure = self._handle_failure()
+        handle_failure = self._handle_failure(network)
         pipeline = LambdaMachine(
             self,
             "Pipeline",
@@ -55,6 +57,7 @@ class PipelineStack(cdk.Stack):
             },
         )
         self._executions = pipeline.executions_arn
+        self._allow_on_executions(handle_failure, "states:DescribeExecution")
         pipeline_arn = pipeline.machine.state_machine_arn
         launch = self._launch(pipeline_arn)
         workflow = LambdaMachine(
@@ -122,8 +125,15 @@ class PipelineStack(cdk.Stack):
         grant_task_answers(function.role, "Success")
         return function
 
-    def _handle_failure(self) -> PipelineFunction:
-        function = self._function("handle_failure", timeout=cdk.Duration.minutes(2))
+    def _handle_failure(self, network: Network) -> PipelineFunction:
+        function = self._function(
+            "handle_failure",
+            # The caller is told within the first of them; the others are for large files.
+            timeout=cdk.Duration.minutes(5),
+            directories=RunDirectories(self._storage.file_system, network),
+        )
+        self._storage.assets.grant_read(function.role)
+        self._storage.assets.grant_write(function.role)
         jobs = self.format_arn(service="batch", resource="job", resource_name="*")
         function.allow("batch:TerminateJob", on=[jobs])
         acknowledge_wildcard(
@@ -192,6 +202,7 @@ class PipelineStack(cdk.Stack):
         name: str | None = None,
         timeout: cdk.Duration | None = None,
         environment: Mapping[str, str] | None = None,
+        directories: RunDirectories | None = None,
     ) -> PipelineFunction:
         """Make a function that knows the run table."""
         return PipelineFunction(
@@ -203,4 +214,5 @@ class PipelineStack(cdk.Stack):
             layer=self._layer,
             timeout=timeout or cdk.Duration.seconds(30),
             environment={"GAITWAY_RUN_TABLE": self._storage.runs.table.table_name, **(environment or {})},
+            directories=directories,
         )

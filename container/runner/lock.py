@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from container.runner.stop import StopRequest
+from gaitway.contracts.artifacts import LOCK_FILE
 from gaitway.contracts.errors import InterruptedRunError
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = ".lock"
 _WAIT_SECONDS = 180.0
 """A job that is ended has 30 seconds; of a machine that vanished, EFS keeps the lock for some 90 seconds longer."""
 _POLL_SECONDS = 0.5

@@ -21,6 +21,8 @@ TRAINING_CONFIG = "training-config.json"
 EVALUATION_CONFIG = "evaluation-config.json"
 CONFIG_FILES: dict[Mode, str] = {"train": TRAINING_CONFIG, "evaluate": EVALUATION_CONFIG}
 SIMULATOR_LOG = "simulator.log"
+LOCK_FILE = ".lock"
+"""In a run's directory: locked by the attempt that is at work there."""
 EVENTS = "tensorboard/"
 """Of failed runs only: TensorBoard's own files, which metrics.csv holds otherwise."""
 RESULTS = "results.json"

@@ -22,8 +22,8 @@ from gaitway.contracts.model import Model
 MAX_ERROR_CHARACTERS = 256
 """Limit of an error name: docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html."""
 
-MAX_CAUSE_CHARACTERS = 32_768
-"""Limit of a cause, same page."""
+MAX_CAUSE_BYTES = 32_768
+"""Limit of a cause, same page. That counts characters; bytes in UTF-8 keep a state's data within their limit, too."""
 
 
 class GaitwayError(Exception):
@@ -96,7 +96,7 @@ class Failure(Model):
         """Describe an exception; one that is not ours counts as retryable, since nothing is known about it."""
         return cls(
             error=type(error).__name__[:MAX_ERROR_CHARACTERS],
-            cause=(str(error) or type(error).__name__)[-MAX_CAUSE_CHARACTERS:],
+            cause=_fitting(str(error) or type(error).__name__),
             retryable=error.retryable if isinstance(error, GaitwayError) else True,
         )
 
@@ -111,9 +111,19 @@ class Failure(Model):
         known = _subclasses(GaitwayError).get(error)
         return cls(
             error=(error or "Unknown")[:MAX_ERROR_CHARACTERS],
-            cause=cause[-MAX_CAUSE_CHARACTERS:],
+            cause=_fitting(cause),
             retryable=known.retryable if known else True,
         )
+
+
+def is_ours(error: str) -> bool:
+    """Tell whether an error is one of the classes above, whose messages say what to do next."""
+    return error in _subclasses(GaitwayError)
+
+
+def _fitting(cause: str) -> str:
+    """Shorten a cause to its end, where an output's last lines stand."""
+    return cause.encode(errors="replace")[-MAX_CAUSE_BYTES:].decode(errors="ignore")
 
 
 def _subclasses(root: type[GaitwayError]) -> dict[str, type[GaitwayError]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -44,6 +44,8 @@ class CollectResultsEvent(PipelineEvent):
 class ReportedError(Model):
     """An error as Step Functions hands it to a Catch."""
 
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True)
+
     error: Annotated[str, Field(alias="Error")]
     cause: Annotated[str, Field(alias="Cause")] = ""
 
@@ -52,3 +54,20 @@ class HandleFailureEvent(PipelineEvent):
     """Why the run failed."""
 
     error: ReportedError
+
+
+class EndedExecution(Model):
+    """An execution of the inner machine that ended without success, whether HandleFailure came to its end or not."""
+
+    execution_arn: Annotated[str, Field(pattern=r":execution:[^:]+:.+-[^:-]+$")]
+    status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
+    error: str | None = None
+    cause: str | None = None
+
+
+class ExecutionEndedEvent(Model):
+    """What the rule on executions makes of "Step Functions Execution Status Change"."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    ended_execution: EndedExecution

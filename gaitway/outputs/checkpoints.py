@@ -93,4 +93,8 @@ def _iterations(library: RlLibrary, path: Path) -> int | None:
 
 
 def _modified(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        # It has gone since it was listed; it will not count as whole.
+        return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gaitway.contracts.errors import Failure
+from gaitway.contracts.errors import Failure, is_ours
+from gaitway.contracts.pipeline import ReportedError
 from gaitway.contracts.run import HEARTBEAT_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from gaitway.contracts.pipeline import ReportedError
     from gaitway.contracts.run import RunRecord
 
 _TIMEOUTS = {
@@ -24,6 +24,11 @@ _TIMEOUTS = {
     ),
 }
 
+_NOT_OURS = (
+    "\nThis is an error of AWS, or of Gaitway itself. Start the run again; should it fail in the same way, look at the "
+    "logs below /gaitway/ in CloudWatch"
+)
+
 
 def explain(error: ReportedError, record: RunRecord | None) -> Failure:
     """Describe an error.
@@ -33,8 +38,12 @@ def explain(error: ReportedError, record: RunRecord | None) -> Failure:
         record: The run's record, which tells how far the run came.
     """
     if error.error in _TIMEOUTS:
-        return Failure.reported(error.error, _TIMEOUTS[error.error] + _standing(record))
-    return Failure.reported(error.error, _message(error) or f"{error.error}, without a word about its cause")
+        cause = _TIMEOUTS[error.error] + _standing(record)
+    else:
+        cause = _message(error) or f"{error.error}, without a word about its cause"
+    if not is_ours(error.error) and error.error not in _TIMEOUTS:
+        cause += _NOT_OURS
+    return Failure.reported(error.error, cause + _whereabouts(record))
 
 
 def _standing(record: RunRecord | None) -> str:
@@ -50,11 +59,20 @@ def _standing(record: RunRecord | None) -> str:
     return f" ({', '.join(parts)}{job})"
 
 
+def _whereabouts(record: RunRecord | None) -> str:
+    """Say where to find what the run left, once it has such a place."""
+    return f"\nWhat it left: {record.output_files}" if record is not None and record.output_files is not None else ""
+
+
 def _message(error: ReportedError) -> str:
-    """Read the message out of the JSON in which Lambda wraps an exception."""
+    """Read the message out of the JSON in which Lambda, or FailureNotHandled, wraps an error."""
     try:
         wrapped = json.loads(error.cause)
     except (ValueError, RecursionError):
         return error.cause
-    message = wrapped.get("errorMessage") if isinstance(wrapped, dict) else None
+    if not isinstance(wrapped, dict):
+        return error.cause
+    if wrapped.keys() == {"Error", "Cause"}:
+        return _message(ReportedError(error=error.error, cause=str(wrapped["Cause"])))
+    message = wrapped.get("errorMessage")
     return message if isinstance(message, str) else error.cause

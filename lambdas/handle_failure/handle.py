@@ -1,24 +1,32 @@
-"""End a run that failed: stop its job, write down why, and tell its caller."""
+"""End a run that failed: stop its job, write down why, save what it left, and tell its caller."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from gaitway.aws.errors import AWS_ERRORS
+from gaitway.contracts.errors import ArtifactError, Failure
 from gaitway.contracts.run import RunRecord, RunResult, RunState, to_json
 from lambdas.handle_failure.explain import explain
+from lambdas.handle_failure.salvage import RUNNER_SECONDS, FailedRun, Salvage
 from lambdas.observability import logger
 
 if TYPE_CHECKING:
     from types_boto3_batch import BatchClient
+    from types_boto3_s3 import S3Client
 
     from gaitway.aws.run_table import RunTable
     from gaitway.aws.task_tokens import TaskTokens
-    from gaitway.contracts.errors import Failure
     from gaitway.contracts.pipeline import HandleFailureEvent
 
+SALVAGE_SECONDS = 30.0
+"""After it the caller is told, whatever is left to do: with AWS's own calls around it that is within a minute."""
+_RESERVE_SECONDS = 10.0
+"""Kept back from the function's own time."""
 _MAX_REASON_CHARACTERS = 256
 """Enough to recognise the failure in the list of jobs; the whole cause stands in the record."""
 
@@ -29,35 +37,83 @@ class HandleFailure:
     Args:
         runs: The run table.
         callers: Answers the callers' tokens.
-        batch: A Batch client.
+        batch: A Batch client that gives up early.
+        s3: An S3 client that gives up early.
+        efs_root: Where EFS is mounted.
+        salvage_seconds: For how long the caller waits for what the run left.
+        runner_seconds: For how long a runner that ends is waited for.
     """
 
-    def __init__(self, runs: RunTable, callers: TaskTokens, batch: BatchClient) -> None:
+    def __init__(
+        self,
+        runs: RunTable,
+        callers: TaskTokens,
+        batch: BatchClient,
+        s3: S3Client,
+        efs_root: Path,
+        *,
+        salvage_seconds: float = SALVAGE_SECONDS,
+        runner_seconds: float = RUNNER_SECONDS,
+    ) -> None:
         self._runs = runs
         self._callers = callers
         self._batch = batch
+        self._s3 = s3
+        self._efs_root = efs_root
+        self._salvage_seconds = salvage_seconds
+        self._runner_seconds = runner_seconds
 
-    def handle(self, event: HandleFailureEvent) -> Failure:
-        """End a run, as far as there is one; doing so again changes nothing.
+    def handle(self, event: HandleFailureEvent, seconds_left: Callable[[], float]) -> Failure:
+        """End a run, as far as there is one; doing so again only completes what was begun.
+
+        Args:
+            event: Which run, and why it failed.
+            seconds_left: How long the call may still take.
 
         Returns:
             Why it failed.
         """
+        return self._end(event, seconds_left)[0]
+
+    def complete(self, event: HandleFailureEvent, seconds_left: Callable[[], float]) -> Failure:
+        """Do the same for an execution that has ended, and insist on it.
+
+        Raises:
+            ArtifactError: Not everything that the run left is in S3: to be called again.
+        """
+        failure, is_complete = self._end(event, seconds_left)
+        if not is_complete:
+            raise ArtifactError(
+                f"not everything that {event.run_id} left on EFS is in S3 yet; when it is tried no more, call this "
+                "function again with the same event"
+            )
+        return failure
+
+    def _end(self, event: HandleFailureEvent, seconds_left: Callable[[], float]) -> tuple[Failure, bool]:
         record = self._runs.get(event.run_id)
         failure = explain(event.error, record)
         logger.warning("%s failed: %s", event.run_id, failure.error)
         if record is None or record.execution_arn != event.execution_arn:
-            return failure
-        self._stop_job(record, failure)
-        self._runs.update(
-            event.run_id,
-            of_execution=event.execution_arn,
-            state=RunState.FAILED,
-            ended_at=datetime.now(UTC),
-            failure=failure,
-        )
-        self._tell_caller(event, failure)
-        return failure
+            return failure, True
+        if record.state is not RunState.SUCCEEDED:
+            self._stop_job(record, failure)
+            self._runs.update(
+                event.run_id,
+                of_execution=event.execution_arn,
+                state=RunState.FAILED,
+                ended_at=datetime.now(UTC),
+                failure=failure,
+            )
+            record = self._runs.get(event.run_id)
+        with self._salvage(record, event.execution_arn) as salvage:
+            if salvage is not None:
+                salvage.wait(min(self._salvage_seconds, seconds_left() - _RESERVE_SECONDS))
+            self._tell_caller(event, failure)
+            if salvage is not None:
+                salvage.wait(seconds_left() - _RESERVE_SECONDS)
+        # The first cause stands, and is told to everybody.
+        told = record.failure if record is not None else None
+        return told or failure, salvage is None or salvage.is_complete
 
     def _stop_job(self, record: RunRecord, failure: Failure) -> None:
         if record.job_id is None:
@@ -66,9 +122,23 @@ class HandleFailure:
         try:
             # Does nothing to a job that has ended: docs.aws.amazon.com/batch/latest/APIReference/API_TerminateJob.html
             self._batch.terminate_job(jobId=record.job_id, reason=reason)
-        except (ClientError, BotoCoreError):
+        except AWS_ERRORS:
             # The caller must be told nevertheless; the job stops by itself when its next heartbeat finds nobody.
             logger.exception("%s: job %s could not be stopped", record.run_id, record.job_id)
+
+    def _salvage(self, record: RunRecord | None, execution_arn: str) -> AbstractContextManager[Salvage | None]:
+        """Begin to save what a run left; nothing, where it left nothing, or has ended otherwise meanwhile."""
+        if record is None or not _has_failed(record, execution_arn):
+            return nullcontext()
+        run = FailedRun.of(record)
+        if run is None:
+            return nullcontext()
+
+        def is_wanted() -> bool:
+            latest = self._runs.get(record.run_id)
+            return latest is not None and _has_failed(latest, execution_arn)
+
+        return Salvage(run, self._s3, self._efs_root, is_wanted, runner_seconds=self._runner_seconds)
 
     def _tell_caller(self, event: HandleFailureEvent, failure: Failure) -> None:
         """Tell the outcome that the record shows: the run may have ended before this failure of its execution."""
@@ -82,3 +152,7 @@ class HandleFailure:
             told = self._callers.fail(caller, record.failure or failure)
         if not told:
             logger.warning("%s: nobody waits for it any more", event.run_id)
+
+
+def _has_failed(record: RunRecord, execution_arn: str) -> bool:
+    return record.state is RunState.FAILED and record.execution_arn == execution_arn

@@ -8,6 +8,9 @@ from aws_cdk import aws_efs as efs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+MOUNT_PATH = "/mnt/gaitway"
+"""Where jobs and functions see it; Lambda takes paths below /mnt only."""
+
 
 class RunFileSystem(Construct):
     """An encrypted EFS file system that is entered through one access point.
@@ -49,11 +52,18 @@ class RunFileSystem(Construct):
             posix_user=efs.PosixUser(uid="1000", gid="1000"),
         )
 
+    def grant_read(self, role: iam.IRole) -> None:
+        """Let a role mount the file system through the access point, to read."""
+        self._grant(role, "elasticfilesystem:ClientMount")
+
     def grant_read_write(self, role: iam.IRole) -> None:
         """Let a role mount the file system through the access point."""
+        self._grant(role, "elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite")
+
+    def _grant(self, role: iam.IRole, *actions: str) -> None:
         role.add_to_principal_policy(
             iam.PolicyStatement(
-                actions=["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
+                actions=[*actions],
                 resources=[self.file_system.file_system_arn],
                 conditions={"StringEquals": {"elasticfilesystem:AccessPointArn": self.access_point.access_point_arn}},
             )

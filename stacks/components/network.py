@@ -21,7 +21,8 @@ class Network(Construct):
         file_system_subnets: Where the file system's mount targets stand.
         compute_security_group: Of the instances.
         nodes_security_group: Of the nodes of multi-node jobs, besides: they talk among themselves.
-        file_system_security_group: Of the mount targets; lets NFS in from the instances and nothing else.
+        function_security_group: Of functions that read what a run left: they call AWS, and mount the file system.
+        file_system_security_group: Of the mount targets; lets NFS in from these and the instances, and nothing else.
     """
 
     def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
@@ -54,14 +55,25 @@ class Network(Construct):
             allow_all_outbound=False,
         )
         self.nodes_security_group.connections.allow_internally(ec2.Port.all_traffic(), "Among the nodes")
+        self.function_security_group = ec2.SecurityGroup(
+            self,
+            "FunctionSecurityGroup",
+            vpc=self.vpc,
+            description="Gaitway functions that mount the file system: nobody calls them",
+            allow_all_outbound=False,
+        )
         self.file_system_security_group = ec2.SecurityGroup(
             self,
             "FileSystemSecurityGroup",
             vpc=self.vpc,
+            # Changing these words would replace the group.
             description="Gaitway file system: reached by the jobs only",
             allow_all_outbound=False,
         )
         self.file_system_security_group.add_ingress_rule(self.compute_security_group, _NFS, "NFS from the jobs")
+        self.file_system_security_group.add_ingress_rule(self.function_security_group, _NFS, "NFS from functions")
+        self.function_security_group.add_egress_rule(self.file_system_security_group, _NFS, "NFS")
+        self.function_security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS")
 
     def _new_vpc(self) -> ec2.IVpc:
         vpc = ec2.Vpc(

@@ -71,6 +71,12 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
         Allowed("batch:DescribeJobs", "*"),
         Allowed("batch:ListJobs", "*"),
         Allowed("cloudwatch:PutMetricData", "*"),
+        Allowed("ec2:AssignPrivateIpAddresses", "*"),
+        Allowed("ec2:CreateNetworkInterface", "*"),
+        Allowed("ec2:DeleteNetworkInterface", "*"),
+        Allowed("ec2:DescribeNetworkInterfaces", "*"),
+        Allowed("ec2:DescribeSubnets", "*"),
+        Allowed("ec2:UnassignPrivateIpAddresses", "*"),
         Allowed("ecr:GetAuthorizationToken", "*"),
         Allowed("s3:GetObject", _OBJECTS),
         Allowed("s3:PutObject", _OBJECTS),
@@ -144,7 +150,11 @@ def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthes
         (
             "HandleFailure",
             "batch:TerminateJob dynamodb:GetItem dynamodb:UpdateItem sqs:SendMessage "
-            "states:SendTaskFailure states:SendTaskSuccess",
+            "ec2:AssignPrivateIpAddresses ec2:CreateNetworkInterface ec2:DeleteNetworkInterface "
+            "ec2:DescribeNetworkInterfaces ec2:DescribeSubnets ec2:UnassignPrivateIpAddresses "
+            "elasticfilesystem:ClientMount "
+            "s3:AbortMultipartUpload s3:GetObject s3:ListBucket s3:PutObject "
+            "states:DescribeExecution states:SendTaskFailure states:SendTaskSuccess",
         ),
         (
             "Heartbeat",

@@ -8,6 +8,7 @@ import zipfile
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.local.emulator import Emulator
 
@@ -128,4 +129,5 @@ def test_a_function_sees_what_an_access_point_shows_of_its_file_system(emulator:
 
 def test_a_function_outside_a_vpc_mounts_nothing(emulator: Emulator) -> None:
     name, _ = mounting_function(emulator)
-    assert "must be connected to a VPC" in invoke(emulator, name, "look")["errorMessage"]
+    with pytest.raises(ClientError, match="must be connected to a VPC"):
+        invoke(emulator, name, "look")

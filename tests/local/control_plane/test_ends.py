@@ -1,6 +1,7 @@
 """collect_results and handle_failure: every end of a run reaches its caller, once."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,30 +11,18 @@ from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.artifacts import METRICS, RESULTS
 from gaitway.contracts.errors import ArtifactError, CancelledError, Failure, RunRefusedError
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.pipeline import CollectResultsEvent, ConstructRunEvent, HandleFailureEvent
+from gaitway.contracts.pipeline import CollectResultsEvent
 from gaitway.contracts.run import RunState, output_prefix_of
 from lambdas.collect_results.collect import CollectResults
-from lambdas.construct_run.construct import ConstructRun
-from lambdas.construct_run.inputs import Inputs
-from lambdas.handle_failure.handle import HandleFailure
-from tests.local.control_plane.world import SIZES, World
+from tests.local.control_plane.failing import Failing, StandInBatch
+from tests.local.control_plane.world import World
 
 FILES = {METRICS: b"step,reward\n1,2\n", RESULTS: b"{}", "checkpoints/model_4.pt": b"weights"}
 
 
-class StandInBatch:
-    """AWS Batch, as far as ending jobs goes."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.ended: list[str] = []
-        self._error = error
-
-    def terminate_job(self, *, jobId: str, reason: str) -> None:  # noqa: N803 - boto3's names
-        """Note which job is ended."""
-        assert reason
-        self.ended.append(jobId)
-        if self._error is not None:
-            raise self._error
+@pytest.fixture
+def failing(world: World, tmp_path: Path) -> Failing:
+    return Failing(world, tmp_path)
 
 
 class Silent(TaskTokens):
@@ -44,43 +33,21 @@ class Silent(TaskTokens):
         raise ConnectionError
 
 
-def running(world: World) -> str:
-    """Bring a run as far as its job; return its caller."""
-    caller = world.launched()
-    started = json.loads(world.describe(execution(world))["input"])
-    event = ConstructRunEvent.model_validate(started | {"execution_arn": execution(world)})
-    ConstructRun(world.table, Inputs(world.s3), SIZES).handle(event)
-    world.table.update(world.run_id, state=RunState.RUNNING, job_id="job-1")
-    return caller
-
-
-def execution(world: World) -> str:
-    return world.record.execution_arn or ""
-
-
 def collect(world: World, manifest: S3Uri, task_tokens: TaskTokens | None = None) -> None:
     event = CollectResultsEvent.model_validate(
         {
             "run_id": world.run_id,
-            "execution_arn": execution(world),
+            "execution_arn": world.record.execution_arn,
             "job": {"run_id": world.run_id, "manifest": str(manifest)},
         }
     )
     CollectResults(world.table, task_tokens or world.task_tokens, world.s3).handle(event)
 
 
-def fail(
-    world: World, error: str = "SimulationError", cause: str = "the loss is NaN", **replaced: Any
-) -> tuple[Failure, StandInBatch]:
-    batch = replaced.pop("batch", StandInBatch())
-    event = {"run_id": world.run_id, "error": {"Error": error, "Cause": cause}} | replaced
-    event.setdefault("execution_arn", "nobody's" if world.table.get(world.run_id) is None else execution(world))
-    handler = HandleFailure(world.table, world.task_tokens, batch)
-    return handler.handle(HandleFailureEvent.model_validate(event)), batch
-
-
-def test_a_run_with_complete_outputs_succeeds_and_its_caller_learns_where_they_are(world: World) -> None:
-    caller = running(world)
+def test_a_run_with_complete_outputs_succeeds_and_its_caller_learns_where_they_are(
+    world: World, failing: Failing
+) -> None:
+    caller = failing.running()
     manifest = world.leave_outputs(FILES)
     collect(world, manifest)
     told = world.workflow.ended(caller)
@@ -95,8 +62,8 @@ def test_a_run_with_complete_outputs_succeeds_and_its_caller_learns_where_they_a
     assert world.record.ended_at is not None
 
 
-def test_collecting_again_changes_nothing(world: World) -> None:
-    caller = running(world)
+def test_collecting_again_changes_nothing(world: World, failing: Failing) -> None:
+    caller = failing.running()
     manifest = world.leave_outputs(FILES)
     collect(world, manifest)
     ended_at = world.record.ended_at
@@ -125,8 +92,10 @@ def test_collecting_again_changes_nothing(world: World) -> None:
     ],
     ids=["changed", "missing", "no manifest", "manifest missing", "incomplete"],
 )
-def test_outputs_that_differ_from_their_manifest_are_no_success(world: World, spoil: Any, said: str) -> None:
-    caller = running(world)
+def test_outputs_that_differ_from_their_manifest_are_no_success(
+    world: World, failing: Failing, spoil: Any, said: str
+) -> None:
+    caller = failing.running()
     manifest = world.leave_outputs(FILES)
     spoil(world, output_prefix_of(world.output_path))
     with pytest.raises(ArtifactError, match=said):
@@ -135,8 +104,8 @@ def test_outputs_that_differ_from_their_manifest_are_no_success(world: World, sp
     assert world.is_waiting(caller)
 
 
-def test_the_manifest_of_another_run_is_no_success(world: World) -> None:
-    running(world)
+def test_the_manifest_of_another_run_is_no_success(world: World, failing: Failing) -> None:
+    failing.running()
     manifest = world.leave_outputs(FILES)
     body = world.s3.get_object(Bucket=manifest.bucket, Key=manifest.key)["Body"].read()
     world.put(manifest.key, body.replace(world.run_id.encode(), b"run-other"))
@@ -144,8 +113,8 @@ def test_the_manifest_of_another_run_is_no_success(world: World) -> None:
         collect(world, manifest)
 
 
-def test_a_run_that_was_cancelled_meanwhile_does_not_succeed(world: World) -> None:
-    running(world)
+def test_a_run_that_was_cancelled_meanwhile_does_not_succeed(world: World, failing: Failing) -> None:
+    failing.running()
     manifest = world.leave_outputs(FILES)
     world.table.update(world.run_id, state=RunState.FAILED, failure=Failure.of(CancelledError("stopped")))
     with pytest.raises(RunRefusedError):
@@ -153,68 +122,71 @@ def test_a_run_that_was_cancelled_meanwhile_does_not_succeed(world: World) -> No
     assert world.record.state is RunState.FAILED
 
 
-def test_a_failure_stops_the_job_is_written_down_and_reaches_the_caller(world: World) -> None:
-    caller = running(world)
-    failure, batch = fail(world)
+def test_a_failure_stops_the_job_is_written_down_and_reaches_the_caller(world: World, failing: Failing) -> None:
+    caller = failing.running()
+    failure = failing.fail()
     told = world.workflow.ended(caller)
-    assert (told["error"], told["cause"]) == ("SimulationError", "the loss is NaN")
-    assert batch.ended == ["job-1"]
+    assert told["error"] == "SimulationError"
+    assert told["cause"] == f"the loss is NaN\nWhat it left: {output_prefix_of(world.output_path)}"
+    assert failing.batch.ended == ["job-1"]
     assert world.record.state is RunState.FAILED
     assert world.record.failure == failure
     assert world.record.ended_at is not None
 
 
-def test_handling_a_failure_again_changes_nothing(world: World) -> None:
-    running(world)
-    first, _ = fail(world)
-    fail(world, "States.Timeout", "")
+def test_handling_a_failure_again_changes_nothing(world: World, failing: Failing) -> None:
+    failing.running()
+    first = failing.fail()
+    failing.fail("States.Timeout", "")
     assert world.record.failure == first
 
 
-def test_a_job_that_cannot_be_stopped_does_not_keep_the_caller_waiting(world: World) -> None:
-    caller = running(world)
-    fail(world, batch=StandInBatch(EndpointConnectionError(endpoint_url="batch")))
+def test_a_job_that_cannot_be_stopped_does_not_keep_the_caller_waiting(world: World, failing: Failing) -> None:
+    caller = failing.running()
+    failing.batch = StandInBatch(EndpointConnectionError(endpoint_url="batch"))
+    failing.fail()
     assert world.workflow.ended(caller)["error"] == "SimulationError"
 
 
-def test_a_failure_before_there_is_a_job_reaches_the_caller(world: World) -> None:
+def test_a_failure_before_there_is_a_job_reaches_the_caller(world: World, failing: Failing) -> None:
     caller = world.launched()
-    _, batch = fail(world, "RequestError", json.dumps({"errorMessage": "numEnvs is 0", "errorType": "RequestError"}))
+    failing.fail("RequestError", json.dumps({"errorMessage": "numEnvs is 0", "errorType": "RequestError"}))
     told = world.workflow.ended(caller)
     assert (told["error"], told["cause"]) == ("RequestError", "numEnvs is 0")
-    assert batch.ended == []
+    assert failing.batch.ended == []
 
 
-def test_a_failure_of_a_run_that_nobody_knows_is_described_and_that_is_all(world: World) -> None:
-    failure, batch = fail(world)
+def test_a_failure_of_a_run_that_nobody_knows_is_described_and_that_is_all(world: World, failing: Failing) -> None:
+    failure = failing.fail()
     assert failure.error == "SimulationError"
-    assert batch.ended == []
+    assert failing.batch.ended == []
     assert world.table.get(world.run_id) is None
 
 
-def test_a_caller_that_is_gone_is_no_error(world: World) -> None:
-    caller = running(world)
+def test_a_caller_that_is_gone_is_no_error(world: World, failing: Failing) -> None:
+    caller = failing.running()
     world.stop(caller)
-    fail(world)
+    failing.fail()
     assert world.record.state is RunState.FAILED
 
 
-def test_a_success_that_was_cut_off_before_the_caller_knew_stays_a_success(world: World) -> None:
-    caller = running(world)
+def test_a_success_that_was_cut_off_before_the_caller_knew_stays_a_success(world: World, failing: Failing) -> None:
+    caller = failing.running()
     with pytest.raises(ConnectionError):
         collect(world, world.leave_outputs(FILES), Silent(world.stepfunctions))
-    fail(world, "Sandbox.Timedout", "Task timed out after 300.00 seconds")
+    failing.fail("Sandbox.Timedout", "Task timed out after 300.00 seconds")
     assert world.workflow.ended(caller)["status"] == "SUCCEEDED"
     assert world.record.state is RunState.SUCCEEDED
     assert world.record.failure is None
 
 
-def test_a_late_failure_of_an_execution_that_was_replaced_changes_nothing(world: World) -> None:
-    running(world)
-    replaced = execution(world)
-    fail(world)
+def test_a_late_failure_of_an_execution_that_was_replaced_changes_nothing(world: World, failing: Failing) -> None:
+    failing.running()
+    replaced = failing.execution
+    failing.fail()
+    failing.batch.ended.clear()
     caller = world.launched()
-    _, batch = fail(world, execution_arn=replaced)
+    failing.fail(execution_arn=replaced)
     assert world.record.state is RunState.ACCEPTED
     assert world.is_waiting(caller)
-    assert batch.ended == []
+    assert failing.batch.ended == []

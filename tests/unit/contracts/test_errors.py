@@ -1,7 +1,7 @@
 import pytest
 
 from gaitway.contracts.errors import (
-    MAX_CAUSE_CHARACTERS,
+    MAX_CAUSE_BYTES,
     MAX_ERROR_CHARACTERS,
     Failure,
     InputNotFoundError,
@@ -34,7 +34,7 @@ def test_a_failure_is_the_same_whether_caught_here_or_reported_by_name(error: Ex
 def test_a_failure_fits_into_what_step_functions_takes() -> None:
     failure = Failure.reported("E" * 1000, "c" * 100_000 + "the end")
     assert len(failure.error) == MAX_ERROR_CHARACTERS
-    assert len(failure.cause) == MAX_CAUSE_CHARACTERS
+    assert len(failure.cause) == MAX_CAUSE_BYTES
     assert failure.cause.endswith("the end")
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gaitway.contracts.errors import MAX_CAUSE_CHARACTERS, Failure
+from gaitway.contracts.errors import MAX_CAUSE_BYTES, Failure
 from gaitway.contracts.pipeline import ReportedError
 from gaitway.contracts.run import Progress, RunRecord, RunState
 from lambdas.handle_failure.explain import explain
@@ -31,7 +31,7 @@ def test_a_lambdas_exception_is_told_as_its_message_without_its_traceback() -> N
 
 @pytest.mark.parametrize("cause", ["the loss is NaN", '{"a": 1}', "[1]", '"text"', "[" * 100_000, "3"])
 def test_the_jobs_own_words_are_told_as_they_are(cause: str) -> None:
-    assert failure("SimulationError", cause).cause == cause[-MAX_CAUSE_CHARACTERS:]
+    assert failure("SimulationError", cause).cause == cause[-MAX_CAUSE_BYTES:]
 
 
 def test_an_unknown_error_may_be_tried_again() -> None:
@@ -40,7 +40,22 @@ def test_an_unknown_error_may_be_tried_again() -> None:
 
 def test_a_missing_cause_does_not_leave_the_caller_without_a_word() -> None:
     event = ReportedError.model_validate({"Error": "States.TaskFailed"})
-    assert explain(event, None).cause == "States.TaskFailed, without a word about its cause"
+    assert explain(event, None).cause.startswith("States.TaskFailed, without a word about its cause\n")
+
+
+def test_an_error_that_is_not_ours_says_what_to_do() -> None:
+    assert "Start the run again" in failure("Lambda.Unknown", "it died").cause
+    assert failure("ArtifactError", "metrics.csv is missing").cause == "metrics.csv is missing"
+
+
+def test_what_the_machine_passed_on_when_its_failure_was_not_handled_is_unwrapped() -> None:
+    cause = json.dumps({"Error": "RequestError", "Cause": json.dumps({"errorMessage": "numEnvs is 0"})})
+    assert failure("RequestError", cause).cause == "numEnvs is 0"
+
+
+def test_a_cause_with_other_letters_fits_as_well() -> None:
+    told = failure("SimulationError", "ü" * 40_000).cause
+    assert MAX_CAUSE_BYTES - 2 < len(told.encode()) <= MAX_CAUSE_BYTES
 
 
 @pytest.mark.parametrize(
