@@ -29,7 +29,10 @@ lint: setup
 	mypy
 	lint-imports
 	asl-validator --json-path statemachines/pipeline.asl.json --json-path statemachines/workflow.asl.json
+	hadolint container/Dockerfile
+	shellcheck .ci/run $$(git ls-files '*.sh')
 	cdk synth --quiet --output build/lint -c acceptNvidiaEula=true
+	python -m tests.infra.deployments build/lint/settings
 	cfn-lint
 
 format: setup

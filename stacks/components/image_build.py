@@ -22,14 +22,6 @@ from stacks.components.lambda_code import LibraryLayer
 from stacks.components.logs import log_group
 
 _ROOT = Path(__file__).parents[2]
-_SOURCES = (
-    "container",
-    "gaitway/__init__.py",
-    "gaitway/aws",
-    "gaitway/contracts",
-    "gaitway/outputs",
-)
-"""What the image is built from; `container/Dockerfile.dockerignore` names the same."""
 _TARGET = "isaaclab"
 _FUNCTION = "gaitway-build-image"
 _BUILD_TIMEOUT = cdk.Duration.minutes(50)
@@ -52,7 +44,8 @@ class ImageBuild(Construct):
             self,
             "Sources",
             path=str(_ROOT),
-            exclude=["*", *(f"!{path}" for path in _SOURCES), "**/__pycache__"],
+            # What Docker would send to a build on this machine.
+            exclude=(_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1:],
             ignore_mode=cdk.IgnoreMode.DOCKER,
         )
         repository = self._repository()

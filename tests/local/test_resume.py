@@ -63,7 +63,7 @@ class Training:
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 # A host that goes down signals what runs in its container first; the simulator ends with the runner.
-                if signal_number is signal.SIGKILL or "container.runner" in process.cmdline():
+                if signal_number is signal.SIGKILL or "container.start" in process.cmdline():
                     process.send_signal(signal_number)
         trained = self._trained()
         until(lambda: self._attempt() > attempt and self._goes_on_from() is not None, RUN_SECONDS)

@@ -17,10 +17,14 @@ class Image:
 
 
 IMAGES = {
-    # container/Dockerfile's ENTRYPOINT and ENV, with this repository's own runner and the embedded simulator.
+    # The stage `embedded` of container/Dockerfile: its ENTRYPOINT and ENV, with this repository's own files.
     "gaitway/embedded:local": Image(
-        entrypoint=[sys.executable, "-m", "container.runner"],
-        environment={"PYTHONPATH": str(REPOSITORY_ROOT), "GAITWAY_SIMULATOR": "embedded"},
+        entrypoint=[str(REPOSITORY_ROOT / "container" / "entrypoint.sh")],
+        environment={
+            "GAITWAY_PYTHON": sys.executable,
+            "GAITWAY_SIMULATOR": "embedded",
+            "PYTHONPATH": str(REPOSITORY_ROOT),
+        },
         port_variables=("GAITWAY_NODE_PORT",),
     ),
     # An image without an entrypoint: the job's command runs as it is.

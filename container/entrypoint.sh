@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Becomes the runner: `entrypoint.sh <run_id>`. No shell is left between Docker's signals and it.
+# An end here is an attempt that said nothing, which AWS Batch makes again.
+set -euo pipefail
+
+fail() {
+    echo "gaitway: $1" >&2
+    exit 1
+}
+
+[[ $# -eq 1 && -n $1 ]] || fail "the command must be the id of a run, and nothing else; got: $*"
+: "${GAITWAY_PYTHON:?gaitway: the image must set it to the interpreter of the runner}"
+[[ -x $GAITWAY_PYTHON ]] || fail "there is no interpreter $GAITWAY_PYTHON: build the image from container/Dockerfile"
+: "${GAITWAY_EFS_ROOT:?gaitway: the job definition must set it to where the file system is mounted}"
+[[ -d $GAITWAY_EFS_ROOT && -w $GAITWAY_EFS_ROOT ]] ||
+    fail "$GAITWAY_EFS_ROOT is no directory that can be written to: the job definition must mount the file system there"
+if [[ ${GAITWAY_SIMULATOR:-} == isaaclab && ! -e ${GAITWAY_GPU_DEVICE:-/dev/nvidiactl} ]]; then
+    fail "there is no GPU in this container: the job must ask for one, on an instance whose image has NVIDIA's driver"
+fi
+
+exec "$GAITWAY_PYTHON" -P -m container.start "$1"

@@ -1,0 +1,74 @@
+"""Write down what the images install: `python -m container.pin_requirements`, whenever the repository's pins change.
+
+requirements.txt is for the runner and for what our code imports in Isaac Sim's Python, requirements-embedded.txt for
+the embedded simulator. Both are complete, and installed without looking for what a package needs: an image has what
+was tested here, and a new version of a tool that only developers use builds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+_FOLDER = Path(__file__).parent
+_RUNNER = ("boto3", "pandas", "pydantic", "tenacity", "tensorboard")
+_EMBEDDED = (
+    *_RUNNER,
+    *("gymnasium", "imageio[pyav]", "numpy", "onnx", "onnxscript", "pillow", "PyYAML"),
+    *("rl-games", "rsl-rl-lib", "skrl", "tensordict", "torch"),
+)
+_IMAGE = {
+    "extra": "",
+    "platform_machine": "x86_64",
+    "platform_system": "Linux",
+    "python_full_version": "3.11.14",
+    "python_version": "3.11",
+    "sys_platform": "linux",
+}
+_LEFT_OUT = ("cuda-", "nvidia-", "triton", "setuptools")
+"""Of a torch with CUDA, which is none of the images' business; and what every interpreter has."""
+
+FILES = {"requirements.txt": _RUNNER, "requirements-embedded.txt": _EMBEDDED}
+"""What is written, and from which packages on."""
+
+
+def pins(packages: Iterable[str]) -> list[str]:
+    """List packages and all that they need in turn, with the versions installed here."""
+    found: dict[str, str] = {}
+    waiting = [Requirement(package) for package in packages]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        key = (name, frozenset(requirement.extras))
+        if key in seen or name.startswith(_LEFT_OUT):
+            continue
+        seen.add(key)
+        installed = distribution(name)
+        # A version with a local part, as 2.13.0+cpu, is one of several builds of the same version.
+        found[name] = installed.version.partition("+")[0]
+        waiting += _needs(installed.requires or [], requirement.extras)
+    return [f"{name}=={version}" for name, version in sorted(found.items())]
+
+
+def _needs(requirements: Iterable[str], extras: set[str]) -> Iterator[Requirement]:
+    for text in requirements:
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate(_IMAGE | {"extra": extra}) for extra in ("", *extras)):
+            yield requirement
+
+
+def text(packages: Iterable[str]) -> str:
+    """Write a file."""
+    lines = ["# Made by `python -m container.pin_requirements` from the pins of the repository.", *pins(packages)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    for file_name, names in FILES.items():
+        (_FOLDER / file_name).write_text(text(names), encoding="utf-8")
