@@ -8,17 +8,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from container.simulators.common.errors import NotANumberError
 from container.simulators.common.ranks import Ranks
 
 MIN_SECONDS_BETWEEN_LINES = 0.25
 ENVIRONMENT = "what the environment returned"
-
-
-class NotANumberError(Exception):
-    """The training diverged: nothing that follows is worth keeping."""
-
-    def __init__(self, what: str, iteration: int, kind: str = "NaN") -> None:
-        super().__init__(f"{kind} in {what} at iteration {iteration}")
 
 
 class TrainingWatch:

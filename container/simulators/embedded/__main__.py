@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
+from container.simulators.common.errors import NotANumberError
 from container.simulators.common.ranks import Ranks, end_with_launcher
-from container.simulators.common.watch import NotANumberError
 from container.simulators.embedded.simulation import run
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, SimulationJob

@@ -14,18 +14,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from container.simulators.common.overrides import refuse_set_by_request
 from gaitway.contracts.errors import RequestError
 
 E = TypeVar("E")
 A = TypeVar("A")
-
-SET_BY_REQUEST = {
-    "env.scene.num_envs": "numEnvs",
-    "agent.max_iterations": "maxIterations",
-    "agent.trainer.timesteps": "maxIterations",
-    "agent.params.config.max_epochs": "maxIterations",
-}
-"""Isaac Lab's scripts take these from the command line, where they win over Hydra: an override would change nothing."""
 
 
 def apply_overrides(env: E, agent: A, overrides: list[str]) -> tuple[E, A]:
@@ -44,8 +37,7 @@ def apply_overrides(env: E, agent: A, overrides: list[str]) -> tuple[E, A]:
         key, equals, text = override.removeprefix("++").partition("=")
         if key.startswith(("~", "+")) or not equals:
             raise RequestError(f"hydraOverrides: {override!r} adds or deletes a key, allowed here: key=value")
-        if key in SET_BY_REQUEST:
-            raise RequestError(f"hydraOverrides: {key} is set by trainingConfig.{SET_BY_REQUEST[key]}: give it there")
+        refuse_set_by_request(key)
         if key not in known_keys(roots):
             raise RequestError(_unknown(key, known_keys(roots)))
         root, _, path = key.partition(".")

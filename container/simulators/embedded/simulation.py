@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from container.simulators.common.collectives import joined
 from container.simulators.common.export import Origin, export_policy, is_exported, load_exported
 from container.simulators.common.files import run_directory_of
 from container.simulators.common.policy import Policy
-from container.simulators.common.ranks import Ranks, joined
+from container.simulators.common.ranks import Ranks
 from container.simulators.embedded.environment import VectorEnvironment
 from container.simulators.embedded.files import make_run_directory, write_params
 from container.simulators.embedded.libraries import Library, Training, find_library

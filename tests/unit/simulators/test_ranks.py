@@ -37,7 +37,8 @@ from pathlib import Path
 
 import torch
 
-from container.simulators.common.ranks import Ranks, average_moments, joined
+from container.simulators.common.collectives import average_moments, joined
+from container.simulators.common.ranks import Ranks
 
 ranks = Ranks.from_environment()
 seen = torch.arange(8.0).reshape(2, 4)[ranks.rank]

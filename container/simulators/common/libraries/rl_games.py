@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from container.simulators.common.checkpoint_files import load_entry, read_checkpoint
+from container.simulators.common.collectives import average_moments
 from container.simulators.common.files import written_whole
-from container.simulators.common.ranks import Ranks, average_moments
+from container.simulators.common.ranks import Ranks
 from container.simulators.common.watch import ENVIRONMENT, TrainingWatch
 
 CLIP_NORMALISED = 5.0

@@ -16,10 +16,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from container.simulators.common.checkpoint_files import load_entry, read_checkpoint
 from container.simulators.common.environment import Step
+from container.simulators.common.errors import NotANumberError
 from container.simulators.common.files import written_whole
 from container.simulators.common.policy import TrainedPolicy
 from container.simulators.common.ranks import Ranks
-from container.simulators.common.watch import ENVIRONMENT, NotANumberError, TrainingWatch
+from container.simulators.common.watch import ENVIRONMENT, TrainingWatch
 from container.simulators.embedded.environment import VectorEnvironment
 from container.simulators.embedded.libraries import Training
 from container.simulators.embedded.libraries.rsl_rl_config import AgentConfig, translate

@@ -23,10 +23,11 @@ from skrl.utils.tensorboard import SummaryWriter
 from torch import Tensor, nn
 
 from container.simulators.common.checkpoint_files import load_entry, read_checkpoint
+from container.simulators.common.collectives import average_moments
 from container.simulators.common.environment import Step
 from container.simulators.common.files import written_whole
 from container.simulators.common.policy import TrainedPolicy
-from container.simulators.common.ranks import average_moments, replaced
+from container.simulators.common.ranks import replaced
 from container.simulators.common.watch import TrainingWatch
 from container.simulators.embedded.environment import VectorEnvironment
 from container.simulators.embedded.libraries import Training
