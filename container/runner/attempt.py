@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from container.runner.blame import judge_custom_environment
 from container.runner.checkpoint_uploads import CheckpointUploads
 from container.runner.heartbeat import Activity
 from container.runner.judge import (
@@ -23,6 +24,7 @@ from container.runner.judge import (
 from container.runner.launch import Simulator
 from container.runner.lock import locked
 from container.runner.observe import Observer
+from container.runner.preflight import is_due, preflight
 from container.runner.prepare import Prepared, prepare
 from container.runner.record import RecordWriter
 from container.runner.results import write_config, write_results
@@ -50,6 +52,8 @@ class Attempt:
     """Counted over all jobs of the run, from 1."""
     started_at: datetime
     """When the first attempt began."""
+    command: tuple[str, ...]
+    """Starts one process of the simulator."""
     simulator: AbstractContextManager[Simulator]
     """Entered for as long as the simulator may run."""
     exit_allowance_seconds: float
@@ -85,10 +89,16 @@ def do(attempt: Attempt) -> JobResult:
         prepared = prepare(attempt.spec, attempt.efs_root, attempt.s3, attempt.stop)
         write_config(prepared.directory, attempt.spec)
 
+        if is_due(attempt.spec, prepared):
+            attempt.enter("preflight")
+            preflight(attempt.command, prepared, attempt.spec.output_files, _watch(attempt))
+
         attempt.enter("simulate")
         end = _simulate(attempt, prepared)
 
         attempt.enter("judge")
+        if not attempt.activity.simulation_began:
+            judge_custom_environment(end, prepared.job.custom_environment)
         outcome = _judge(attempt.spec, prepared.directory, end)
         write_results(
             prepared.directory, attempt.spec, attempts=attempt.number, started_at=attempt.started_at, outcome=outcome
@@ -127,15 +137,19 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
             logger.info("%s: an earlier attempt trained to the end", attempt.spec.run_id)
             return SimulatorExit(0, Ending.EXITED, ())
     with uploads, attempt.simulator as simulator:
-        watch = Watch(
-            check=attempt.stop.check,
-            makes_progress=lambda: attempt.activity.goes_on,
-            is_done=is_done,
-            exit_allowance_seconds=attempt.exit_allowance_seconds,
-        )
-        end = simulator.run(directory, watch, observer.read_line)
+        end = simulator.run(directory, replace(_watch(attempt), is_done=is_done), observer.read_line)
     judge_progress(end, observer.progress, attempt.activity.idle_seconds)
     return end
+
+
+def _watch(attempt: Attempt) -> Watch:
+    """Look for a wish to stop and for progress, whatever the simulator does."""
+    return Watch(
+        check=attempt.stop.check,
+        makes_progress=lambda: attempt.activity.goes_on,
+        is_done=lambda: False,
+        exit_allowance_seconds=attempt.exit_allowance_seconds,
+    )
 
 
 def _judge(spec: RunSpec, directory: Path, end: SimulatorExit) -> TrainingSummary | EvaluationSummary:

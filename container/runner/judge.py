@@ -59,17 +59,17 @@ def judge_exit(end: SimulatorExit, directory: Path, training: TrainingConfig, ou
     known = recognise(end.lines)
     if diverged is not None:
         good = _last_good(directory, training, output_files, int(diverged["iteration"]))
-        raise NotANumberError(f"{diverged.group()}: the training diverged. {good}. {_quote(end)}")
+        raise NotANumberError(f"{diverged.group()}: the training diverged. {good}. {quote(end)}")
     if end.code == EXIT_NOT_A_NUMBER or (known is not None and known.error is NotANumberError):
-        raise NotANumberError(f"the training diverged. {_last_good(directory, training, output_files)}. {_quote(end)}")
+        raise NotANumberError(f"the training diverged. {_last_good(directory, training, output_files)}. {quote(end)}")
     if known is not None:
-        raise known.error(f"{known.explanation}. The simulator ended with {_how(end.code)}. {_quote(end)}")
+        raise known.error(f"{known.explanation}. The simulator ended with {_how(end.code)}. {quote(end)}")
     if end.code in _KILLED:
         raise SimulationError(
             f"the simulator was killed ({_how(end.code)}), most often since the machine ran out of memory: ask for "
-            f"fewer environments (numEnvs), or deploy with more jobMemoryMib. {_quote(end)}"
+            f"fewer environments (numEnvs), or deploy with more jobMemoryMib. {quote(end)}"
         )
-    raise SimulationError(f"the simulator ended with {_how(end.code)}. {_quote(end)}")
+    raise SimulationError(f"the simulator ended with {_how(end.code)}. {quote(end)}")
 
 
 def judge_progress(end: SimulatorExit, progress: Progress | None, idle_seconds: float) -> None:
@@ -87,7 +87,7 @@ def judge_progress(end: SimulatorExit, progress: Progress | None, idle_seconds: 
         return
     standing = f"after {progress.done} of {progress.total}" if progress else "before its first iteration or episode"
     raise StalledError(
-        f"the simulator made no progress for {idle_seconds:.0f} seconds, {standing}, and was ended. {_quote(end)}"
+        f"the simulator made no progress for {idle_seconds:.0f} seconds, {standing}, and was ended. {quote(end)}"
     )
 
 
@@ -135,10 +135,10 @@ def judge_training(directory: Path, training: TrainingConfig, metrics: pd.DataFr
         standing = f"{latest.name}, after {latest.iterations}" if latest else "none"
         raise SimulationError(
             f"the training ended before its {training.max_iterations} iterations: latest checkpoint is {standing}. "
-            + _quote(end)
+            + quote(end)
         )
     if metrics.empty:
-        raise SimulationError(f"the training logged no metrics. {_quote(end)}")
+        raise SimulationError(f"the training logged no metrics. {quote(end)}")
     return checkpoint.name
 
 
@@ -155,15 +155,15 @@ def judge_evaluation(directory: Path, training: TrainingConfig, end: SimulatorEx
     """
     summary = _evaluation_summary(directory)
     if summary is None:
-        raise SimulationError(f"the evaluation left no readable {EVALUATION_SUMMARY}. {_quote(end)}")
+        raise SimulationError(f"the evaluation left no readable {EVALUATION_SUMMARY}. {quote(end)}")
     rows = _count_rows(directory / EVALUATION_METRICS)
     if not summary.episodes == rows == training.num_episodes:
         raise SimulationError(
             f"{training.num_episodes} episodes were to be evaluated, but the summary tells of {summary.episodes} and "
-            f"{EVALUATION_METRICS} of {rows}. {_quote(end)}"
+            f"{EVALUATION_METRICS} of {rows}. {quote(end)}"
         )
     if training.record_video and not any((directory / EVALUATION_VIDEOS).rglob("*.mp4")):
-        raise SimulationError(f"a video was to be recorded, but there is none. {_quote(end)}")
+        raise SimulationError(f"a video was to be recorded, but there is none. {quote(end)}")
     return summary
 
 
@@ -182,7 +182,8 @@ def _count_rows(path: Path) -> int:
         return sum(1 for _ in csv.DictReader(file))
 
 
-def _quote(end: SimulatorExit) -> str:
+def quote(end: SimulatorExit) -> str:
+    """Quote the end of a simulator's output."""
     lines = [line[:_MAX_QUOTED_CHARACTERS] for line in end.last_lines]
     return "The last lines of its output:\n" + "\n".join(lines) if lines else "It printed nothing."
 

@@ -14,6 +14,7 @@ from container.runner.batch_job import BatchJob
 from container.runner.environment import Environment
 from container.runner.heartbeat import Activity, Heartbeat
 from container.runner.launch import simulator_of
+from container.runner.prepare import SIMULATION_FILE
 from container.runner.record import RecordWriter
 from container.runner.report import Reporter
 from container.runner.retry import retrying
@@ -89,6 +90,7 @@ def run(run_id: str, command: Sequence[str], environment: Environment, clients: 
         spec=record.spec,
         number=(record.attempts or 0) + 1,
         started_at=record.started_at or datetime.now(UTC),
+        command=(*command, SIMULATION_FILE),
         simulator=simulator_of(command, record.spec.compute.gpus_per_node, environment, stop),
         exit_allowance_seconds=environment.exit_allowance_seconds,
         efs_root=environment.efs_root,

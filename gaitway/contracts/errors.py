@@ -2,7 +2,8 @@
 
 GaitwayError
 ├── RequestError              the request itself is wrong
-│   └── InputNotFoundError    something the request points at cannot be read
+│   ├── InputNotFoundError    something the request points at cannot be read
+│   └── CustomEnvironmentError  the package with the custom environment does not work
 ├── RunRefusedError           the run failed before for a reason that no retry can mend
 ├── CancelledError            somebody stopped the run
 ├── SimulationError           the simulator ended without what was asked of it
@@ -39,6 +40,10 @@ class RequestError(GaitwayError):
 
 class InputNotFoundError(RequestError):
     """An object that the request points at does not exist, or cannot be read."""
+
+
+class CustomEnvironmentError(RequestError):
+    """The package with the custom environment is refused, cannot be installed or imported, or fails by its own code."""
 
 
 class RunRefusedError(GaitwayError):

@@ -54,6 +54,15 @@ NOT_A_NUMBER = re.compile(r"^(?:NaN|infinity) in (?P<what>.+) at iteration (?P<i
 """Iterations count from 1."""
 
 
+class CustomEnvironment(Model):
+    """An installed package that registers further tasks, in the way of Isaac Lab, when it is imported."""
+
+    path: Path
+    """Directory that the modules are imported from."""
+    modules: tuple[str, ...]
+    """To be imported in this order: when the simulation app has started, and before any task is looked up."""
+
+
 class SimulationJob(Model):
     """What the runner asks of a simulator. Paths are local: the runner has fetched what they name."""
 
@@ -67,8 +76,7 @@ class SimulationJob(Model):
 
     It lies where the simulator left it, below `LOGS_DIRECTORY`: what follows goes into the same directory.
     """
-    custom_environment: Path | None = None
-    """Archive of a package that registers further tasks."""
+    custom_environment: CustomEnvironment | None = None
 
 
 class EvaluationSummary(UserModel):

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from container.simulators.common.custom_environment import unknown_task
 from container.simulators.embedded.cartpole.direct import CartpoleDirectConfig, CartpoleDirectEnvironment
 from container.simulators.embedded.cartpole.manager_based import (
     CartpoleManagerBasedConfig,
     CartpoleManagerBasedEnvironment,
 )
+from container.simulators.embedded.custom_tasks import (
+    agent_config,
+    custom_tasks,
+    environment_class,
+    environment_config,
+    libraries_of,
+)
 from container.simulators.embedded.environment import VectorEnvironment
 from container.simulators.embedded.libraries import rl_games_config, rsl_rl_config, skrl_config
 from gaitway.contracts.errors import RequestError
+from gaitway.contracts.request import RlLibrary
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,8 @@ def register(task: Task) -> None:
     _tasks[task.name] = task
 
 
-def find_task(name: str, library: str) -> Task:
-    """Find a task that has settings for an RL library.
+def find_task(name: str, library: RlLibrary) -> Task:
+    """Find a task that has settings for an RL library; what a custom environment registers goes before what is here.
 
     Args:
         name: As registered; Gymnasium's `module:` in front of it is ignored.
@@ -50,22 +62,33 @@ def find_task(name: str, library: str) -> Task:
     Raises:
         RequestError: Names what there is, the nearest name first.
     """
-    task = _tasks.get(name.rpartition(":")[2])
-    if task is None:
-        raise RequestError(
-            f"trainingConfig.task is {name!r}, which the embedded simulator does not have, allowed: "
-            f"{', '.join(_nearest_first(name, _tasks))}"
-        )
-    if library not in task.agents:
-        raise RequestError(
-            f"trainingConfig.rlLibrary is {library!r}, for which the embedded simulator has no settings of {name}, "
-            f"allowed: {', '.join(_nearest_first(library, task.agents))}"
-        )
-    return task
+    name = name.rpartition(":")[2]
+    custom = custom_tasks()
+    if name in custom:
+        _check_library(name, library, libraries_of(custom[name]))
+        return _custom_task(custom[name], library)
+    if name not in _tasks:
+        raise unknown_task(name, {*_tasks, *custom}, "the embedded simulator")
+    _check_library(name, library, _tasks[name].agents)
+    return _tasks[name]
 
 
-def _nearest_first(name: str, known: dict[str, Any]) -> list[str]:
-    return difflib.get_close_matches(name, known, n=len(known), cutoff=0)
+def _custom_task(spec: EnvSpec, library: RlLibrary) -> Task:
+    return Task(
+        name=spec.id,
+        make_environment=environment_class(spec),
+        environment=environment_config(spec),
+        agents={library: agent_config(spec, library)},
+    )
+
+
+def _check_library(task: str, library: str, known: Iterable[str]) -> None:
+    names = list(known)
+    if library not in names:
+        raise RequestError(
+            f"trainingConfig.rlLibrary is {library!r}, for which the embedded simulator has no settings of {task}, "
+            f"allowed: {', '.join(difflib.get_close_matches(library, names, n=len(names) or 1, cutoff=0))}"
+        )
 
 
 register(

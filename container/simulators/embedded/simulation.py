@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from container.simulators.common.collectives import joined
+from container.simulators.common.custom_environment import import_custom_environment
 from container.simulators.common.export import Origin, export_policy, is_exported, load_exported
 from container.simulators.common.files import run_directory_of
 from container.simulators.common.policy import Policy
@@ -36,8 +37,7 @@ def run(job: SimulationJob, ranks: Ranks) -> None:
         NotANumberError: The training diverged.
     """
     training = job.training
-    if job.custom_environment is not None:
-        raise RequestError("customEnvironmentPath: the embedded simulator does not load custom environments")
+    import_custom_environment(job.custom_environment)
     task = find_task(training.task, training.rl_library)
     config, agent = apply_overrides(task.environment, task.agents[training.rl_library], training.hydra_overrides)
     config = replace(config, scene=replace(config.scene, num_envs=training.num_envs))

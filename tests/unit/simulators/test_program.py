@@ -193,14 +193,13 @@ def test_an_earlier_attempts_results_are_not_taken_for_this_ones(
 @pytest.mark.parametrize(
     ("training", "paths", "words"),
     [
-        ({"task": "Isaac-Cartpole-Dirct-v0"}, {}, r"'Isaac-Cartpole-Dirct-v0'.*allowed: Isaac-Cartpole-Direct-v0, "),
+        ({"task": "Isaac-Cartpole-Dirct-v0"}, {}, r"'Isaac-Cartpole-Dirct-v0'.*nearest: Isaac-Cartpole-Direct-v0, "),
         ({"hydra_overrides": ["agent.sead=1"]}, {}, r"did you mean agent\.seed\?"),
         ({"mode": "evaluate"}, {}, r"checkpointPath is missing"),
         ({"mode": "evaluate"}, {"policy": "nowhere.pt"}, r"nowhere\.pt cannot be read as a checkpoint of rsl_rl"),
         ({"mode": "evaluate"}, {"policy": "text.pt"}, r"text\.pt cannot be read as a checkpoint of rsl_rl"),
         ({"mode": "evaluate"}, {"policy": "other.pt"}, r"other\.pt is no checkpoint of rsl-rl-lib 5: it holds weights"),
         ({}, {"resume_checkpoint": "text.pt"}, r"text\.pt cannot be read"),
-        ({}, {"custom_environment": "package.zip"}, r"does not load custom environments"),
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(
