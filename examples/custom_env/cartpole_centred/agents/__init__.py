@@ -1,0 +1,1 @@
+"""Settings of the agents that are described in YAML."""
