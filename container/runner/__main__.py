@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from container.runner.environment import Environment
 from container.runner.following_node import follow
-from container.runner.run import Clients, run
+from container.runner.run import EXIT_ATTEMPT_AGAIN, Clients, run
 from container.runner.stop import StopRequest
 from gaitway.contracts.errors import InterruptedRunError
 
@@ -69,7 +69,12 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
         stepfunctions=boto3.client("stepfunctions", config=_CLIENT_CONFIG),
         batch=boto3.client("batch", config=_IMPATIENT_CLIENT_CONFIG),
     )
-    return run(run_id, command, environment, clients, stop)
+    try:
+        return run(run_id, command, environment, clients, stop)
+    except InterruptedRunError as error:
+        # Before the attempt had begun: Batch attempts the job again, or job_state tells how it ended.
+        logging.getLogger(__name__).warning("%s: %s", run_id, error)
+        return EXIT_ATTEMPT_AGAIN
 
 
 if __name__ == "__main__":
