@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
+ISAACLAB := $(VENV)/isaaclab/.setup-done
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
@@ -17,10 +18,17 @@ $(SETUP): requirements.txt constraints.txt package.json package-lock.json pyproj
 	npm ci --silent --no-audit --no-fund
 	@touch $@
 
+# Isaac Lab's wheel is made for one Python on one platform, but holds nothing that is compiled.
+$(ISAACLAB): requirements-isaaclab.txt $(SETUP)
+	rm -rf $(@D)
+	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python --python-version 3.11 \
+		--platform manylinux_2_35_x86_64 --target $(@D) -r requirements-isaaclab.txt
+	@touch $@
+
 demo: setup
 	gaitway demo
 
-test: setup
+test: setup $(ISAACLAB)
 	pytest -n 2 --dist loadfile
 
 lint: setup
