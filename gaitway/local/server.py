@@ -38,6 +38,8 @@ def _configure(port: int, state_directory: Path) -> None:
     os.environ |= {
         "GATEWAY_PORT": str(port),
         "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+        # Policies are enforced: see gaitway/local/extensions/iam.
+        "AUTH": "true",
         # "localhost" may be an IPv6 address, on which nothing listens.
         "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,

@@ -10,7 +10,7 @@ from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunRecord, run_id_of, workflow_output_path
 from gaitway.local.launcher import LocalAws
 from gaitway.runs import Runs
-from tests.local.conformance.workflow import ROLE_ARN, until
+from tests.local.conformance.workflow import ROLE_ARN, create_any_role, until
 
 Json = dict[str, Any]
 
@@ -33,6 +33,7 @@ class ControlPlane:
         self.s3 = session.client("s3")
         self.logs = session.client("logs")
         self.lambda_ = session.client("lambda")
+        create_any_role(session.client("iam"))
         self.bucket = self.deployment.asset_bucket_name
         self.table = RunTable(session.client("dynamodb"), self.deployment.run_table_name)
 

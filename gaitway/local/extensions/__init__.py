@@ -5,7 +5,7 @@ An extension is a module with `register()`, which puts its parts into MiniStack'
 
 from importlib.metadata import version
 
-from gaitway.local.extensions import batch, cloudformation, event_targets, lambda_files, schedules, stepfunctions
+from gaitway.local.extensions import batch, cloudformation, event_targets, iam, lambda_files, schedules, stepfunctions
 from gaitway.local.runtime import Runtime
 
 MINISTACK_VERSION = "1.5.33"
@@ -34,7 +34,9 @@ def register_all(runtime: Runtime) -> None:
     check_version(version("ministack"))
     batch.register(runtime)
     cloudformation.register()
+    # Before the checks of policies, which are put in front of it.
     event_targets.register()
+    iam.register()
     lambda_files.register(runtime)
     schedules.register()
     stepfunctions.register()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local.conformance.workflow import ROLE_ARN, create_any_role
 from tests.local.emulator import Emulator
 
 HANDLER = """
@@ -44,6 +45,7 @@ def archive(**files: str) -> bytes:
 @pytest.fixture(scope="module")
 def function(emulator: Emulator) -> str:
     """A function with a layer."""
+    create_any_role(emulator.client("iam"))
     lambda_ = emulator.client("lambda")
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
     layer = lambda_.publish_layer_version(
@@ -53,7 +55,7 @@ def function(emulator: Emulator) -> str:
     lambda_.create_function(
         FunctionName=name,
         Runtime=runtime,
-        Role="arn:aws:iam::000000000000:role/role",
+        Role=ROLE_ARN,
         Handler="index.handler",
         Code={"ZipFile": archive(**{"index.py": HANDLER})},
         Layers=[layer["LayerVersionArn"]],
@@ -103,11 +105,12 @@ def mounting_function(emulator: Emulator, **configuration: Any) -> tuple[str, st
     access_point = efs.create_access_point(
         ClientToken=uuid.uuid4().hex, FileSystemId=file_system, RootDirectory={"Path": "/gaitway"}
     )
+    create_any_role(emulator.client("iam"))
     name = f"function-{uuid.uuid4().hex[:8]}"
     emulator.client("lambda").create_function(
         FunctionName=name,
         Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
-        Role="arn:aws:iam::000000000000:role/role",
+        Role=ROLE_ARN,
         Handler="index.handler",
         Code={"ZipFile": archive(**{"index.py": MOUNTING_HANDLER})},
         Environment={"Variables": {"ROOT": "/mnt/runs/one", "OTHER": "/mnt/runs-of-others"}},

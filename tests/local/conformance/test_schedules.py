@@ -73,6 +73,9 @@ def test_a_schedule_invokes_a_function(hasty: Emulator, tmp_path: Path) -> None:
             pathlib.Path({str(tmp_path)!r}, event["source"]).touch()
         """
     )
+    hasty.client("lambda").add_permission(
+        FunctionName=name, StatementId="rule", Action="lambda:InvokeFunction", Principal="events.amazonaws.com"
+    )
     schedule(hasty, "function", f"arn:aws:lambda:us-east-1:000000000000:function:{name}")
     until((tmp_path / "aws.events").exists)
 

@@ -1,5 +1,6 @@
 """State machines, functions and a queue for tokens, made and watched through boto3."""
 
+import contextlib
 import io
 import json
 import textwrap
@@ -13,7 +14,9 @@ from tests.local.emulator import Emulator
 
 Definition = dict[str, Any]
 
-ROLE_ARN = "arn:aws:iam::000000000000:role/any"
+_ROLE_NAME = "any"
+ROLE_ARN = f"arn:aws:iam::000000000000:role/{_ROLE_NAME}"
+"""A role that may do everything, for what a test makes for itself."""
 
 _DEADLINE_SECONDS = 30.0
 
@@ -27,10 +30,20 @@ def single_state(state: Definition, **machine_fields: object) -> Definition:
     }
 
 
+def create_any_role(iam: Any) -> None:
+    """Make the role of ROLE_ARN, unless it is there."""
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "states.amazonaws.com"}}
+    policy = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(RoleName=_ROLE_NAME, AssumeRolePolicyDocument=json.dumps({"Statement": trust}))
+        iam.put_role_policy(RoleName=_ROLE_NAME, PolicyName="all", PolicyDocument=json.dumps({"Statement": policy}))
+
+
 class Workflow:
     """One emulator's Step Functions, with a queue of its own into which tasks send their tokens."""
 
     def __init__(self, emulator: Emulator) -> None:
+        create_any_role(emulator.client("iam"))
         self.states = emulator.client("stepfunctions")
         self._lambda = emulator.client("lambda")
         self._logs = emulator.client("logs")

@@ -23,9 +23,14 @@ class ExecutionEndedError(SystemExit):
 
 
 class RunningExecution:
-    """What the threads of one execution share."""
+    """What the threads of one execution share.
 
-    def __init__(self) -> None:
+    Args:
+        role_arn: Its machine's role; empty where the machine is gone.
+    """
+
+    def __init__(self, role_arn: str = "") -> None:
+        self.role_arn = role_arn
         self.changed = threading.Condition()
         """Notified when the execution ends, and when something happens to one of its tasks."""
         self.ended = False
@@ -105,7 +110,8 @@ def _with_time_limit(run_execution: Callable[[str], None]) -> Callable[[str], No
         record = states._executions.get(execution_arn)
         if record is None:
             return
-        running = _running[execution_arn] = RunningExecution()
+        machine = states._state_machines.get(record["stateMachineArn"]) or {}
+        running = _running[execution_arn] = RunningExecution(machine.get("roleArn", ""))
         previous = _current.set(running)
         try:
             with suppress(ExecutionEndedError), _time_limit(record):

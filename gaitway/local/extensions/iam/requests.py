@@ -1,0 +1,178 @@
+"""What a request is about: the resources and condition keys by which a policy judges it.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+import base64
+import binascii
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.parsers import create_parser
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import dynamodb
+
+from gaitway.local.extensions import batch
+from gaitway.local.extensions.batch.errors import ClientError
+from gaitway.local.extensions.batch.resources import arn
+from gaitway.local.services import Json
+
+_Extract = Callable[..., str]
+_Enforce = Callable[..., Any]
+_Context = Callable[[str, str, bytes, dict[str, Any]], dict[str, Any]]
+
+_KEY_CONDITION = re.compile(r"([#\w.-]+)\s*=\s*(:\w+)")
+
+
+class _Several(str):
+    """Resources of one request, which must be allowed on each of them. MiniStack passes on, and names, the first."""
+
+    __slots__ = ("others",)
+    others: tuple[str, ...]
+
+
+def _several(first: str, *others: str) -> _Several:
+    several = _Several(first)
+    several.others = others
+    return several
+
+
+def _with_our_resources(extract_resource_arn: _Extract) -> _Extract:
+    def extract(
+        service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any],
+        region: str, account_id: str,
+    ) -> str:  # fmt: skip
+        if service == "batch" and method == "POST":
+            return _batch_resource(path.rstrip("/").rpartition("/")[2].lower(), _document(body))
+        if service == "states" and (token := _document(body).get("taskToken")):
+            return _machine_of(token)
+        return extract_resource_arn(service, method, path, headers, body, query, region, account_id)
+
+    return extract
+
+
+def _batch_resource(operation: str, request: Json) -> str:
+    """Of jobs: what is listed and described takes no resource, what is submitted takes a definition and a queue."""
+    resources = batch.service().resources
+    # What does not exist is Batch's to refuse.
+    try:
+        if operation == "submitjob":
+            definition = resources.job_definition(request["jobDefinition"])["jobDefinitionArn"]
+            return _several(definition, resources.job_queue(request["jobQueue"])["jobQueueArn"])
+    except (ClientError, KeyError):
+        return "*"
+    if operation in ("terminatejob", "canceljob"):
+        return arn("job", str(request.get("jobId")))
+    return "*"
+
+
+def _machine_of(token: str) -> str:
+    """A task's token is answered with a permission on its state machine."""
+    try:
+        execution = base64.b64decode(token, validate=True).decode().partition("#")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return "*"
+    return execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
+
+
+def _on_each_resource(enforce: _Enforce) -> _Enforce:
+    def enforce_on_each(
+        access_key: str,
+        action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: Json | None = None,
+    ) -> object:
+        resources = (resource_arn, *resource_arn.others) if isinstance(resource_arn, _Several) else (resource_arn,)
+        denials = (enforce(access_key, action, service, region, one, service_context) for one in resources)
+        return next((denial for denial in denials if denial is not None), None)
+
+    return enforce_on_each
+
+
+def _with_our_keys(request_tag_context: _Context) -> _Context:
+    def context(service: str, action: str, body: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+        keys = request_tag_context(service, action, body, parameters)
+        if service == "dynamodb":
+            keys["dynamodb:LeadingKeys"] = sorted(set(_leading_keys(_document(body))))
+        if action == "cloudwatch:PutMetricData" and (namespace := _namespace(body, parameters)):
+            keys["cloudwatch:namespace"] = namespace
+        return keys
+
+    return context
+
+
+def _leading_keys(request: Json) -> Iterator[str]:
+    """Yield the partition keys that a request touches; those of a whole table are none.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    """
+    for operation in _operations(request):
+        table = dynamodb._tables.get(str(operation.get("TableName")).rpartition("/")[2]) or {}
+        name = table.get("pk_name")
+        for item in (operation.get("Key"), operation.get("Item")):
+            if isinstance(item, dict) and name in item:
+                yield from map(str, item[name].values())
+        names, values = operation.get("ExpressionAttributeNames", {}), operation.get("ExpressionAttributeValues", {})
+        for attribute, value in _KEY_CONDITION.findall(operation.get("KeyConditionExpression", "")):
+            if names.get(attribute, attribute) == name and value in values:
+                yield from map(str, values[value].values())
+
+
+def _operations(request: Json) -> Iterator[Json]:
+    """Yield the operations of a request on items: itself, those of a transaction, or those of a batch."""
+    yield request
+    for item in request.get("TransactItems", []):
+        yield from item.values()
+    for table, items in request.get("RequestItems", {}).items():
+        for item in items["Keys"] if isinstance(items, dict) else items:
+            details = item.values() if isinstance(items, list) else [{"Key": item}]
+            yield from ({"TableName": table} | one for one in details)
+
+
+def _namespace(body: bytes, parameters: dict[str, Any]) -> str | None:
+    """Read the namespace of PutMetricData, in each of the protocols that CloudWatch speaks."""
+    if given := parameters.get("Namespace"):
+        return str(given[0] if isinstance(given, list) else given)
+    if body[:1] == b"{":
+        return str(_document(body).get("Namespace"))
+    parser: Any = create_parser("smithy-rpc-v2-cbor")
+    try:
+        document = parser.parse_data_item(io.BytesIO(body))
+    except Exception:  # whatever it is, it is not CBOR
+        return None
+    return document.get("Namespace") if isinstance(document, dict) else None
+
+
+def _document(body: bytes) -> Json:
+    try:
+        document = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _as_over_tls(pin_request_origin: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
+    """What arrives on the loopback interface counts as sent over TLS, so that policies which demand TLS are in force.
+
+    The emulator listens nowhere else.
+    """
+
+    def pin(source_ip: str, secure_transport: bool) -> None:
+        del secure_transport
+        pin_request_origin(source_ip, True)
+
+    return pin
+
+
+def register() -> None:
+    """Install resources and condition keys."""
+    iam_actions.extract_resource_arn = _with_our_resources(iam_actions.extract_resource_arn)
+    iam_actions.request_tag_context = _with_our_keys(iam_actions.request_tag_context)
+    iam_evaluator.enforce = _on_each_resource(iam_evaluator.enforce)
+    app.pin_request_origin = _as_over_tls(app.pin_request_origin)
