@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
 from gaitway.contracts.model import Model
 
+if TYPE_CHECKING:
+    from types_boto3_batch.literals import JobStatusType
+
 _ENDED = frozenset({"SUCCEEDED", "FAILED"})
 _WAITING = frozenset({"SUBMITTED", "PENDING", "RUNNABLE", "STARTING"})
+LIVING: tuple[JobStatusType, ...] = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
+"""The states of a job that has not ended."""
+_NAME = re.compile(r"(?P<run_id>run-[0-9a-f]{20})-[0-9a-f]{12}")
+"""submit_job names a job after the inner execution, which launch names after run and caller."""
 
 
 class _Batch(Model):
@@ -86,3 +95,9 @@ def _seconds_since(moment_ms: int | None, now: datetime) -> float:
     if moment_ms is None:
         return 0.0
     return max(0.0, (now - datetime.fromtimestamp(moment_ms / 1000, UTC)).total_seconds())
+
+
+def run_id_of_job(job_name: str) -> str | None:
+    """Read whose job it is from its name; None where that is no name of ours."""
+    match = _NAME.fullmatch(job_name)
+    return match["run_id"] if match else None

@@ -68,13 +68,14 @@ class PipelineStack(cdk.Stack):
             functions={"LaunchFunctionArn": launch.function},
             names={"AssetBucketName": storage.assets.bucket.bucket_name},
         ).machine
+        job_queues = [compute.queue.job_queue_arn, compute.multi_node_queue.job_queue_arn]
         Watchers(
             self,
             "Watchers",
-            heartbeat=self._heartbeat(handle_failure),
+            heartbeat=self._heartbeat(handle_failure, job_queues),
             job_state=self._job_state(),
             handle_failure=handle_failure,
-            job_queues=[compute.queue.job_queue_arn, compute.multi_node_queue.job_queue_arn],
+            job_queues=job_queues,
             pipeline=pipeline_arn,
             workflow=workflow.state_machine_arn,
         )
@@ -134,30 +135,28 @@ class PipelineStack(cdk.Stack):
         )
         self._storage.assets.grant_read(function.role)
         self._storage.assets.grant_write(function.role)
-        jobs = self.format_arn(service="batch", resource="job", resource_name="*")
-        function.allow("batch:TerminateJob", on=[jobs])
-        acknowledge_wildcard(
-            function.role,
-            jobs,
-            "Batch names jobs as they are submitted; which one is the run's stands in its record.",
-        )
+        self._allow_ending_jobs(function)
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         grant_task_answers(function.role, "Success", "Failure")
         return function
 
-    def _heartbeat(self, handle_failure: PipelineFunction) -> PipelineFunction:
+    def _heartbeat(self, handle_failure: PipelineFunction, job_queues: list[str]) -> PipelineFunction:
         function = self._function(
             "heartbeat",
             # Less than the time between two calls.
             timeout=cdk.Duration.minutes(4),
-            environment={"GAITWAY_HANDLE_FAILURE_FUNCTION": handle_failure.function.function_arn},
+            environment={
+                "GAITWAY_HANDLE_FAILURE_FUNCTION": handle_failure.function.function_arn,
+                "GAITWAY_JOB_QUEUES": json.dumps(job_queues),
+            },
         )
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.runs.grant_list(function.role)
         function.allow("lambda:InvokeFunction", on=[handle_failure.function.function_arn])
         self._allow_on_executions(function, "states:DescribeExecution")
         grant_task_answers(function.role, "Heartbeat", "Failure")
-        function.allow("batch:DescribeJobs", on=["*"])
+        self._allow_ending_jobs(function)
+        function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
         function.role.add_to_policy(
             iam.PolicyStatement(
                 actions=["cloudwatch:PutMetricData"],
@@ -168,7 +167,7 @@ class PipelineStack(cdk.Stack):
         acknowledge(
             function.role,
             "IAM5[Resource::*]",
-            "Batch's DescribeJobs and CloudWatch's PutMetricData take no resource; a condition names the namespace.",
+            "Batch's DescribeJobs and ListJobs and CloudWatch's PutMetricData take no resource.",
         )
         return function
 
@@ -182,6 +181,14 @@ class PipelineStack(cdk.Stack):
         function.allow("batch:DescribeJobs", on=["*"])
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         return function
+
+    def _allow_ending_jobs(self, function: PipelineFunction) -> None:
+        """Let a function end jobs."""
+        jobs = self.format_arn(service="batch", resource="job", resource_name="*")
+        function.allow("batch:TerminateJob", on=[jobs])
+        acknowledge_wildcard(
+            function.role, jobs, "Batch names jobs as they are submitted; which one is the run's stands in its record."
+        )
 
     def _allow_on_executions(self, function: PipelineFunction, action: str) -> None:
         """Let a function do something with the inner machine's executions."""

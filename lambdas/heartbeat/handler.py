@@ -8,13 +8,14 @@ from typing import Annotated
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from pydantic import Field
+from pydantic import Field, Json
 
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from lambdas.environment import CLIENT_CONFIG, Environment
 from lambdas.heartbeat.heartbeat import THREADS, Heartbeat
-from lambdas.observability import Json, observed
+from lambdas.observability import Json as JsonObject
+from lambdas.observability import observed
 
 
 class HeartbeatEnvironment(Environment):
@@ -22,6 +23,8 @@ class HeartbeatEnvironment(Environment):
 
     handle_failure: Annotated[str, Field(alias="GAITWAY_HANDLE_FAILURE_FUNCTION", min_length=1)]
     """Name or ARN."""
+    job_queues: Annotated[Json[list[str]], Field(alias="GAITWAY_JOB_QUEUES")]
+    """ARNs."""
 
 
 @cache
@@ -37,11 +40,12 @@ def _heartbeat() -> Heartbeat:
         lambda_=boto3.client("lambda", config=config),
         cloudwatch=boto3.client("cloudwatch", config=config),
         handle_failure=environment.handle_failure,
+        job_queues=environment.job_queues,
     )
 
 
 @observed
-def handler(event: Json, context: LambdaContext) -> Json:
+def handler(event: JsonObject, context: LambdaContext) -> JsonObject:
     """Look after every run that goes on; the schedule's event says nothing."""
     del event, context
     return {"runs": _heartbeat().handle()}

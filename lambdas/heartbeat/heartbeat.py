@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS, RunRecord, 
 from lambdas.batch_job import Job
 from lambdas.heartbeat.decide import Need, decide
 from lambdas.heartbeat.measure import measure
+from lambdas.heartbeat.orphans import Orphans
 from lambdas.job_ends import explain, vanished
 from lambdas.observability import logger
 
@@ -47,6 +48,7 @@ class Heartbeat:
         lambda_: A Lambda client.
         cloudwatch: A CloudWatch client.
         handle_failure: Name or ARN of the function that ends a run.
+        job_queues: ARNs of the queues whose jobs are ours.
         clock: The current time.
     """
 
@@ -59,6 +61,7 @@ class Heartbeat:
         lambda_: LambdaClient,
         cloudwatch: CloudWatchClient,
         handle_failure: str,
+        job_queues: Sequence[str],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._runs = runs
@@ -69,9 +72,10 @@ class Heartbeat:
         self._cloudwatch = cloudwatch
         self._handle_failure = handle_failure
         self._clock = clock
+        self._orphans = Orphans(runs, batch, job_queues, clock)
 
     def handle(self) -> int:
-        """Look after every run, and publish how many there are.
+        """Look after every run, publish how many there are, and end jobs without one.
 
         Returns:
             How many runs go on.
@@ -84,8 +88,9 @@ class Heartbeat:
         known = [run for run in runs if run.job_id not in unknown]
         with ThreadPoolExecutor(THREADS) as pool:
             successes = sum(pool.map(lambda run: self._try(run, jobs.get(run.job_id or "")), known))
-        # Last, since no run depends on it.
+        # Last, since no run depends on these.
         self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=measure(runs, jobs, self._clock()))
+        self._orphans.end(jobs.keys() | unknown)
         if successes < len(runs):
             failures = len(runs) - successes
             raise RuntimeError(f"{failures} of {len(runs)} runs could not be looked after: see the errors before this")

@@ -7,7 +7,6 @@ changes nothing.
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gaitway.contracts.errors import CancelledError, Failure
 from gaitway.contracts.run import RunRecord, run_id_of, workflow_output_path
-from lambdas.batch_job import Job
+from lambdas.batch_job import Job, run_id_of_job
 from lambdas.job_ends import explain
 from lambdas.observability import logger
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from gaitway.contracts.run import RunTokens
     from lambdas.job_state.events import EndedCaller
 
-_JOB_NAME = re.compile(r"(?P<run_id>run-[0-9a-f]{20})-[0-9a-f]{12}")
-"""submit_job names a job after the inner execution, which launch names after run and caller."""
 _WRITTEN_SECONDS = 5.0
 """Within this time after it has submitted a job, submit_job has written down which one."""
 _POLL_SECONDS = 0.5
@@ -74,10 +71,10 @@ class JobState:
         Returns:
             Whether the machine was told.
         """
-        name = _JOB_NAME.fullmatch(job.job_name)
-        if name is None or job.is_node or not job.has_ended:
+        run_id = run_id_of_job(job.job_name)
+        if run_id is None or job.is_node or not job.has_ended:
             return False
-        record, tokens = self._run_of(name["run_id"], job)
+        record, tokens = self._run_of(run_id, job)
         if record is None or tokens.inner is None:
             return False
         told = self._task_tokens.fail(tokens.inner, Failure.of(explain(self._described(job))))

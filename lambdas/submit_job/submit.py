@@ -55,7 +55,8 @@ class SubmitJob:
         job_id = self._jobs.find_living(name, compute)
         if job_id is None:
             # Before the job is there, which writes down itself that it runs.
-            self._runs.update(event.run_id, of_execution=event.execution_arn, state=RunState.QUEUED)
+            if not self._runs.update(event.run_id, of_execution=event.execution_arn, state=RunState.QUEUED):
+                raise RunRefusedError(f"{event.run_id} has ended, or was begun anew, while its job was looked for")
             job_id = self._jobs.submit(name, event.run_id, compute, event.timeout_seconds)
         logger.info("%s: job %s", event.run_id, job_id)
         self._runs.update(event.run_id, of_execution=event.execution_arn, job_id=job_id)

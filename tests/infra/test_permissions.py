@@ -158,8 +158,9 @@ def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthes
         ),
         (
             "Heartbeat",
-            "batch:DescribeJobs cloudwatch:PutMetricData dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem "
-            "lambda:InvokeFunction states:DescribeExecution states:SendTaskFailure states:SendTaskHeartbeat",
+            "batch:DescribeJobs batch:ListJobs batch:TerminateJob cloudwatch:PutMetricData "
+            "dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem lambda:InvokeFunction "
+            "states:DescribeExecution states:SendTaskFailure states:SendTaskHeartbeat",
         ),
         ("JobState", "batch:DescribeJobs dynamodb:GetItem sqs:SendMessage states:SendTaskFailure states:StopExecution"),
     ],

@@ -31,7 +31,10 @@ FUNCTIONS = {
     },
     "gaitway-collect-results": {},
     "gaitway-handle-failure": {"GAITWAY_EFS_ROOT": "/mnt/gaitway"},
-    "gaitway-heartbeat": {"GAITWAY_HANDLE_FAILURE_FUNCTION": "<HandleFailure/Function.Arn>"},
+    "gaitway-heartbeat": {
+        "GAITWAY_HANDLE_FAILURE_FUNCTION": "<HandleFailure/Function.Arn>",
+        "GAITWAY_JOB_QUEUES": '["<GpuQueue/Queue.JobQueueArn>", "<MultiNodeQueue/Queue.JobQueueArn>"]',
+    },
     "gaitway-job-state": {"GAITWAY_ASSET_BUCKET": "<AssetBucket/Assets>"},
 }
 BROUGHT_BY_LAMBDA = {"boto3", "botocore"}

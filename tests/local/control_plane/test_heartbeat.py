@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS, RunState
 from lambdas.heartbeat.decide import QUIET_SECONDS
 from lambdas.heartbeat.heartbeat import NAMESPACE, Heartbeat
+from lambdas.heartbeat.orphans import Orphans
 from tests.local.conformance.batch_world import BatchWorld, batch_world
 from tests.local.conformance.workflow import until
 from tests.local.control_plane.conftest import SharedClients
@@ -65,6 +66,7 @@ def function(world: World, clients: SharedClients, clock: Clock, **replaced: obj
         "lambda_": clients.client("lambda"),
         "cloudwatch": clients.client("cloudwatch"),
         "handle_failure": "nobody",
+        "job_queues": [],
         "clock": clock,
     }
     return Heartbeat(**arguments | replaced)
@@ -138,6 +140,9 @@ def test_jobs_of_which_batch_says_nothing_are_not_taken_for_vanished(
     class Throttled:
         def describe_jobs(self, *, jobs: list[str]) -> Json:
             raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "DescribeJobs")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(shared_clients.client("batch"), name)
 
     _, inner = waiting(world, "00000000-no-such-job")
     clock.ahead = LATER
@@ -231,6 +236,48 @@ def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_its_heartbeat(
     with pytest.raises(RuntimeError, match="1 of 2 runs could not be looked after"):
         heartbeat.handle()
     assert world.record.caller_gone_at is not None
+
+
+@pytest.mark.parametrize("why", ["it ended", "it has another job", "another execution has it"])
+def test_a_job_that_no_run_waits_for_is_ended(
+    world: World, full: BatchWorld, shared_clients: SharedClients, clock: Clock, why: str
+) -> None:
+    definition = full.define(["true"])
+    world.launched()
+    name = (world.record.execution_arn or "").rpartition(":")[2]
+    orphan = full.submit(definition, jobName=name)
+    stranger = full.submit(definition, jobName="somebody-elses")
+    match why:
+        case "it ended":
+            world.table.update(world.run_id, state=RunState.FAILED)
+        case "it has another job":
+            world.table.update(world.run_id, job_id=full.submit(definition, jobName=name))
+        case _:
+            world.table.update(world.run_id, execution_arn=f"{world.record.execution_arn}0")
+    orphans = Orphans(world.table, shared_clients.client("batch"), [full.job_queue], clock)
+    assert orphans.end(frozenset()) == []
+    clock.ahead = LATER
+    assert orphans.end(frozenset({orphan})) == []
+    assert orphans.end(frozenset()) == [orphan]
+
+    assert full.describe(orphan)["status"] == "FAILED"
+    assert "no run waits for this job" in full.describe(orphan)["statusReason"]
+    assert full.describe(stranger)["status"] == "RUNNABLE"
+    job_id = world.record.job_id
+    assert job_id is None or full.describe(job_id)["status"] == "RUNNABLE"
+
+
+def test_the_job_of_a_run_that_goes_on_is_left_alone(
+    world: World, full: BatchWorld, shared_clients: SharedClients, clock: Clock
+) -> None:
+    world.launched()
+    name = (world.record.execution_arn or "").rpartition(":")[2]
+    job_id = full.submit(full.define(["true"]), jobName=name)
+    clock.ahead = LATER
+    orphans = Orphans(world.table, shared_clients.client("batch"), [full.job_queue], clock)
+    assert orphans.end(frozenset()) == []  # submit_job was cut off: it is called again, and finds the job by its name
+    world.table.update(world.run_id, job_id=job_id)
+    assert orphans.end(frozenset()) == []
 
 
 def test_what_waits_is_published(
