@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, PlainValidator
 from pydantic.alias_generators import to_camel
 
-_S3_URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/(?P<key>.*))?", re.DOTALL)
+_BUCKET = r"(?![^/]*\.\.)[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]"
+"""docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+_S3_URI = re.compile(rf"s3://(?P<bucket>{_BUCKET})(?:/(?P<key>.*))?", re.DOTALL)
 
 MAX_KEY_BYTES = 1024
 """docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
@@ -44,11 +46,7 @@ class S3Uri:
         match = _S3_URI.fullmatch(text)
         if match is None:
             raise ValueError("must look like s3://bucket/key")
-        key = match["key"] or ""
-        # Half a surrogate pair, which JSON allows, has no encoding: that raises a ValueError, too.
-        if len(key.encode()) > MAX_KEY_BYTES:
-            raise ValueError(f"must have a key of at most {MAX_KEY_BYTES} bytes")
-        return cls(match["bucket"], key)
+        return cls(match["bucket"], _check_key(match["key"] or ""))
 
     @property
     def name(self) -> str:
@@ -68,6 +66,25 @@ class S3Uri:
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
+
+
+def _check_key(key: str) -> str:
+    # Half a surrogate pair, which JSON allows, has no encoding: that raises a ValueError, too.
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise ValueError(f"must have a key of at most {MAX_KEY_BYTES} bytes")
+    return key
+
+
+def _check_bucket(name: str) -> str:
+    if re.fullmatch(_BUCKET, name) is None:
+        raise ValueError("must be the name of a bucket")
+    return name
+
+
+S3Key = Annotated[str, AfterValidator(_check_key)]
+"""Key of an object, or a prefix."""
+
+BucketName = Annotated[str, AfterValidator(_check_bucket)]
 
 
 def _validate_s3_uri(value: object) -> S3Uri:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from gaitway.contracts.documents import MAX_VALUE_CHARACTERS, check_document, merge, parse_json_object, shorten
 from gaitway.contracts.errors import RequestError
-from gaitway.contracts.model import S3Uri, S3UriField, UserModel
+from gaitway.contracts.model import BucketName, S3Key, S3Uri, S3UriField, UserModel
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -23,14 +24,16 @@ Mode = Literal["train", "evaluate"]
 RlLibrary = Literal["rsl_rl", "rl_games", "skrl"]
 
 DEFAULT_NUM_ENVS: dict[Mode, int] = {"train": 4096, "evaluate": 100}
-MAX_VALUE_CHARACTERS = 80
-"""A longer value is shortened in an error message."""
+MAX_FINDINGS = 20
+"""A message names no more; a file of another kind has thousands of unknown keys, which nobody reads."""
+MAX_OUTPUT_KEY_BYTES = 640
+"""Of S3's 1024: the id that stands in it may stand in it once more, and the libraries name files after the task."""
 
 AssetPath = Annotated[str, Field(min_length=1, max_length=1024)]
 """Path relative to the asset, or an S3 URI."""
 
-HydraOverride = Annotated[str, Field(max_length=1024, pattern=r"^[~+]{0,2}[A-Za-z_][^\s=]*(=.*)?$")]
-"""Hydra's grammar, and nothing that an argument parser could take for an option of its own."""
+HydraOverride = Annotated[str, Field(max_length=1024, pattern=r"^[~+]{0,2}[A-Za-z_][^\s=\x00-\x1f]*(=[^\x00-\x1f]*)?$")]
+"""Hydra's grammar, and nothing that an argument parser takes for an option of its own, or that ends an argument."""
 
 
 class TrainingConfig(UserModel):
@@ -162,14 +165,14 @@ class VamsMessage(UserModel):
     input_output_s3_asset_auxiliary_files_path: Annotated[
         S3UriField | None, Field(alias="inputOutputS3AssetAuxiliaryFilesPath")
     ] = None
-    bucket_asset: str | None = None
+    bucket_asset: BucketName | None = None
     bucket_asset_auxiliary: str | None = None
     asset_id: str | None = None
     database_id: str | None = None
     workflow_database_id: str | None = None
     workflow_id: str | None = None
     input_asset_file_key: str | None = None
-    input_asset_location_key: str | None = None
+    input_asset_location_key: S3Key | None = None
     output_type: str | None = None
     executing_user_name: str | None = None
 
@@ -178,6 +181,16 @@ class VamsMessage(UserModel):
     def _empty_means_none(cls, data: object) -> object:
         # VAMS hands over every field; one that does not apply is an empty string.
         return {key: value for key, value in data.items() if value != ""} if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _room_for_outputs(self) -> Self:
+        size = len(self.output_s3_asset_files_path.key.encode())
+        if size > MAX_OUTPUT_KEY_BYTES:
+            raise ValueError(
+                f"outputS3AssetFilesPath has a key of {size} bytes, allowed: {MAX_OUTPUT_KEY_BYTES}, which leaves room "
+                "for the names of the files below it"
+            )
+        return self
 
     @property
     def config_file(self) -> S3Uri | None:
@@ -203,7 +216,7 @@ def find_task_token(event: object) -> str | None:
     if isinstance(body, str):
         try:
             body = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             match = re.search(r'\\?"TaskToken\\?"\s*:\s*\\?"([^"\\]+)', body)
             return match[1] if match else None
     token = body.get("TaskToken") if isinstance(body, dict) else None
@@ -224,6 +237,8 @@ def parse_message(event: object) -> ReceivedMessage:
     if token is None:
         raise RequestError("TaskToken is missing in body: the caller could not be told how the run ends")
     message = validate(VamsMessage, {key: value for key, value in document.items() if key != "TaskToken"})
+    for field, value in message:
+        check_document(_alias(message, field), value)
     return ReceivedMessage(message=message, task_token=token)
 
 
@@ -253,26 +268,8 @@ def parse_request(*documents: object) -> Request:
     merged: dict[str, Any] = {}
     for document in documents:
         if document is not None and document != "":
-            merged = _merge(merged, parse_json_object("inputParameters", document))
+            merged = merge(merged, parse_json_object("inputParameters", document))
     return validate(Request, merged)
-
-
-def parse_json_object(name: str, value: object) -> dict[str, Any]:
-    """Read a JSON object that may come as text.
-
-    Raises:
-        RequestError: It is neither an object nor the JSON text of one.
-    """
-    if isinstance(value, str | bytes):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise RequestError(f"{name} is {_shorten(value)}, which is no JSON ({error}): send a JSON object") from None
-        except RecursionError:
-            raise RequestError(f"{name} is nested too deeply: send a JSON object as documented") from None
-    if not isinstance(value, dict):
-        raise RequestError(f"{name} is {_shorten(value)}, allowed: a JSON object")
-    return value
 
 
 def validate(model: type[M], document: object) -> M:
@@ -284,16 +281,17 @@ def validate(model: type[M], document: object) -> M:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        findings = [_describe(model, finding) for finding in error.errors(include_url=False)]
-        raise RequestError("; ".join(findings)) from None
-    except RecursionError:
-        raise RequestError("the document is nested too deeply") from None
+        findings = error.errors(include_url=False)
+        described = [_describe(model, finding) for finding in findings[:MAX_FINDINGS]]
+        if len(findings) > MAX_FINDINGS:
+            described.append(f"and {len(findings) - MAX_FINDINGS} more")
+        raise RequestError("; ".join(described)) from None
 
 
 def _describe(model: type[BaseModel], finding: ErrorDetails) -> str:
     """Turn one of pydantic's findings into a sentence with field, value and what is allowed."""
     location = [str(part) for part in finding["loc"]]
-    path = ".".join(location)
+    path = ".".join(part if len(part) <= MAX_VALUE_CHARACTERS else shorten(part) for part in location)
     if finding["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
@@ -304,7 +302,7 @@ def _describe(model: type[BaseModel], finding: ErrorDetails) -> str:
     reason = str(finding["msg"]).removeprefix("Value error, ")
     if not path or (finding["type"] == "value_error" and isinstance(finding["input"], dict)):
         return reason
-    return f"{path} is {_shorten(finding['input'])}, allowed: {reason.removeprefix('Input should be ')}"
+    return f"{path} is {shorten(finding['input'])}, allowed: {reason.removeprefix('Input should be ')}"
 
 
 def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
@@ -317,15 +315,6 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Merge two JSON objects; the second one wins, objects are merged key by key."""
-    merged = dict(below)
-    for key, value in above.items():
-        standing = merged.get(key)
-        merged[key] = _merge(standing, value) if isinstance(standing, dict) and isinstance(value, dict) else value
-    return merged
-
-
 def _at_most_one(model: BaseModel, fields: tuple[str, ...]) -> None:
     given = [_alias(model, field) for field in fields if getattr(model, field) is not None]
     if len(given) > 1:
@@ -334,8 +323,3 @@ def _at_most_one(model: BaseModel, fields: tuple[str, ...]) -> None:
 
 def _alias(model: BaseModel, field: str) -> str:
     return type(model).model_fields[field].alias or field
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= MAX_VALUE_CHARACTERS else f"{text[:MAX_VALUE_CHARACTERS]}..."

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from gaitway.contracts.documents import parse_json_object, shorten
 from gaitway.contracts.errors import InputNotFoundError, RequestError
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import parse_json_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from lambdas.observability import Json
 
-MAX_CONFIG_BYTES = 1_048_576
-"""Larger than any request: a file of that name which is none would only fill the function's memory."""
+MAX_CONFIG_BYTES = 131_072
+"""As much as a message may have. With what an item may hold besides, the run's record stays below DynamoDB's 400 KB:
+docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html."""
 
 _REASONS = {
     "404": "it does not exist",
@@ -57,7 +58,8 @@ class Inputs:
                 f"inputS3AssetFilePath is {uri}, which is too large, allowed: {MAX_CONFIG_BYTES} bytes"
             )
         try:
-            return parse_json_object("its content", body.decode())
+            # Some editors on Windows begin a file with a byte order mark.
+            return parse_json_object("its content", body.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise InputNotFoundError(f"inputS3AssetFilePath is {uri}, but its content is not UTF-8: {error}") from error
         except RequestError as error:
@@ -99,6 +101,8 @@ class Inputs:
             raise InputNotFoundError(f"{folder} cannot be searched for a policy: {_reason(error)}") from error
 
     def _problem(self, uri: S3Uri) -> str | None:
+        if not uri.name or uri.key.endswith("/"):
+            return "it is a folder, and not a file"
         try:
             self._s3.head_object(Bucket=uri.bucket, Key=uri.key)
         except ClientError as error:
@@ -116,7 +120,10 @@ def _candidates(field: str, path: str | S3Uri, places: Sequence[S3Uri]) -> list[
             raise RequestError(f"{field} is {path!r}, allowed: {error}") from None
     if not places:
         raise RequestError(f"{field} is {path!r}, but there is no asset that it could be relative to: give an S3 URI")
-    return [place / path.removeprefix("./").lstrip("/") for place in places]
+    try:
+        return [S3Uri.parse(str(place / path.removeprefix("./").lstrip("/"))) for place in places]
+    except ValueError as error:
+        raise RequestError(f"{field} is {shorten(path)}, allowed below {places[0]}: {error}") from None
 
 
 def _reason(error: ClientError) -> str:

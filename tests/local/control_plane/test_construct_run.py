@@ -81,7 +81,7 @@ def test_the_json_file_is_merged_over_the_parameters(world: World) -> None:
         (b"{", "no JSON"),
         (b"[1]", "allowed: a JSON object"),
         (b"", "no JSON"),
-        (b" " * (MAX_CONFIG_BYTES + 1), "too large, allowed: 1048576 bytes"),
+        (b" " * (MAX_CONFIG_BYTES + 1), "too large, allowed: 131072 bytes"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(world: World, body: bytes | None, said: str) -> None:
