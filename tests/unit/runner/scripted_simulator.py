@@ -146,6 +146,11 @@ def crash_half_way(training: dict[str, Any]) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def succeed_once_then_crash_half_way(training: dict[str, Any]) -> None:
+    """Pass the pre-flight of a training that then crashes."""
+    (succeed if training["maxIterations"] == 1 else crash_half_way)(training)
+
+
 def lose_the_runner(training: dict[str, Any]) -> None:
     """Die together with the runner, as with the machine."""
     train(training["maxIterations"], until=training["maxIterations"] // 2)
@@ -259,7 +264,8 @@ SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
     script.__name__: script
     for script in (
         succeed, export, train_for_three_seconds, stay_after_the_work, crash_at_shutdown, log_nothing, exit_early,
-        crash, crash_half_way, lose_the_runner, fail_to_start, fail_in_rank_1, vanish_in_rank_1, diverge, refuse, hang,
+        crash, crash_half_way, succeed_once_then_crash_half_way,
+        lose_the_runner, fail_to_start, fail_in_rank_1, vanish_in_rank_1, diverge, refuse, hang,
         hang_with_child_and_ignore_sigterm,
     )
 }  # fmt: skip
