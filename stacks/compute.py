@@ -12,6 +12,7 @@ from stacks.components.gpu_instances import GpuInstances
 from stacks.components.gpu_queue import GpuQueue
 from stacks.components.image_build import ImageBuild
 from stacks.components.job_image import JobImage
+from stacks.components.machine import machine_name
 from stacks.components.network import Network
 from stacks.components.simulation_job import SimulationJob
 from stacks.components.task_tokens import grant_task_answers
@@ -54,11 +55,13 @@ class ComputeStack(cdk.Stack):
             file_system=storage.file_system,
             run_table=storage.runs.table.table_name,
         )
-        storage.runs.grant(self.job.role, "GetItem", "UpdateItem")
-        storage.assets.grant_read(self.job.role)
-        storage.assets.grant_write(self.job.role)
-        grant_task_answers(self.job.role, "Success", "Failure", "Heartbeat")
+        run = self.job.run_access
+        storage.runs.grant(run, "GetItem", "UpdateItem")
+        storage.assets.grant_get(run)
+        storage.assets.grant_write(run)
+        grant_task_answers(run, "Heartbeat")
+        grant_task_answers(run, "Success", "Failure", of=machine_name("pipeline"))
         # A job that is told to stop asks whether Batch will attempt it again.
-        self.job.role.add_to_policy(iam.PolicyStatement(actions=["batch:DescribeJobs"], resources=["*"]))
-        acknowledge(self.job.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
+        run.add_to_policy(iam.PolicyStatement(actions=["batch:DescribeJobs"], resources=["*"]))
+        acknowledge(run, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         cdk.CfnOutput(self, "JobQueueArn", value=self.queue.job_queue_arn)

@@ -11,8 +11,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -20,6 +21,7 @@ from botocore.config import Config
 from container.runner.environment import Environment
 from container.runner.following_node import follow
 from container.runner.run import EXIT_ATTEMPT_AGAIN, Clients, run
+from container.runner.session import RunSession
 from container.runner.stop import StopRequest
 from gaitway.contracts.errors import InterruptedRunError
 
@@ -63,18 +65,25 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
     command = simulator or [sys.executable, "-m", f"container.simulators.{environment.simulator}"]
     if not environment.is_main_node:
         return follow(run_id, command, environment, stop)
-    clients = Clients(
-        s3=boto3.client("s3", config=_CLIENT_CONFIG),
-        dynamodb=boto3.client("dynamodb", config=_CLIENT_CONFIG),
-        stepfunctions=boto3.client("stepfunctions", config=_CLIENT_CONFIG),
-        batch=boto3.client("batch", config=_IMPATIENT_CLIENT_CONFIG),
-    )
     try:
-        return run(run_id, command, environment, clients, stop)
+        return run(run_id, command, environment, _clients(run_id, environment), stop)
     except InterruptedRunError as error:
         # Before the attempt had begun: Batch attempts the job again, or job_state tells how it ended.
         logging.getLogger(__name__).warning("%s: %s", run_id, error)
         return EXIT_ATTEMPT_AGAIN
+
+
+def _clients(run_id: str, environment: Environment) -> Clients:
+    """Make the clients of the run's own session, or of the job's role where there is no other."""
+    client: Callable[..., Any] = boto3.client
+    if environment.run_access_role is not None:
+        client = RunSession(environment.run_access_role, run_id, environment.run_table, _CLIENT_CONFIG).client
+    return Clients(
+        s3=client("s3", config=_CLIENT_CONFIG),
+        dynamodb=client("dynamodb", config=_CLIENT_CONFIG),
+        stepfunctions=client("stepfunctions", config=_CLIENT_CONFIG),
+        batch=client("batch", config=_IMPATIENT_CLIENT_CONFIG),
+    )
 
 
 if __name__ == "__main__":

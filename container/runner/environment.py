@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -9,6 +10,14 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from gaitway.contracts.model import Model
+
+_CREDENTIALS = re.compile(r"AWS_(?!BATCH_)|ECS_")
+"""Beginnings of the variables that hold AWS credentials or say where there are some, and that describe the task."""
+
+
+def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a process that may run code of others."""
+    return {name: value for name, value in variables.items() if not _CREDENTIALS.match(name)}
 
 
 def _without_node(job_id: object) -> object:
@@ -27,6 +36,8 @@ class Environment(Model):
 
     run_table: Annotated[str, Field(alias="GAITWAY_RUN_TABLE", min_length=1)]
     """Name of the DynamoDB table."""
+    run_access_role: Annotated[str | None, Field(alias="GAITWAY_RUN_ACCESS_ROLE", min_length=1)] = None
+    """ARN of the role whose sessions do what a run needs; None where the job's own credentials do it."""
     efs_root: Annotated[Path, Field(alias="GAITWAY_EFS_ROOT")]
     """Where EFS is mounted."""
     simulator: Annotated[str, Field(alias="GAITWAY_SIMULATOR", pattern=r"^[a-z][a-z0-9_]*$")]

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import IO
 
+from container.runner.environment import without_credentials
 from gaitway.contracts.artifacts import SIMULATOR_LOG
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,8 @@ def simulate(
         process = subprocess.Popen(
             command,
             cwd=directory,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            # What a user brings along, such as a custom environment, runs there.
+            env=without_credentials(os.environ) | {"PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -45,9 +45,13 @@ class AssetBucket(Construct):
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
 
-    def grant_read(self, role: iam.IRole) -> None:
-        """Let a role read objects, and tell a missing one from a forbidden one."""
+    def grant_get(self, role: iam.IRole) -> None:
+        """Let a role read the objects that it knows."""
         self._grant(role, "s3:GetObject")
+
+    def grant_read(self, role: iam.IRole) -> None:
+        """Let a role read objects, find them, and tell a missing one from a forbidden one."""
+        self.grant_get(role)
         role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket.bucket_arn]))
 
     def grant_write(self, role: iam.IRole) -> None:

@@ -18,6 +18,11 @@ from stacks.components.logs import log_group
 _DEFINITIONS = Path(__file__).parents[2] / "statemachines"
 
 
+def machine_name(definition: str) -> str:
+    """Name the state machine of a definition."""
+    return f"gaitway-{definition}"
+
+
 class LambdaMachine(Construct):
     """A state machine that calls Lambda functions and nothing else.
 
@@ -47,7 +52,7 @@ class LambdaMachine(Construct):
             names: Further substitutions.
         """
         super().__init__(scope, construct_id)
-        name = f"gaitway-{definition}"
+        name = machine_name(definition)
         self.executions_arn = cdk.Stack.of(self).format_arn(
             service="states",
             resource="execution",

@@ -34,7 +34,8 @@ class SimulationJob(Construct):
     Attributes:
         definition: For one node; its jobs take the parameter `run_id`.
         multi_node_definition: For as many nodes as a submission says, all alike; the same parameter.
-        role: What the runner may do.
+        role: What every process of the job may do: mount the file system, and become its run.
+        run_access: What runs may do; a session of the runner's may do what its own run needs.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class SimulationJob(Construct):
         self._attempts = _SPOT_ATTEMPTS if settings.use_spot else _ATTEMPTS
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
         file_system.grant_read_write(self.role)
+        self.run_access = iam.Role(self, "RunAccess", assumed_by=iam.ArnPrincipal(self.role.role_arn))
+        self.run_access.grant_assume_role(self.role)
         self._logs = log_group(self, "Logs", "/gaitway/job")
         self._execution_role = iam.Role(
             self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com")
@@ -124,6 +127,7 @@ class SimulationJob(Construct):
                 # Batch tells a job which attempt it is, and not how many there are.
                 "GAITWAY_JOB_ATTEMPTS": str(self._attempts),
                 "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
+                "GAITWAY_RUN_ACCESS_ROLE": self.run_access.role_arn,
                 "GAITWAY_RUN_TABLE": self._run_table,
                 # A node's container has a network interface of its own, and one to the ECS agent beside it, through
                 # which no other node is reached.

@@ -139,13 +139,7 @@ def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthes
             "batch:DescribeJobs batch:ListJobs batch:SubmitJob "
             "dynamodb:ConditionCheckItem dynamodb:GetItem dynamodb:UpdateItem",
         ),
-        (
-            "SimulationJob",
-            "batch:DescribeJobs dynamodb:GetItem dynamodb:UpdateItem "
-            "elasticfilesystem:ClientMount elasticfilesystem:ClientWrite "
-            "s3:AbortMultipartUpload s3:GetObject s3:ListBucket s3:PutObject "
-            "states:SendTaskFailure states:SendTaskHeartbeat states:SendTaskSuccess",
-        ),
+        ("SimulationJob", "elasticfilesystem:ClientMount elasticfilesystem:ClientWrite sts:AssumeRole"),
         ("CollectResults", "dynamodb:GetItem dynamodb:UpdateItem s3:GetObject s3:ListBucket states:SendTaskSuccess"),
         (
             "HandleFailure",
@@ -168,3 +162,23 @@ def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthes
 def test_what_each_step_of_a_run_may_do(aws: Synthesis, role: str, actions: str) -> None:
     allowed = {grant.action for grant in aws.allowed(f"{role}/Role")}
     assert {action for action in allowed if not action.startswith(_LOGS_AND_TRACES)} == set(actions.split())
+
+
+def test_a_job_may_do_what_its_run_needs_and_only_by_becoming_it(aws: Synthesis) -> None:
+    run_access = aws.resource("AWS::IAM::Role", "SimulationJob/RunAccess")
+    (trust,) = run_access.properties["AssumeRolePolicyDocument"]["Statement"]
+    assert aws.text(run_access.stack, trust["Principal"]["AWS"]) == "<SimulationJob/Role.Arn>"
+    assert Allowed("sts:AssumeRole", "<SimulationJob/RunAccess.Arn>") in aws.allowed("SimulationJob/Role")
+    machine = _TASK_ANSWERS.replace("*", "gaitway-pipeline")
+    assert aws.allowed("SimulationJob/RunAccess") == {
+        Allowed("batch:DescribeJobs", "*"),
+        Allowed("dynamodb:GetItem", "<RunTable/Runs.Arn>"),
+        Allowed("dynamodb:UpdateItem", "<RunTable/Runs.Arn>"),
+        Allowed("s3:AbortMultipartUpload", _OBJECTS),
+        Allowed("s3:GetObject", _OBJECTS),
+        Allowed("s3:PutObject", _OBJECTS),
+        Allowed("states:SendTaskHeartbeat", _TASK_ANSWERS),
+        Allowed("states:SendTaskSuccess", machine),
+        Allowed("states:SendTaskFailure", machine),
+    }
+    assert aws.resource("AWS::StepFunctions::StateMachine", "Pipeline").properties["StateMachineName"] in machine
