@@ -80,10 +80,10 @@ class ImageBuilder:
         try:
             images = self._ecr.describe_images(
                 repositoryName=properties.repository_name, imageIds=[{"imageTag": properties.image_tag}]
-            )
+            )["imageDetails"]
         except self._ecr.exceptions.ImageNotFoundException:
             return None
-        return images["imageDetails"][0]["imageDigest"]
+        return images[0]["imageDigest"] if images else None
 
 
 def _why(build: BuildTypeDef) -> str:

@@ -56,6 +56,12 @@ def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
         ("maxVcpus", "32", "max_vcpus", 32),
         ("vpcId", "vpc-0123456789abcdef0", "vpc_id", "vpc-0123456789abcdef0"),
         ("instanceTypes", "g6e.2xlarge,g5.2xlarge", "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
+        ("useSpot", "true", "use_spot", True),
+        ("useEfa", "false", "use_efa", False),
+        (
+            *("permissionsBoundary", "arn:aws:iam::123456789012:policy/bound"),
+            *("permissions_boundary", "arn:aws:iam::123456789012:policy/bound"),
+        ),
     ],
 )
 def test_a_setting_on_the_command_line_wins_over_the_file(
@@ -76,6 +82,11 @@ def test_another_file_can_be_named() -> None:
         ({"vpcId": "my-vpc"}, ["vpcId", "'my-vpc'", "^vpc-"]),
         ({"instanceTypes": ["m5.large"]}, ["instanceTypes", "'m5.large'", "g6.2xlarge"]),
         ({"instanceTypes": []}, ["instanceTypes", "[]", "at least 1"]),
+        (
+            {"useSpot": True, "instanceTypes": ["g6.2xlarge", "g6.12xlarge", "g6.48xlarge"]},
+            ["useSpot", "3 different numbers of GPUs", "3 compute environments"],
+        ),
+        ({"permissionsBoundary": "bound"}, ["permissionsBoundary", "'bound'", "arn:aws"]),
         ({"containerImageUri": "registry.example/isaac"}, ["containerImageUri", "registry.example/isaac", "pattern"]),
         ({"lambdaPython": "2.7"}, ["lambdaPython", "'2.7'", "'3.14' or 'host'"]),
         # 32 GiB is what a g6.2xlarge is sold with, and more than it has free.

@@ -50,6 +50,10 @@ def _with_our_resources(extract_resource_arn: _Extract) -> _Extract:
             return _batch_resource(path.rstrip("/").rpartition("/")[2].lower(), _document(body))
         if service == "states" and (token := _document(body).get("taskToken")):
             return _machine_of(token)
+        if service == "codebuild" and (builds := _document(body).get("ids")):
+            # Builds are described with a permission on their project, with whose name their ids begin.
+            projects = {str(build).partition(":")[0] for build in builds}
+            return _several(*(f"arn:aws:codebuild:{region}:{account_id}:project/{project}" for project in projects))
         return extract_resource_arn(service, method, path, headers, body, query, region, account_id)
 
     return extract
