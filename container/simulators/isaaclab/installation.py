@@ -1,0 +1,59 @@
+"""Where Isaac Sim and Isaac Lab are, and the environment that their Python needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gaitway.contracts.errors import PlatformError
+from gaitway.contracts.request import RlLibrary
+
+_SCRIPTS = Path("scripts", "reinforcement_learning")
+_SET_BY_PYTHON_SH = ("CARB_APP_PATH", "EXP_PATH", "ISAAC_PATH")
+
+
+def isaac_sim() -> Path:
+    """Isaac Sim's root; the variable is set by Isaac Lab's image."""
+    return Path(os.environ.get("ISAACSIM_ROOT_PATH", "/isaac-sim"))
+
+
+def isaac_lab() -> Path:
+    """Isaac Lab's root; the variable is set by its image."""
+    return Path(os.environ.get("ISAACLAB_PATH", "/workspace/isaaclab"))
+
+
+def train_script(library: RlLibrary) -> Path:
+    """Isaac Lab's own script that trains with a library.
+
+    Raises:
+        PlatformError: It is not there.
+    """
+    script = isaac_lab() / _SCRIPTS / library / "train.py"
+    if not script.is_file():
+        raise PlatformError(f"there is no {script}: the image must hold Isaac Lab 2.3.2 (ISAACLAB_PATH says where)")
+    return script
+
+
+def enter_isaac_sim(module: str, arguments: Sequence[str]) -> None:
+    """Begin this process again through Isaac Sim's python.sh, unless it has begun there.
+
+    It sets library paths and preloads libcarb.so, which a process cannot do to itself. Where the job was started
+    through it already, its simulators inherit that.
+
+    Args:
+        module: What to run.
+        arguments: Of the command line.
+
+    Raises:
+        PlatformError: Isaac Sim is not there.
+    """
+    if all(name in os.environ for name in _SET_BY_PYTHON_SH):
+        return
+    launcher = isaac_sim() / "python.sh"
+    if not launcher.is_file():
+        raise PlatformError(
+            f"there is no {launcher}: this simulator runs in an image that holds Isaac Sim (ISAACSIM_ROOT_PATH says "
+            "where); on a machine without it, set GAITWAY_SIMULATOR=embedded"
+        )
+    os.execv(launcher, [str(launcher), "-m", module, *arguments])  # noqa: S606 - no shell, and no return

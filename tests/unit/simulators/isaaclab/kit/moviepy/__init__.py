@@ -1,0 +1,1 @@
+"""Stand-in for moviepy, which Isaac Lab's image holds: Gymnasium's RecordVideo writes through it."""
