@@ -78,7 +78,8 @@ def test_the_end_of_an_execution_is_announced_once(
         "status": status,
     }
     assert detail["stopDate"] >= detail["startDate"]
-    assert heard.next(1) is None
+    if status in ("ABORTED", "TIMED_OUT"):  # these end while a task goes on, which could end the execution again
+        assert heard.next(1) is None
 
 
 def with_rule(emulator: Emulator, function: str) -> str:
