@@ -1,0 +1,165 @@
+"""Goes through faults, several at a time, and says how each came out."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from gaitway.contracts.request import Mode
+from tests.faults.check import told_seconds, violations
+from tests.faults.trial import Expected, GaveUpError, Trial
+from tests.faults.world import World
+from tests.local.deployed import Json
+
+_TELL_SECONDS = 150.0
+"""A caller who has not been told by then is not told."""
+
+Script = Callable[[Trial], Expected]
+"""Sets a fault up, starts the run, and says how it has to come out."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A kind of fault at a stage of a run."""
+
+    name: str
+    fault: str
+    stage: str
+    modes: tuple[Mode, ...]
+    script: Script
+    weight: int
+    """How many times as often as others it is drawn."""
+    is_alone: bool
+    """Whether it disturbs what runs beside it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a fault came out."""
+
+    scenario: Scenario
+    mode: Mode
+    seed: int
+    expected: str
+    came_out: str
+    """What the caller was told."""
+    told_seconds: float | None
+    """Between the fault and the end of the caller's execution."""
+    details: str
+    """What the seed decided."""
+    violations: Sequence[str]
+    """None, where it came out right."""
+    seconds: float
+    """The whole run's."""
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(fault: str, stage: str, *modes: Mode, weight: int = 1, alone: bool = False) -> Callable[[Script], Script]:
+    """Register a script under its function's name."""
+
+    def register(script: Script) -> Script:
+        name = script.__name__
+        assert name not in SCENARIOS, name
+        SCENARIOS[name] = Scenario(name, fault, stage, modes or ("train", "evaluate"), script, weight, alone)
+        return script
+
+    return register
+
+
+@dataclass(frozen=True)
+class Task:
+    """A fault to go through."""
+
+    scenario: Scenario
+    mode: Mode
+    seed: int
+
+
+def tasks(seed: int, rounds: int, names: Sequence[str] = ()) -> list[Task]:
+    """List the faults of a campaign.
+
+    Args:
+        seed: Of the first round; the next ones count up.
+        rounds: How often each scenario is gone through in each of its modes.
+        names: Only these; all, when empty.
+    """
+    unknown = set(names) - SCENARIOS.keys()
+    if unknown:
+        raise SystemExit(f"no scenario is called {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    return [
+        Task(each, mode, seed + number)
+        for each in SCENARIOS.values()
+        if not names or each.name in names
+        for mode in each.modes
+        for number in range(rounds * each.weight)
+    ]
+
+
+def go_through(
+    world: World, faults: Iterable[Task], parallel: int, tell: Callable[[Outcome], None] = lambda _: None
+) -> list[Outcome]:
+    """Go through faults.
+
+    Args:
+        world: Where.
+        faults: Which.
+        parallel: How many at a time, of those that leave each other alone.
+        tell: Told of each outcome.
+    """
+    lock = threading.Lock()
+
+    def run(task: Task) -> Outcome:
+        outcome = go_through_one(world, task)
+        with lock:
+            tell(outcome)
+        return outcome
+
+    waiting = list(faults)
+    with ThreadPoolExecutor(parallel) as pool:
+        outcomes = list(pool.map(run, [task for task in waiting if not task.scenario.is_alone]))
+    return outcomes + [run(task) for task in waiting if task.scenario.is_alone]
+
+
+def go_through_one(world: World, task: Task) -> Outcome:
+    """Go through one fault."""
+    started = time.monotonic()
+    trial = Trial(world, task.scenario.name, task.seed, task.mode)
+    expected, came_out = "", ""
+    found: list[str] = []
+    try:
+        wanted = task.scenario.script(trial)
+        expected = wanted.text
+        trial.wait(lambda: trial.caller()["status"] != "RUNNING", "the caller was told", _TELL_SECONDS)
+        found = violations(trial, wanted)
+        told = told_seconds(trial)
+        came_out = _how(trial.caller(), wanted)
+    except GaveUpError as error:
+        found, told = [str(error)], None
+    except Exception:
+        found, told = [traceback.format_exc()], None
+    finally:
+        trial.close()
+    return Outcome(
+        scenario=task.scenario,
+        mode=task.mode,
+        seed=task.seed,
+        expected=expected,
+        came_out=came_out,
+        told_seconds=told,
+        details=", ".join(trial.details),
+        violations=found,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _how(caller: Json, wanted: Expected) -> str:
+    """Say in a word what the caller was told."""
+    if caller["status"] == "SUCCEEDED":
+        return "succeeded"
+    return str(caller.get("error")) if wanted.callers_told else f"cancelled (the caller {caller['status'].lower()})"

@@ -1,0 +1,166 @@
+"""The job: its machine and its runner."""
+
+from __future__ import annotations
+
+from tests.faults.actions import before, kill_asker, kill_asker_after, rewrite
+from tests.faults.campaign import scenario
+from tests.faults.plan import Act
+from tests.faults.trial import Expected, Trial, fails, succeeds
+
+ATTEMPTS = 3
+"""Of the job definition."""
+KILLED = "runner killed -9"
+TOLD_TO_STOP = "runner told to stop (SIGTERM)"
+
+
+@scenario("nothing", "")
+def nothing_goes_wrong(trial: Trial) -> Expected:
+    trial.start()
+    return succeeds(attempts=1)
+
+
+@scenario(KILLED, "start")
+def runner_killed_before_it_reads_its_run(trial: Trial) -> Expected:
+    trial.rule(kill_asker, "dynamodb:GetItem", source="job", times=1)
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(KILLED, "start")
+def runner_killed_as_it_begins(trial: Trial) -> Expected:
+    trial.rule(trial.choose(kill_asker, kill_asker_after), "dynamodb:UpdateItem", source="job", times=1)
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(KILLED, "simulate", weight=2)
+def runner_killed_in_the_middle(trial: Trial) -> Expected:
+    trial.plan(Act("kill_runner", trial.moment(), attempts=(1,)))
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(KILLED, "checkpoint", "train")
+def runner_killed_while_it_uploads_a_checkpoint(trial: Trial) -> Expected:
+    action = trial.choose(kill_asker, kill_asker_after)
+    trial.rule(action, "s3:PutObject", source="job", key="checkpoints/", skip=trial.random.randrange(3), times=1)
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(KILLED, "upload")
+def runner_killed_while_it_uploads_results(trial: Trial) -> Expected:
+    action, key = trial.choose(kill_asker, kill_asker_after), trial.choose("results.json", "manifest.json")
+    trial.rule(action, "s3:PutObject", source="job", key=key, times=1)
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(KILLED, "report")
+def runner_killed_before_its_success_arrives(trial: Trial) -> Expected:
+    trial.rule(kill_asker, "states:SendTaskSuccess", source="job", times=1)
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(KILLED, "report")
+def runner_killed_after_its_success_arrived(trial: Trial) -> Expected:
+    trial.rule(kill_asker_after, "states:SendTaskSuccess", source="job", times=1)
+    trial.start()
+    return succeeds()
+
+
+@scenario(f"{KILLED} in every attempt", "simulate", weight=2)
+def runner_killed_in_every_attempt(trial: Trial) -> Expected:
+    trial.plan(*in_every_attempt("kill_runner", trial))
+    trial.start()
+    return fails("InterruptedRunError", attempts=ATTEMPTS)
+
+
+@scenario(f"{KILLED} in every attempt", "start")
+def runner_never_comes_to_begin(trial: Trial) -> Expected:
+    trial.rule(kill_asker, "dynamodb:GetItem", source="job")
+    trial.start()
+    return fails("InterruptedRunError", attempts=ATTEMPTS)
+
+
+@scenario(f"{KILLED} in every attempt", "report")
+def runner_killed_whenever_it_reports_its_success(trial: Trial) -> Expected:
+    trial.rule(kill_asker, "states:SendTaskSuccess", source="job")
+    trial.start()
+    return fails("InterruptedRunError", attempts=ATTEMPTS)
+
+
+@scenario(f"{KILLED} as it reports a failure", "report")
+def runner_killed_before_its_failure_arrives(trial: Trial) -> Expected:
+    trial.plan(Act("diverge", trial.moment()))
+    trial.rule(kill_asker, "states:SendTaskFailure", source="job", times=1)
+    trial.start()
+    return fails("NotANumberError", attempts=2)
+
+
+@scenario(TOLD_TO_STOP, "simulate")
+def machine_taken_away_in_the_middle(trial: Trial) -> Expected:
+    trial.plan(Act("terminate_runner", trial.moment(), attempts=(1,)))
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(TOLD_TO_STOP, "start")
+def machine_taken_away_as_the_runner_begins(trial: Trial) -> Expected:
+    skip = trial.choose(0, 1, 2)
+    trial.rule(before(trial.terminate_runner), "dynamodb:GetItem", source="job", skip=skip, times=1)
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(TOLD_TO_STOP, "upload")
+def machine_taken_away_while_it_uploads(trial: Trial) -> Expected:
+    trial.rule(before(trial.terminate_runner), "s3:PutObject", source="job", key="results.json", times=1)
+    trial.start()
+    return succeeds(attempts=2)
+
+
+@scenario(f"{TOLD_TO_STOP} in every attempt", "simulate")
+def machine_taken_away_in_every_attempt(trial: Trial) -> Expected:
+    trial.plan(*in_every_attempt("terminate_runner", trial))
+    trial.start()
+    return fails("InterruptedRunError", attempts=ATTEMPTS)
+
+
+@scenario("job terminated by hand", "simulate")
+def job_terminated_by_hand(trial: Trial) -> Expected:
+    trial.plan(pace_seconds=0.5)
+    trial.start()
+    trial.wait_for_work()
+    trial.terminate_job("somebody ends it")
+    return fails("InterruptedRunError", "CancelledError", attempts=1)
+
+
+@scenario("job's time is over", "simulate")
+def job_exceeds_its_time(trial: Trial) -> Expected:
+    trial.plan(pace_seconds=2)
+    trial.rule(rewrite(r'"attemptDurationSeconds": *\d+', '"attemptDurationSeconds": 7'), "batch:submitjob")
+    trial.start()
+    return fails("InterruptedRunError", "States.Timeout", attempts=1)
+
+
+@scenario("image cannot be pulled", "start")
+def image_that_does_not_exist(trial: Trial) -> Expected:
+    plane = trial.world.plane
+    definitions = plane.batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
+    container = next(item["containerProperties"] for item in definitions if "containerProperties" in item)
+    broken = plane.batch.register_job_definition(
+        jobDefinitionName="faults-no-image", type="container",
+        containerProperties=container | {"image": "nobody/nowhere:1"},
+    )["jobDefinitionArn"]  # fmt: skip
+    trial.rule(rewrite(r'"jobDefinition": *"[^"]+"', f'"jobDefinition": "{broken}"'), "batch:submitjob")
+    trial.start()
+    return fails("PlatformError", "InterruptedRunError", attempts=0)
+
+
+def in_every_attempt(do: str, trial: Trial) -> list[Act]:
+    """Let a training go wrong a little later each time, since it goes on; an evaluation begins anew."""
+    first = trial.moment()
+    step = 1 if trial.mode == "train" else 0
+    return [Act(do, first + step * (n - 1), attempts=(n,)) for n in range(1, ATTEMPTS + 1)]

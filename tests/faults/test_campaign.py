@@ -1,0 +1,44 @@
+"""The campaign's short form: a fault of each kind. `make faults` goes through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults import scenarios  # noqa: F401 - they register themselves
+from tests.faults.campaign import SCENARIOS, Outcome, Task, go_through
+from tests.faults.world import World, open_world
+
+SEED = 20261121
+SHORT = (
+    ("runner_killed_in_the_middle", "train"),
+    ("runner_killed_in_every_attempt", "evaluate"),
+    ("runner_killed_after_its_success_arrived", "evaluate"),
+    ("machine_taken_away_as_the_runner_begins", "evaluate"),
+    ("newest_checkpoint_is_not_whole", "train"),
+    ("network_down_for_a_while", "evaluate"),
+    ("submit_job_submitjob_dies_after", "evaluate"),
+    ("handle_failure_sendtaskfailure_dies_before", "train"),
+    ("launch_is_called_thrice_at_once", "evaluate"),
+    ("caller_is_stopped_in_the_middle", "train"),
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with open_world(tmp_path_factory.mktemp("faults")) as opened:
+        yield opened
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_and_the_caller_is_told(world: World) -> None:
+    faults = [Task(SCENARIOS[name], mode, SEED) for name, mode in SHORT]  # type: ignore[arg-type]
+
+    outcomes = go_through(world, faults, parallel=4)
+
+    assert {_title(outcome): list(outcome.violations) for outcome in outcomes if outcome.violations} == {}
+
+
+def _title(outcome: Outcome) -> str:
+    return f"python -m tests.faults --seed {outcome.seed} --only {outcome.scenario.name} ({outcome.mode})"

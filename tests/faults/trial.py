@@ -1,0 +1,377 @@
+"""One fault: a run, what goes wrong with it, and how it came out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.request import Mode
+from gaitway.contracts.run import (
+    HEARTBEAT_TIMEOUT_SECONDS,
+    RunRecord,
+    output_prefix_of,
+    run_id_of,
+    workflow_output_path,
+)
+from tests.faults.plan import Act, Plan, ledger, plan_path
+from tests.faults.proxy import Action, Rule
+from tests.faults.world import SPEEDUP, World, scaled
+from tests.local.conformance.workflow import ROLE_ARN
+from tests.local.deployed import VAMS_STATE, Json
+
+ITERATIONS = 12
+EPISODES = 8
+TOLD_SECONDS = 60.0
+"""Where AWS itself knows."""
+HEARTBEAT_SECONDS = HEARTBEAT_TIMEOUT_SECONDS / SPEEDUP
+SILENT_SECONDS = HEARTBEAT_SECONDS + 20.0
+"""Where nobody but the missing heartbeat tells of it: its timeout, and what is done about it then."""
+_DEADLINE_SECONDS = 150.0
+"""What has not come by then does not come."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How a run has to come out."""
+
+    succeeds: bool
+    errors: frozenset[str] = frozenset()
+    """Of which the caller may be told one; empty where it succeeds."""
+    record_errors: frozenset[str] = frozenset()
+    """Of which the record may tell one, where that differs from what the caller is told."""
+    attempts: int | None = None
+    """How often the runner has to have begun; any number, when None."""
+    status: str = "FAILED"
+    """Of the caller's execution, where it does not succeed."""
+    told_seconds: float = TOLD_SECONDS
+    """At most between the fault and the caller's being told."""
+    tampered: frozenset[str] = frozenset()
+    """Objects that the fault itself has altered."""
+    has_results: bool = True
+    """Whether results.json has to be in S3."""
+    callers_told: int = 1
+    """How many tokens have to be ended; 0 for a caller that ended itself."""
+
+    inner_succeeds: bool | None = None
+    """Where the inner execution may end otherwise than the run."""
+
+    @property
+    def text(self) -> str:
+        """For the table."""
+        return "succeeded" if self.succeeds else " or ".join(sorted(self.errors))
+
+
+def succeeds(*, attempts: int | None = None, **fields: Any) -> Expected:
+    """Say that a run comes out well in spite of all."""
+    return Expected(succeeds=True, attempts=attempts, told_seconds=fields.pop("told_seconds", 120.0), **fields)
+
+
+def fails(*errors: str, **fields: Any) -> Expected:
+    """Say that a run fails, and with which errors."""
+    return Expected(succeeds=False, errors=frozenset(errors), **fields)
+
+
+def ends_itself(status: str, *record_errors: str, **fields: Any) -> Expected:
+    """Say that the caller's execution ends without a word from the run, whose record tells one of these errors."""
+    known = frozenset(record_errors)
+    return Expected(succeeds=False, errors=known, record_errors=known, status=status, callers_told=0, **fields)
+
+
+class GaveUpError(Exception):
+    """What a scenario waited for did not come."""
+
+
+@dataclass(eq=False)
+class Trial:
+    """A run of the campaign.
+
+    Args:
+        world: Where it runs.
+        name: Of the scenario.
+        seed: Decides about what is left open.
+        mode: What the run does.
+    """
+
+    world: World
+    name: str
+    seed: int
+    mode: Mode
+    random: random.Random = field(init=False)
+    execution_name: str = field(init=False)
+    output_path: S3Uri = field(init=False)
+    execution_arn: str | None = None
+    """The caller's."""
+    rules: list[Rule] = field(default_factory=list)
+    fault_times: list[float] = field(default_factory=list)
+    """In seconds since the epoch."""
+    asks: Json = field(default_factory=dict)
+    """What is asked for besides the usual."""
+    details: list[str] = field(default_factory=list)
+    """What the seed decided."""
+    at_end: list[Callable[[], object]] = field(default_factory=list)
+    """What is undone afterwards."""
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(f"{self.name} {self.mode} {self.seed}")  # noqa: S311 - no secret
+        self.execution_name = f"faults-{uuid.uuid4().hex}"
+        self.use_path(workflow_output_path(self.world.plane.bucket, self.execution_name))
+
+    def use_path(self, path: S3Uri) -> None:
+        """Give the run its output path, and with it its id."""
+        self.output_path = path
+        self.world.proxy.names.note(self.execution_name, self.run_id)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, known before it begins."""
+        return run_id_of(self.output_path)
+
+    @property
+    def outputs(self) -> S3Uri:
+        """Prefix of its outputs."""
+        return output_prefix_of(self.output_path)
+
+    @property
+    def record(self) -> RunRecord | None:
+        """Its record."""
+        return self.world.plane.table.get(self.run_id)
+
+    @property
+    def ledger(self) -> list[Json]:
+        """What its processes have written down."""
+        return ledger(self.world.plans, self.run_id)
+
+    @property
+    def training(self) -> Json:
+        """What is asked for."""
+        task = {"task": "Isaac-Cartpole-Direct-v0", "numEnvs": 16, "seed": 42}
+        if self.mode == "train":
+            return task | {"maxIterations": ITERATIONS, "checkpointInterval": 2} | self.asks
+        return task | {"mode": "evaluate", "numEpisodes": EPISODES} | self.asks
+
+    # What goes wrong
+
+    def plan(self, *acts: Act, **fields: Any) -> None:
+        """Let the simulator do this."""
+        self.details += [f"{act.do} at {act.at}" for act in acts]
+        Plan(acts=acts, **fields).write(plan_path(self.world.plans, self.run_id))
+
+    def rule(self, action: Action, *operations: str, **fields: Any) -> Rule:
+        """Let requests about this run be answered like this."""
+        rule = Rule(action, run_id=self.run_id, operations=operations, **fields)
+        self.rules.append(rule)
+        return self.world.proxy.add(rule)
+
+    def moment(self) -> int:
+        """Choose an iteration or episode in the middle of the work."""
+        return self.random.randint(2, (ITERATIONS if self.mode == "train" else EPISODES) - 3)
+
+    def choose(self, *options: Any) -> Any:
+        """Choose one."""
+        chosen = self.random.choice(options)
+        self.details.append(getattr(chosen, "__name__", str(chosen)))
+        return chosen
+
+    def now(self) -> None:
+        """Note that the fault happens at this moment."""
+        self.fault_times.append(time.time())
+
+    def kill_runner(self) -> None:
+        """End the runner as the kernel does."""
+        self._signal_runner(signal.SIGKILL)
+
+    def terminate_runner(self) -> None:
+        """End the runner as a machine does that is reclaimed."""
+        self._signal_runner(signal.SIGTERM)
+
+    def kill_simulator(self) -> None:
+        """End the simulator as the kernel does."""
+        self.now()
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if "tests.faults.simulator" in process.cmdline():
+                    process.kill()
+
+    def terminate_job(self, reason: str) -> None:
+        """End the job by hand."""
+        self.now()
+        self.world.plane.batch.terminate_job(jobId=self.job_id(), reason=reason)
+
+    # How it goes
+
+    def start(self) -> None:
+        """Start our own workflow, which asks for the run."""
+        document: Json = {"mode": self.mode, "inputParameters": {"trainingConfig": self.training}}
+        if self.mode == "evaluate":
+            document["inputS3AssetFilePath"] = str(self.world.policy)
+        self._execute(self.world.plane.deployment.workflow_arn, document)
+
+    def start_vams(self) -> None:
+        """Start a workflow as VAMS generates it, which tries twice again."""
+        plane = self.world.plane
+        arn = plane.vams_machine({"trainingConfig": self.training})
+        machine = plane.stepfunctions.describe_state_machine(stateMachineArn=arn)
+        definition = scaled(json.loads(machine["definition"]))
+        plane.stepfunctions.update_state_machine(stateMachineArn=arn, definition=json.dumps(definition))
+        self.use_path(S3Uri(plane.bucket, f"pipelines/isaaclab/{VAMS_STATE}/output/{self.execution_name}/files/"))
+        self._execute(arn, plane.vams_input(self.world.policy.key))
+
+    def start_with(self, **limits: float) -> str:
+        """Start a caller that only waits, with limits of its own, and return its token; launch is not asked yet."""
+        queue = self.world.sqs.create_queue(QueueName=f"faults-{uuid.uuid4().hex[:12]}")["QueueUrl"]
+        task = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            "Parameters": {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"},
+            "End": True,
+            **limits,
+        }
+        machine = self.world.plane.stepfunctions.create_state_machine(
+            name=f"faults-{uuid.uuid4().hex[:12]}",
+            definition=json.dumps({"StartAt": "Wait", "States": {"Wait": task}}),
+            roleArn=ROLE_ARN,
+        )
+        self._execute(machine["stateMachineArn"], {})
+        message = self.world.sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"][0]
+        return str(message["Body"])
+
+    def message(self, token: str) -> Json:
+        """Write what a caller sends to launch."""
+        body: Json = {
+            "TaskToken": token,
+            "inputParameters": {"trainingConfig": self.training},
+            "outputS3AssetFilesPath": str(self.output_path),
+        }
+        if self.mode == "evaluate":
+            body["inputS3AssetFilePath"] = str(self.world.policy)
+        return {"body": body}
+
+    def invoke(self, verb: str, event: Json) -> Json:
+        """Call a function."""
+        answer = self.world.plane.lambda_.invoke(
+            FunctionName=self.world.functions[verb], Payload=json.dumps(event).encode()
+        )
+        payload: Json = json.loads(answer["Payload"].read() or b"{}")
+        return payload
+
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = _DEADLINE_SECONDS) -> None:
+        """Wait for what no event announces.
+
+        Raises:
+            GaveUpError: It does not come.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise GaveUpError(f"waited {seconds:.0f} s in vain until {what}")
+            time.sleep(0.2)
+
+    def hold_still(self, seconds: float) -> None:
+        """Let time pass in which nothing is to happen; what does, ends the caller's execution."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.caller()["status"] == "RUNNING":
+            time.sleep(0.5)
+
+    def wait_for(self, event: threading.Event, what: str) -> None:
+        """Wait until a rule has acted.
+
+        Raises:
+            GaveUpError: It has not.
+        """
+        if not event.wait(_DEADLINE_SECONDS):
+            raise GaveUpError(f"waited in vain until {what}")
+
+    def wait_for_work(self, done: int = 3) -> None:
+        """Wait until the simulator has come so far."""
+        self.wait(lambda: self.progress() >= done, f"{done} iterations or episodes were done")
+
+    def progress(self) -> int:
+        """Tell from the simulator's own log how far it is."""
+        directory = self.world.directory_of(self.run_id)
+        with contextlib.suppress(OSError):
+            if directory is not None:
+                lines = (directory / "simulator.log").read_text(errors="replace").splitlines()
+                return sum(line.startswith(("Trained", "Evaluated")) for line in lines)
+        return 0
+
+    def job_id(self) -> str:
+        """Wait for the run's job, and return its id."""
+        self.wait(lambda: (record := self.record) is not None and record.job_id is not None, "the run had a job")
+        record = self.record
+        assert record is not None
+        return record.job_id or ""
+
+    def inner_execution(self) -> str:
+        """Wait for the inner execution, and return its ARN."""
+        self.wait(lambda: (record := self.record) is not None and record.execution_arn, "the run had an execution")
+        record = self.record
+        assert record is not None
+        return record.execution_arn or ""
+
+    def caller(self) -> Json:
+        """Describe the caller's execution."""
+        assert self.execution_arn is not None
+        return self.world.plane.describe(self.execution_arn)
+
+    def processes(self) -> list[psutil.Process]:
+        """List the run's processes: by their command line, their directory or their job."""
+        jobs: Collection[str] = {str(entry["batch_job"]) for entry in self.ledger if entry["kind"] == "runner"}
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                if (
+                    self.run_id in " ".join(process.cmdline())
+                    or Path(process.cwd()).name == self.run_id
+                    or (jobs and process.environ().get("AWS_BATCH_JOB_ID") in jobs)
+                ):
+                    found.append(process)
+        return found
+
+    def inner_executions(self) -> Sequence[Json]:
+        """List every execution that the run ever had."""
+        pages = self.world.plane.stepfunctions.get_paginator("list_executions").paginate(
+            stateMachineArn=self.world.plane.deployment.pipeline_arn
+        )
+        return [found for page in pages for found in page["executions"] if found["name"].startswith(self.run_id)]
+
+    def close(self) -> None:
+        """Let nothing go on, whatever came of it."""
+        for rule in self.rules:
+            self.world.proxy.remove(rule)
+        executions = [self.execution_arn] if self.execution_arn else []
+        executions += [found["executionArn"] for found in self.inner_executions()]
+        for execution in executions:
+            if self.world.plane.describe(execution)["status"] == "RUNNING":
+                self.world.plane.stepfunctions.stop_execution(executionArn=execution)
+        for found in self.world.plane.jobs_of(self.run_id):
+            self.world.plane.batch.terminate_job(jobId=found["jobId"], reason="the campaign goes on")
+        for undo in self.at_end:
+            undo()
+
+    def _execute(self, machine_arn: str, document: Json) -> None:
+        answer = self.world.plane.stepfunctions.start_execution(
+            stateMachineArn=machine_arn, name=self.execution_name, input=json.dumps(document)
+        )
+        self.execution_arn = answer["executionArn"]
+
+    def _signal_runner(self, number: signal.Signals) -> None:
+        self.now()
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if "tests.faults.job" in process.cmdline():
+                    process.send_signal(number)
