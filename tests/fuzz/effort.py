@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 EFFORT_VARIABLE = "GAITWAY_FUZZ_EFFORT"
 """Environment variable: how many times as many examples, drawn anew each time."""
@@ -31,3 +31,8 @@ def examples(count: int) -> settings:
             HealthCheck.function_scoped_fixture,
         ],
     )
+
+
+def deployed_examples(count: int) -> settings:
+    """Return the settings of a test on the embedded AWS: it takes seconds, too long to look for a smaller example."""
+    return settings(examples(count), phases=[Phase.explicit, Phase.reuse, Phase.generate])

@@ -41,7 +41,7 @@ def check(outcome: Outcome) -> None:
     assert outcome.refusal.cause
 
 
-@examples(600)
+@examples(200)
 @given(requests())
 def test_a_valid_request_is_understood_and_says_again_what_was_understood(document: Json) -> None:
     request = parse_request(document)
@@ -50,14 +50,14 @@ def test_a_valid_request_is_understood_and_says_again_what_was_understood(docume
     assert parse_request("", document, None, {}) == request
 
 
-@examples(600)
+@examples(200)
 @given(parameters, parameters)
 def test_whatever_is_asked_for_is_a_request_or_refused_as_one(below: Any, above: Any) -> None:
     with suppress(RequestError):
         assert isinstance(parse_request(below, above), Request)
 
 
-@examples(400)
+@examples(200)
 @given(requests(mode="train"), st.booleans(), st.booleans())
 def test_a_valid_training_gets_its_job(plane: ControlPlane, document: Json, as_text: bool, in_body_text: bool) -> None:
     asked = message(inputParameters=json.dumps(document) if as_text else document)
@@ -66,7 +66,7 @@ def test_a_valid_training_gets_its_job(plane: ControlPlane, document: Json, as_t
     assert outcome.constructed is not None, outcome.refusal
 
 
-@examples(300)
+@examples(200)
 @given(requests(mode="evaluate"), st.sampled_from(["", "s3://assets/asset-1/model_9.pt"]))
 def test_a_valid_evaluation_gets_its_job_where_there_is_a_policy(
     plane: ControlPlane, document: Json, file: str
@@ -79,7 +79,7 @@ def test_a_valid_evaluation_gets_its_job_where_there_is_a_policy(
     assert outcome.constructed is not None, outcome.refusal
 
 
-@examples(300)
+@examples(200)
 @given(requests(), st.sampled_from([b"", b"\xef\xbb\xbf"]))
 def test_a_valid_request_may_come_as_a_file(plane: ControlPlane, document: Json, byte_order_mark: bytes) -> None:
     document["trainingConfig"].setdefault("mode", "train")
@@ -90,7 +90,7 @@ def test_a_valid_request_may_come_as_a_file(plane: ControlPlane, document: Json,
     assert outcome.constructed is not None, outcome.refusal
 
 
-@examples(1_200)
+@examples(600)
 @given(parameters, st.booleans(), st.booleans())
 def test_odd_parameters_are_a_run_or_a_refusal(
     plane: ControlPlane, odd: Any, everything_exists: bool, has_file: bool
@@ -101,7 +101,7 @@ def test_odd_parameters_are_a_run_or_a_refusal(
     check(plane.put_through(event, Wire(files, everything_exists=everything_exists)))
 
 
-@examples(800)
+@examples(200)
 @given(config_files, parameters | st.just(""), st.booleans())
 def test_an_odd_file_is_a_run_or_a_refusal(plane: ControlPlane, file: bytes, odd: Any, everything_exists: bool) -> None:
     wire = Wire({CONFIG: file}, everything_exists=everything_exists)
@@ -109,7 +109,7 @@ def test_an_odd_file_is_a_run_or_a_refusal(plane: ControlPlane, file: bytes, odd
     check(plane.put_through(event, wire))
 
 
-@examples(1_000)
+@examples(500)
 @given(st.data(), near_requests() | requests(), st.booleans())
 def test_an_odd_message_is_a_run_or_a_refusal(
     plane: ControlPlane, data: st.DataObject, document: Json, everything_exists: bool
@@ -121,7 +121,7 @@ def test_an_odd_message_is_a_run_or_a_refusal(
     check(plane.put_through({"body": body}, Wire(everything_exists=everything_exists)))
 
 
-@examples(800)
+@examples(200)
 @given(any_json | odd_texts | st.builds(lambda body: {"body": body}, any_json | odd_texts))
 def test_an_event_that_is_no_message_starts_nothing(plane: ControlPlane, event: Any) -> None:
     outcome = plane.put_through(event)
@@ -129,7 +129,7 @@ def test_an_event_that_is_no_message_starts_nothing(plane: ControlPlane, event: 
     check(outcome)
 
 
-@examples(300)
+@examples(200)
 @given(odd_texts)
 def test_a_caller_whose_message_cannot_be_read_is_told_nevertheless(plane: ControlPlane, odd: str) -> None:
     start = '{"TaskToken": "AQCoAAAAKgAAAAMAAAAAAAAAASecret+marker/of=the=task", "inputParameters": '
