@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from container.runner.environment import Environment
+from container.runner.environment import Environment, without_credentials
 
 VARIABLES = {
     "GAITWAY_RUN_TABLE": "runs",
@@ -65,3 +65,12 @@ def test_a_missing_variable_is_named_and_no_other_is_shown() -> None:
 def test_a_simulator_is_a_plain_name(simulator: str) -> None:
     with pytest.raises(ValidationError, match="GAITWAY_SIMULATOR"):
         Environment.of(VARIABLES | {"GAITWAY_SIMULATOR": simulator})
+
+
+def test_a_simulator_is_given_neither_credentials_nor_the_address_of_any() -> None:
+    of_batch = {"AWS_BATCH_JOB_ID": "job-1", "PATH": "/bin", "GAITWAY_RUN_TABLE": "runs"}
+    secret = (
+        "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL "
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_AUTHORIZATION_TOKEN ECS_CONTAINER_METADATA_URI_V4"
+    )
+    assert without_credentials(of_batch | dict.fromkeys(secret.split(), "x")) == of_batch

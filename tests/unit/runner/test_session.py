@@ -16,12 +16,8 @@ MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:gaitway-pipeline"
 
 
 def record(**uris: S3Uri) -> RunRecord:
-    spec = RunSpec(
-        run_id="run-1",
-        training=TrainingConfig(),
-        compute=ComputeConfig(),
-        **{"output_files": S3Uri("assets", "a/output/1/files/1/")} | uris,
-    )
+    files: dict[str, Any] = {"output_files": S3Uri("assets", "a/output/1/files/1/")} | uris
+    spec = RunSpec(run_id="run-1", training=TrainingConfig(), compute=ComputeConfig(), **files)
     now = datetime.now(UTC)
     return RunRecord(
         run_id="run-1", state=RunState.QUEUED, created_at=now, updated_at=now, execution_arn=EXECUTION, spec=spec
