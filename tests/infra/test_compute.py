@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -180,9 +181,9 @@ def test_a_job_that_fits_nowhere_is_cancelled(aws: Synthesis, queue: str) -> Non
 
 
 def test_jobs_of_one_node_and_of_several_differ_in_that_and_in_how_nodes_talk(aws: Synthesis) -> None:
-    single, multi = (dict(definition(aws, type_)) for type_ in ("container", "multinode"))
+    single, multi = (deepcopy(definition(aws, type_)) for type_ in ("container", "multinode"))
     (node_range,) = multi.pop("NodeProperties")["NodeRangeProperties"]
-    node, container = dict(node_range["Container"]), single.pop("ContainerProperties")
+    node, container = node_range["Container"], single.pop("ContainerProperties")
     assert [limit["Name"] for limit in node.pop("Ulimits")] == ["memlock"]
     assert [device["HostPath"] for device in node["LinuxParameters"].pop("Devices")] == ["/dev/infiniband/uverbs0"]
     node["Environment"] = [item for item in node["Environment"] if not item["Name"].startswith("NCCL_")]
@@ -204,6 +205,7 @@ def test_a_job_is_given_its_runs_id_and_no_more(aws: Synthesis, container: dict[
         "GAITWAY_EFS_ROOT": container["MountPoints"][0]["ContainerPath"],
         "GAITWAY_HEARTBEAT_SECONDS": "300",
         "GAITWAY_JOB_ATTEMPTS": "3",
+        "GAITWAY_RUN_ACCESS_ROLE": "<SimulationJob/RunAccess.Arn>",
         "GAITWAY_RUN_TABLE": "<RunTable/Runs>",
     }
 

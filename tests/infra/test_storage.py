@@ -72,10 +72,13 @@ def test_what_holds_data_outlives_its_stack(aws: Synthesis) -> None:
             assert resource.attributes["DeletionPolicy"] == "Retain", resource.name
 
 
-def test_the_file_system_is_reached_by_jobs_only(aws: Synthesis) -> None:
-    ingress = aws.resource("AWS::EC2::SecurityGroupIngress", "FileSystemSecurityGroup")
-    assert (ingress.properties["FromPort"], ingress.properties["ToPort"]) == (2049, 2049)
-    assert "ComputeSecurityGroup" in aws.text(ingress.stack, ingress.properties["SourceSecurityGroupId"])
+def test_the_file_system_is_reached_by_jobs_and_by_the_function_that_saves_what_they_left(aws: Synthesis) -> None:
+    rules = [rule for rule in aws.resources("AWS::EC2::SecurityGroupIngress") if "FileSystemSecurityGroup" in rule.name]
+    assert {(rule.properties["FromPort"], rule.properties["ToPort"]) for rule in rules} == {(2049, 2049)}
+    assert {aws.text(rule.stack, rule.properties["SourceSecurityGroupId"]) for rule in rules} == {
+        "<Network/ComputeSecurityGroup.GroupId>",
+        "<Network/FunctionSecurityGroup.GroupId>",
+    }
 
 
 def test_the_file_system_stands_where_no_way_leads_out(aws: Synthesis) -> None:
