@@ -13,7 +13,7 @@ from gaitway.settings import Settings
 from stacks.components.findings import acknowledge, acknowledge_wildcard
 from stacks.components.function import PipelineFunction, RunDirectories
 from stacks.components.lambda_code import LibraryLayer
-from stacks.components.machine import LambdaMachine
+from stacks.components.machine import LambdaMachine, machine_name
 from stacks.components.network import Network
 from stacks.components.task_tokens import grant_task_answers
 from stacks.components.watchers import Watchers
@@ -154,7 +154,8 @@ class PipelineStack(cdk.Stack):
         self._storage.runs.grant_list(function.role)
         function.allow("lambda:InvokeFunction", on=[handle_failure.function.function_arn])
         self._allow_on_executions(function, "states:DescribeExecution")
-        grant_task_answers(function.role, "Heartbeat", "Failure")
+        grant_task_answers(function.role, "Heartbeat")
+        grant_task_answers(function.role, "Failure", of=machine_name("pipeline"))
         self._allow_ending_jobs(function)
         function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
         function.role.add_to_policy(
@@ -177,7 +178,7 @@ class PipelineStack(cdk.Stack):
         )
         self._storage.runs.grant(function.role, "GetItem")
         self._allow_on_executions(function, "states:StopExecution")
-        grant_task_answers(function.role, "Failure")
+        grant_task_answers(function.role, "Failure", of=machine_name("pipeline"))
         function.allow("batch:DescribeJobs", on=["*"])
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         return function

@@ -182,3 +182,13 @@ def test_a_job_may_do_what_its_run_needs_and_only_by_becoming_it(aws: Synthesis)
         Allowed("states:SendTaskFailure", machine),
     }
     assert aws.resource("AWS::StepFunctions::StateMachine", "Pipeline").properties["StateMachineName"] in machine
+
+
+def test_only_who_tells_callers_may_end_the_tasks_of_any_machine(aws: Synthesis) -> None:
+    ends = {"states:SendTaskSuccess", "states:SendTaskFailure"}
+    tells_callers = {
+        role.name
+        for role in aws.resources("AWS::IAM::Role")
+        if any(grant.action in ends and grant.resource == _TASK_ANSWERS for grant in aws.allowed(role.name))
+    }
+    assert tells_callers == {"Launch/Role", "CollectResults/Role", "HandleFailure/Role"}
