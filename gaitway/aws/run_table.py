@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
@@ -33,6 +33,9 @@ BY_STATE = "by_state"
 """Index: `state` (partition), `created_at` (sort); it holds what `IndexedRun` has, and nothing that changes often."""
 _JSON_FIELDS = frozenset({"progress", "spec", "failure"})
 _NUMBER_FIELDS = frozenset({"attempt", "attempts"})
+
+CLAIM_SECONDS = 10.0
+"""After this time a call that claimed a run's job counts as cut off: it takes a fraction of a second."""
 
 _ENDED: dict[str, AttributeValueTypeDef] = {":succeeded": {"S": RunState.SUCCEEDED}, ":failed": {"S": RunState.FAILED}}
 _NOT_ENDED = "NOT #state IN (:succeeded, :failed)"
@@ -166,7 +169,13 @@ class RunTable:
                     yield _indexed(item)
 
     def update(
-        self, run_id: str, *, unless_ended: bool = True, of_execution: str | None = None, **fields: object
+        self,
+        run_id: str,
+        *,
+        unless_ended: bool = True,
+        of_execution: str | None = None,
+        where: Mapping[str, object] | None = None,
+        **fields: object,
     ) -> bool:
         """Change fields of a run's record.
 
@@ -174,6 +183,7 @@ class RunTable:
             run_id: The run.
             unless_ended: Leave a record alone whose run has ended, so that a late word changes no outcome.
             of_execution: Leave a record alone whose run belongs to another execution.
+            where: Leave a record alone in which one of these fields has another value by now.
             fields: Names and values of RunRecord's fields; None removes one.
 
         Returns:
@@ -188,6 +198,10 @@ class RunTable:
             conditions.append("execution_arn = :execution")
             values[":execution"] = {"S": of_execution}
         arguments = _changes({**fields, "updated_at": datetime.now(UTC)})
+        for name, value in (where or {}).items():
+            conditions.append(f"#{name} = :old_{name}")
+            arguments["ExpressionAttributeNames"][f"#{name}"] = name
+            values[f":old_{name}"] = _attribute(value)
         arguments["ExpressionAttributeValues"] |= values
         if unless_ended:
             arguments["ExpressionAttributeNames"]["#state"] = "state"
@@ -203,6 +217,35 @@ class RunTable:
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def claim_job(self, run_id: str, execution_arn: str) -> datetime | None:
+        """Take the right to submit a run's job, which one call has at a time.
+
+        Returns:
+            The claim, to be given back as `job_claimed_at`; None where another call has it, or where the run has a job,
+            has ended, or belongs to another execution.
+        """
+        now = datetime.now(UTC)
+        try:
+            _despite_conflicts(
+                lambda: self._dynamodb.update_item(
+                    TableName=self._table_name,
+                    Key=_key(run_id, RUN),
+                    UpdateExpression="SET job_claimed_at = :now",
+                    ConditionExpression=f"execution_arn = :execution AND {_NOT_ENDED} AND attribute_not_exists(job_id) "
+                    "AND (attribute_not_exists(job_claimed_at) OR job_claimed_at < :over)",
+                    ExpressionAttributeNames={"#state": "state"},
+                    ExpressionAttributeValues={
+                        ":execution": {"S": execution_arn},
+                        ":now": _attribute(now),
+                        ":over": _attribute(now - timedelta(seconds=CLAIM_SECONDS)),
+                        **_ENDED,
+                    },
+                )
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+            return None
+        return now
 
     def tokens(self, run_id: str) -> RunTokens:
         """Read a run's task tokens."""

@@ -120,6 +120,8 @@ class RunRecord(Model):
     """Digest of the message that asked for the run, to tell the same run again from another one."""
     job_id: str | None = None
     """The Batch job."""
+    job_claimed_at: AwareDatetime | None = None
+    """Since when a call of submit_job has been at work on a job; None before and after that."""
     attempt: Annotated[int, Field(ge=1)] | None = None
     """Attempt of the Batch job, from 1."""
     attempts: Annotated[int, Field(ge=1)] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from gaitway.contracts.errors import RunRefusedError
@@ -9,10 +10,16 @@ from gaitway.contracts.run import RunState
 from lambdas.observability import logger
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gaitway.aws.run_table import RunTable
     from gaitway.contracts.pipeline import SubmitJobEvent
     from gaitway.contracts.request import ComputeConfig
     from lambdas.submit_job.jobs import Jobs
+
+_PATIENCE_SECONDS = 20.0
+"""Longer than a claim lasts, and shorter than this function may run."""
+_POLL_SECONDS = 0.2
 
 
 class SubmitJob:
@@ -39,24 +46,51 @@ class SubmitJob:
                 return  # a call that is repeated: the job was submitted for this token, whatever became of it since
             if not self._jobs.lives(record.job_id):
                 # Before the token is kept, so that a repeated call does not take the dead job for its own.
-                self._runs.update(event.run_id, of_execution=event.execution_arn, job_id=None)
-                record = record.model_copy(update={"job_id": None})
+                self._runs.update(
+                    event.run_id, of_execution=event.execution_arn, where={"job_id": record.job_id}, job_id=None
+                )
         if record is None or not self._runs.give_token(event.run_id, event.execution_arn, "inner", event.task_token):
-            raise RunRefusedError(f"{event.run_id} has ended, or was begun anew by another execution")
-        if record.job_id is None:
-            if record.spec is None:
-                raise RunRefusedError(f"{event.run_id} has no specification: ConstructRun writes it first")
-            self._submit(event, record.spec.compute)
+            raise _refusal(event)
+        if record.spec is None:
+            raise RunRefusedError(f"{event.run_id} has no specification: ConstructRun writes it first")
+        while (claim := self._claim(event)) is not None:
+            if self._submit(event, record.spec.compute, claim):
+                return
 
-    def _submit(self, event: SubmitJobEvent, compute: ComputeConfig) -> None:
+    def _claim(self, event: SubmitJobEvent) -> datetime | None:
+        """Take the right to submit the run's job; None where it has one, which another call may just have submitted."""
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while (claim := self._runs.claim_job(event.run_id, event.execution_arn)) is None:
+            record = self._runs.get(event.run_id)
+            if record is None or record.state.ended or record.execution_arn != event.execution_arn:
+                raise _refusal(event)
+            if record.job_id is not None:
+                return None
+            if time.monotonic() >= give_up_at:
+                raise RuntimeError(f"{event.run_id}: other calls are at its job, and none of them comes to an end")
+            time.sleep(_POLL_SECONDS)
+        return claim
+
+    def _submit(self, event: SubmitJobEvent, compute: ComputeConfig, claim: datetime) -> bool:
+        """Find or submit the run's job; False where the claim went to another call meanwhile."""
+        is_mine = {"job_claimed_at": claim}
         # The execution's own name: a job that bears it was submitted by a call of this execution that was cut off, and
         # not for an execution that this one has replaced, whose job may still be ending.
         name = event.execution_arn.rpartition(":")[2]
         job_id = self._jobs.find_living(name, compute)
         if job_id is None:
             # Before the job is there, which writes down itself that it runs.
-            if not self._runs.update(event.run_id, of_execution=event.execution_arn, state=RunState.QUEUED):
-                raise RunRefusedError(f"{event.run_id} has ended, or was begun anew, while its job was looked for")
+            if not self._runs.update(
+                event.run_id, of_execution=event.execution_arn, where=is_mine, state=RunState.QUEUED
+            ):
+                return False
             job_id = self._jobs.submit(name, event.run_id, compute, event.timeout_seconds)
         logger.info("%s: job %s", event.run_id, job_id)
-        self._runs.update(event.run_id, of_execution=event.execution_arn, job_id=job_id)
+        # A job that is not written down ends by itself, and the heartbeat function ends it if it still waits.
+        return self._runs.update(
+            event.run_id, of_execution=event.execution_arn, where=is_mine, job_id=job_id, job_claimed_at=None
+        )
+
+
+def _refusal(event: SubmitJobEvent) -> RunRefusedError:
+    return RunRefusedError(f"{event.run_id} has ended, or was begun anew by another execution")
