@@ -65,8 +65,16 @@ def requests(draw: st.DrawFn, *, mode: Literal["train", "evaluate"] | None = Non
     for place in (request, training):
         for field in _ENVIRONMENTS:
             if place.get(field) is not None:
-                place[field] = place[field][:900] + draw(st.sampled_from(_ARCHIVES))
+                place[field] = _file(place[field], draw(st.sampled_from(_ARCHIVES)))
+    for field in ("resumeCheckpoint", *_POLICIES):
+        if training.get(field) is not None:
+            training[field] = _file(training[field], ".pt")
     return request
+
+
+def _file(path: str, suffix: str) -> str:
+    """Make a path one of a file, and short enough for S3 in whichever alphabet."""
+    return f"{path[:200]}{suffix}"
 
 
 def _keep_one(draw: st.DrawFn, candidates: list[tuple[Json, str]]) -> None:
