@@ -1,4 +1,4 @@
-"""What keeps data: encrypted, private, and not deleted with its stack."""
+"""What keeps data: private, and not deleted with its stack. That it is encrypted, test_encryption.py looks at."""
 
 from __future__ import annotations
 
@@ -6,24 +6,11 @@ from gaitway.aws.run_table import BY_STATE, IndexedRun
 from tests.infra.templates import Synthesis
 
 
-def test_every_bucket_is_encrypted_and_private(aws: Synthesis) -> None:
+def test_every_bucket_is_private(aws: Synthesis) -> None:
     buckets = aws.resources("AWS::S3::Bucket")
     assert buckets
     for bucket in buckets:
-        assert bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"], bucket.name
         assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}, bucket.name
-
-
-def test_every_bucket_refuses_clear_text(aws: Synthesis) -> None:
-    refusing = {
-        aws.text(policy.stack, policy.properties["Bucket"])
-        for policy in aws.resources("AWS::S3::BucketPolicy")
-        for statement in policy.properties["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Deny"
-        and statement["Principal"] == {"AWS": "*"}
-        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    }
-    assert refusing == {f"<{bucket.name}>" for bucket in aws.resources("AWS::S3::Bucket")}
 
 
 def test_the_asset_bucket_keeps_versions_and_logs_access(aws: Synthesis) -> None:
@@ -52,18 +39,9 @@ def test_runs_are_found_by_their_state_in_an_index_without_what_changes_all_the_
     assert keys | set(index["Projection"]["NonKeyAttributes"]) == set(IndexedRun._fields)
 
 
-def test_the_run_table_is_encrypted_and_can_be_restored(aws: Synthesis) -> None:
+def test_the_run_table_can_be_restored(aws: Synthesis) -> None:
     table = aws.resource("AWS::DynamoDB::Table").properties
-    assert table["SSESpecification"]["SSEEnabled"]
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
-
-
-def test_the_file_system_is_encrypted_at_rest_and_on_the_way(aws: Synthesis) -> None:
-    file_system = aws.resource("AWS::EFS::FileSystem").properties
-    (denial,) = file_system["FileSystemPolicy"]["Statement"]
-    assert file_system["Encrypted"]
-    assert denial["Effect"] == "Deny"
-    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def test_what_holds_data_outlives_its_stack(aws: Synthesis) -> None:
