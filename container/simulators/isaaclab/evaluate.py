@@ -56,21 +56,21 @@ def _run(job: SimulationJob, env_config: Any, agent: Any) -> None:  # noqa: ANN4
     training = job.training
     assert job.policy is not None
     env_config.scene.num_envs = training.num_envs
-    env_config.seed = _DEFAULT_SEED if training.seed is None else training.seed
+    env_config.seed = seed = _DEFAULT_SEED if training.seed is None else training.seed
     env = gymnasium.make(
         name_of(job),
         cfg=env_config,
         render_mode="rgb_array" if training.record_video else None,
         disable_env_checker=True,
     )
+    base: Any = env.unwrapped
     video = None
     if training.record_video:
-        unwrapped: Any = env.unwrapped
         env = video = gymnasium.wrappers.RecordVideo(
             env,
             video_folder=str(EVALUATION_VIDEOS),
             step_trigger=lambda step: step == 0,
-            video_length=min(training.steps_per_episode, unwrapped.max_episode_length),
+            video_length=min(training.steps_per_episode, base.max_episode_length),
             # A task's name may have a namespace.
             name_prefix=name_of(job).replace("/", "-"),
             disable_logger=True,
@@ -88,6 +88,8 @@ def _run(job: SimulationJob, env_config: Any, agent: Any) -> None:  # noqa: ANN4
     def tell(done: int) -> None:
         print(f"Evaluated episodes: {done}/{training.num_episodes}", flush=True)  # noqa: T201 - the contract's line
 
+    # The libraries' wrappers have reset it, each as often as it likes: the episodes shall be the same for all of them.
+    base.seed(seed)
     counted = run_episodes(episodes, policy.act, training.num_episodes, training.steps_per_episode, tell)
     write_metrics(counted)
     if video is not None and video.recording:

@@ -54,6 +54,10 @@ class CartpoleEnv(DirectRLEnv):
     def episode_length_buf(self, lengths: Tensor) -> None:
         self._physics.episode_lengths = lengths
 
+    def seed(self, seed: int) -> int:
+        self._physics._random.manual_seed(seed)
+        return seed
+
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Tensor], Any]:
         return {"policy": self._physics.reset()}, {}
 

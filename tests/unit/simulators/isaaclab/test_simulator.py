@@ -1,0 +1,197 @@
+"""Isaac Lab's scripts, wrappers, Hydra and libraries under the simulator that the runner starts."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from container.runner.metrics import SCALAR_TAGS, read_metrics, summarise
+from container.simulators.common.export import MAX_ABS_DIFFERENCE
+from gaitway.contracts.request import RlLibrary
+from gaitway.contracts.simulation import (
+    EVALUATION_METRICS,
+    EVALUATION_PROGRESS,
+    EVALUATION_SUMMARY,
+    EVALUATION_VIDEOS,
+    EXIT_BAD_REQUEST,
+    EXIT_NOT_A_NUMBER,
+    NOT_A_NUMBER,
+    TRAINING_PROGRESS,
+    EvaluationSummary,
+    PolicyExport,
+)
+from tests.unit.simulators.isaaclab.world import Left, environment, job, start
+from tests.unit.simulators.jobs import LIBRARIES
+
+SAVED = {"rsl_rl": [1, 3, 5], "skrl": [2, 4, 5], "rl_games": [2, 4, 5]}
+"""Iterations of the checkpoints of five, saved every second one: rsl_rl counts the interval from the first one."""
+EVALUATION = {"mode": "evaluate", "num_episodes": 20, "steps_per_episode": 40}
+CONTINUED_FROM: dict[RlLibrary, int] = {"rsl_rl": 3, "skrl": 4, "rl_games": 4}
+
+
+@pytest.fixture(scope="module", params=LIBRARIES)
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Left, subprocess.CompletedProcess[str]]:
+    """A training of five iterations by Isaac Lab's script."""
+    left = Left(request.param, tmp_path_factory.mktemp(request.param))
+    training = job(left.library, max_iterations=5, checkpoint_interval=2)
+    return left, start(left.directory, training)
+
+
+def final(library: RlLibrary, checkpoint: Path) -> dict[str, torch.Tensor]:
+    entry = "model_state_dict" if library == "rsl_rl" else "policy" if library == "skrl" else "model"
+    contents: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)[entry]
+    return contents
+
+
+def test_a_training_leaves_what_the_runner_looks_for(trained: tuple[Left, subprocess.CompletedProcess[str]]) -> None:
+    left, ended = trained
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert list(left.checkpoints) == SAVED[left.library]
+    *_, last = TRAINING_PROGRESS.finditer(ended.stdout)
+    assert (last["done"], last["total"]) == ("5", "5")
+    assert yaml.safe_load((left.run / "params" / "agent.yaml").read_text())
+    metrics = read_metrics(left.directory, left.library)
+    assert len(metrics) == 5
+    assert SCALAR_TAGS[left.library].mean_reward in metrics
+    assert summarise(metrics, left.library, 16).training_seconds > 0
+    # The script went on to its own end.
+    assert (left.directory / "environment-closed").exists()
+
+
+def test_the_exported_policy_acts_as_the_library_does(trained: tuple[Left, subprocess.CompletedProcess[str]]) -> None:
+    left, _ = trained
+    exported = PolicyExport.model_validate_json((left.run / "exported" / "policy.json").read_text())
+    assert exported.checkpoint == left.checkpoints[5].name
+    assert exported.inputs[0].shape == ("batch", 4)
+    assert set(exported.max_abs_difference) == {"policy.pt", "policy.onnx"}
+    assert max(exported.max_abs_difference.values()) <= MAX_ABS_DIFFERENCE
+
+
+def test_a_training_goes_on_to_its_total_in_its_directory(
+    trained: tuple[Left, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    before, _ = trained
+    left = Left(before.library, tmp_path / "run")
+    shutil.copytree(before.directory, left.directory)
+    done = CONTINUED_FROM[left.library]
+    training = job(left.library, max_iterations=7, checkpoint_interval=2, record_video=True)
+    ended = start(left.directory, training, {"continue_from": str(left.checkpoints[done])})
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    first, *_, last = TRAINING_PROGRESS.finditer(ended.stdout)
+    assert (first["done"], last["done"], last["total"]) == (str(done + 1), "7", "7")
+    assert max(left.checkpoints) == 7
+    assert len(read_metrics(left.directory, left.library)) == 7
+    optimiser = torch.load(left.checkpoints[7], weights_only=True)
+    states = optimiser["optimizer" if left.library != "rsl_rl" else "optimizer_state_dict"]["state"]
+    earlier = torch.load(before.checkpoints[5], weights_only=True)
+    steps = earlier["optimizer" if left.library != "rsl_rl" else "optimizer_state_dict"]["state"]
+    assert int(states[0]["step"]) == int(steps[0]["step"]) * 7 // 5
+    (video,) = (left.run / "videos" / "train").iterdir()
+    assert video.name == f"rl-video-from-iteration-{done}-step-0.mp4"
+
+
+def test_weights_that_are_given_begin_a_new_training(
+    trained: tuple[Left, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    before, _ = trained
+    given = before.checkpoints[5]
+    still = {
+        "rsl_rl": ["agent.algorithm.learning_rate=0.0", "agent.algorithm.schedule=fixed"],
+        "skrl": ["agent.agent.learning_rate=0.0", "agent.agent.learning_rate_scheduler=null"],
+        "rl_games": ["agent.params.config.learning_rate=0.0", "agent.params.config.lr_schedule=null"],
+    }[before.library]
+    left = Left(before.library, tmp_path)
+    training = job(left.library, max_iterations=1, checkpoint_interval=1, hydra_overrides=still)
+    ended = start(tmp_path, training, {"resume_checkpoint": str(given)})
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    begun, weights = (final(left.library, path) for path in (left.checkpoints[1], given))
+    names = [name for name in weights if "running" not in name and "std" not in name]
+    assert names
+    assert all(torch.equal(begun[name], weights[name]) for name in names)
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    trained: tuple[Left, subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """An evaluation of the last checkpoint, with a video."""
+    left, _ = trained
+    directory = tmp_path_factory.mktemp("evaluated")
+    training = EVALUATION | job(left.library, record_video=True)
+    return directory, start(directory, training, {"policy": str(left.checkpoints[5])})
+
+
+def test_an_evaluation_counts_episodes_and_records_them(
+    evaluated: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    directory, ended = evaluated
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    *_, last = EVALUATION_PROGRESS.finditer(ended.stdout)
+    assert (last["done"], last["total"]) == ("20", "20")
+    table = pd.read_csv(directory / EVALUATION_METRICS)
+    assert table["environment"].tolist() == [*range(16), *range(4)]
+    assert set(table["termination"]) <= {"terminated", "truncated"}
+    assert table["success"].equals(table["termination"] == "truncated")
+    summary = EvaluationSummary.model_validate_json((directory / EVALUATION_SUMMARY).read_text())
+    assert summary.mean_length == table["length"].mean()
+    (video,) = (directory / EVALUATION_VIDEOS).iterdir()
+    assert 30 < int(video.read_text()) <= 41
+
+
+@pytest.mark.parametrize("trained", ["rsl_rl"], indirect=True)
+def test_the_exported_policy_evaluates_as_its_checkpoint_does(
+    trained: tuple[Left, subprocess.CompletedProcess[str]],
+    evaluated: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    policy = trained[0].run / "exported" / "policy.pt"
+    ended = start(tmp_path, EVALUATION | job("rsl_rl"), {"policy": str(policy)})
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    returns, native = (pd.read_csv(path / EVALUATION_METRICS)["return"].to_numpy() for path in (tmp_path, evaluated[0]))
+    assert returns == pytest.approx(native, rel=1e-3)
+    assert not (tmp_path / EVALUATION_VIDEOS).exists()
+
+
+@pytest.mark.parametrize(
+    ("training", "code", "words"),
+    [
+        (job("rsl_rl", task="Isaac-Cartpole-Dirct-v0"), EXIT_BAD_REQUEST, "nearest: Isaac-Cartpole-Direct-v0"),
+        (job("rsl_rl", hydra_overrides=["agent.sead=1"]), EXIT_BAD_REQUEST, "hydraOverrides: .*sead"),
+        (job("rsl_rl", hydra_overrides=["env.action_scale=nan"]), EXIT_NOT_A_NUMBER, NOT_A_NUMBER.pattern),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_the_last_line(
+    tmp_path: Path, training: dict[str, object], code: int, words: str
+) -> None:
+    ended = start(tmp_path, training | {"max_iterations": 2})
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert re.search(words, ended.stderr.splitlines()[-1])
+
+
+def test_a_process_whose_kit_hangs_ends_all_the_same(tmp_path: Path) -> None:
+    program = (
+        "import container.simulators.isaaclab.app as app; app.CLOSING_SECONDS = 0.1; "
+        "from isaacsim import SimulationApp; print('done', end=''); app.end_soon(); SimulationApp({}, '').close()"
+    )
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(KIT_HANGS="1", PYTHONUNBUFFERED=""),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "done")
+    assert time.monotonic() - began < 20

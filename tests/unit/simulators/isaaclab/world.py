@@ -1,0 +1,102 @@
+"""The Isaac Lab simulator in a process of its own: Isaac Lab's wheel and its libraries, on a stand-in for Kit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gaitway.contracts.checkpoints import completed_iterations
+from gaitway.contracts.request import RlLibrary
+from tests.unit.simulators.jobs import NUM_ENVS, REPOSITORY, ROLLOUTS, TASK
+
+HERE = Path(__file__).parent
+INSTALLED = REPOSITORY / ".venv" / "isaaclab"
+ISAAC_LAB = INSTALLED / "isaaclab" / "source"
+PYTHONPATH = [
+    HERE / "kit",
+    *(ISAAC_LAB / name for name in ("isaaclab", "isaaclab_rl", "isaaclab_tasks")),
+    INSTALLED,
+    REPOSITORY,
+]
+"""In this order: the wheel's own package of the name isaaclab only starts Isaac Sim."""
+ON_CPU: dict[RlLibrary, list[str]] = {
+    "rsl_rl": ["agent.device=cpu"],
+    "skrl": [],
+    "rl_games": [
+        "agent.params.config.device=cpu",
+        "agent.params.config.device_name=cpu",
+        "agent.params.config.minibatch_size=64",
+    ],
+}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """As python.sh of Isaac Sim sets it, and the image of Isaac Lab."""
+    return os.environ | {
+        "CARB_APP_PATH": "kit",
+        "ISAAC_PATH": ".",
+        "EXP_PATH": "apps",
+        "ISAACLAB_PATH": str(HERE / "lab"),
+        "PYTHONPATH": os.pathsep.join(map(str, PYTHONPATH)),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore",
+        "OMP_NUM_THREADS": "1",
+        **variables,
+    }
+
+
+def job(library: RlLibrary, **training: Any) -> dict[str, Any]:
+    overrides = [*ON_CPU[library], *training.pop("hydra_overrides", [])]
+    return {
+        "task": TASK,
+        "rl_library": library,
+        "num_envs": NUM_ENVS,
+        "seed": 7,
+        "hydra_overrides": overrides,
+        **training,
+    }
+
+
+def start(
+    directory: Path, training: dict[str, Any], paths: dict[str, Any] | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the simulator to its end in a directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "simulation.json").write_text(json.dumps({"training": training, **(paths or {})}))
+    return subprocess.run(
+        [sys.executable, "-m", "container.simulators.isaaclab", "simulation.json"],
+        cwd=directory,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a training left."""
+
+    library: RlLibrary
+    directory: Path
+
+    @property
+    def run(self) -> Path:
+        """The one directory of the training."""
+        (found,) = (self.directory / "logs" / self.library / "cartpole_direct").iterdir()
+        return found
+
+    @property
+    def checkpoints(self) -> dict[int, Path]:
+        """Numbered ones, by iterations; of several the latest."""
+        found = {}
+        for path in sorted(self.run.rglob("*.pt*"), key=lambda path: path.stat().st_mtime):
+            if iterations := completed_iterations(self.library, path.name, ROLLOUTS[self.library]):
+                found[iterations] = path
+        return dict(sorted(found.items()))
