@@ -20,6 +20,15 @@ _CACHE_PATH = "/var/cache/gaitway"
 _EFA_DEVICE = "/dev/infiniband/uverbs0"
 """The only name that AWS Batch takes: docs.aws.amazon.com/batch/latest/userguide/efa.html"""
 
+_NCCL = {
+    # A node's container has a network interface of its own, and beside it one to the ECS agent, through which no other
+    # node is reached.
+    "NCCL_SOCKET_IFNAME": "^lo,docker,ecs",
+    # Says once which network it has chosen, and why not the adapter.
+    "NCCL_DEBUG": "INFO",
+    "NCCL_DEBUG_SUBSYS": "INIT,NET",
+}
+
 _ATTEMPTS = 3
 """A run that is interrupted goes on from its newest checkpoint."""
 _SPOT_ATTEMPTS = 5
@@ -129,9 +138,7 @@ class SimulationJob(Construct):
                 "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
                 "GAITWAY_RUN_ACCESS_ROLE": self.run_access.role_arn,
                 "GAITWAY_RUN_TABLE": self._run_table,
-                # A node's container has a network interface of its own, and one to the ECS agent beside it, through
-                # which no other node is reached.
-                **({"NCCL_SOCKET_IFNAME": "^lo,docker,ecs", "NCCL_DEBUG": "WARN"} if multi_node else {}),
+                **(_NCCL if multi_node else {}),
             },
             job_role=self.role,
             execution_role=self._execution_role,
