@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaitway.contracts.request import TrainingConfig
-from gaitway.outputs.files import outputs
+from gaitway.outputs.files import outputs, remains
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, evaluate, train, write_checkpoint
 
 
@@ -59,3 +59,29 @@ def test_an_exported_policy_is_an_output_and_no_checkpoint(run_directory: Path) 
     names = {name for name, _ in outputs(run_directory, TrainingConfig())}
 
     assert names == {"checkpoints/model_1.pt", "exported/policy.pt"}
+
+
+def test_what_remains_of_a_failed_training_begins_with_its_log_and_its_newest_checkpoint(run_directory: Path) -> None:
+    train(3)
+    for name in ("simulator.log", "simulator-node-1.log", "results.json"):
+        Path(name).touch()
+    (LOG_DIRECTORY / "events.out.tfevents.1").touch()
+
+    names = [name for name, _ in remains(run_directory, TrainingConfig())]
+
+    assert names[:3] == ["simulator.log", "checkpoints/model_2.pt", "checkpoints/model_0.pt"]
+    assert set(names[3:]) == {
+        "gaitway_git_diff.txt",
+        "params/agent.yaml",
+        "tensorboard/rsl_rl/cartpole/2026-11-20_12-00-00/events.out.tfevents.1",
+        "simulator-node-1.log",
+    }
+
+
+def test_what_remains_of_a_failed_evaluation_has_no_checkpoints(run_directory: Path) -> None:
+    evaluate(2, video=True)
+    Path("simulator.log").touch()
+
+    names = [name for name, _ in remains(run_directory, TrainingConfig(mode="evaluate"))]
+
+    assert names == ["simulator.log", "metrics.csv", "videos/episode-0.mp4"]
