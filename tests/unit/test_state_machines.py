@@ -24,7 +24,10 @@ SERVICE_ERRORS = {
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
+    "Lambda.ClientExecutionTimeoutException",
 }
+DEATHS = {"Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"}
+"""Of a function that ran out of memory or time, or that Lambda lost."""
 
 
 @pytest.mark.parametrize("state", TASKS)
@@ -33,11 +36,19 @@ def test_every_task_ends_in_time(state: Json) -> None:
 
 
 @pytest.mark.parametrize("state", TASKS)
-def test_only_errors_of_the_service_are_tried_again(state: Json) -> None:
-    (retrier,) = state["Retry"]
-    assert set(retrier["ErrorEquals"]) == SERVICE_ERRORS
-    assert retrier["BackoffRate"] > 1
-    assert retrier["JitterStrategy"] == "FULL"
+def test_only_errors_of_the_service_and_deaths_of_a_function_are_tried_again(state: Json) -> None:
+    of_service, of_death = state["Retry"]
+    assert set(of_service["ErrorEquals"]) == SERVICE_ERRORS
+    assert set(of_death["ErrorEquals"]) == DEATHS
+    for retrier in state["Retry"]:
+        assert retrier["BackoffRate"] > 1
+        assert retrier["JitterStrategy"] == "FULL"
+
+
+@pytest.mark.parametrize("state", TASKS)
+def test_a_function_that_always_dies_is_given_up_soon(state: Json) -> None:
+    _, of_death = state["Retry"]
+    assert of_death["MaxAttempts"] <= 2
 
 
 @pytest.mark.parametrize("state", TASKS)
