@@ -1,6 +1,7 @@
 """The emulator as a real process: bare, and with our stacks in it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +24,15 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+def local_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state directory of `local_aws`."""
+    return tmp_path_factory.mktemp("local-aws") / "state"
+
+
+@pytest.fixture(scope="session")
+def local_aws(local_state: Path) -> Iterator[LocalAws]:
     """One emulator per test process with our stacks deployed by the real CDK, ended with it."""
-    directory = tmp_path_factory.mktemp("local-aws")
-    launcher = Launcher(directory / "state", CdkDeployer(directory / "cdk"))
+    launcher = Launcher(local_state, CdkDeployer(local_state.with_name("cdk")))
     try:
         yield launcher.up(lambda line: None)
     finally:
