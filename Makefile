@@ -7,7 +7,7 @@ ISAACLAB := $(VENV)/isaaclab/.setup-done
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup demo test fuzz lint format bench deploy clean
+.PHONY: setup demo test faults fuzz lint format bench deploy clean
 
 setup: $(SETUP)
 
@@ -30,6 +30,9 @@ demo: setup
 
 test: setup $(ISAACLAB)
 	pytest -n 2 --dist loadfile
+
+faults: setup
+	python -m tests.faults --write docs/reliability.md
 
 fuzz: setup
 	GAITWAY_FUZZ_EFFORT=30 pytest -n 2 --timeout 0 tests/fuzz tests/local/test_odd_requests.py
