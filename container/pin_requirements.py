@@ -1,8 +1,9 @@
 """Write down what the images install: `python -m container.pin_requirements`, whenever the repository's pins change.
 
-requirements.txt is for the runner and for what our code imports in Isaac Sim's Python, requirements-embedded.txt for
-the embedded simulator. Both are complete, and installed without looking for what a package needs: an image has what
-was tested here, and a new version of a tool that only developers use builds none.
+requirements.txt is for the runner, requirements-isaaclab.txt for what our code imports in Isaac Sim's Python besides
+Isaac Lab and what that brings, requirements-embedded.txt for the embedded simulator. Each is complete, and installed
+without looking for what a package needs: an image has what was tested here, and a new version of a tool that only
+developers use builds none.
 """
 
 from __future__ import annotations
@@ -32,8 +33,19 @@ _IMAGE = {
 _LEFT_OUT = ("cuda-", "nvidia-", "triton", "setuptools")
 """Of a torch with CUDA, which is none of the images' business; and what every interpreter has."""
 
-FILES = {"requirements.txt": _RUNNER, "requirements-embedded.txt": _EMBEDDED}
-"""What is written, and from which packages on."""
+_ISAAC_LAB = ("annotated-types", "python-dateutil")
+_OLDER = (
+    *("pandas==2.3.3", "pytz==2025.2", "tzdata==2025.2"),
+    *("pydantic==2.11.10", "pydantic-core==2.33.2", "typing-inspection==0.4.2"),
+)
+"""Isaac Sim 5.1 pins numpy 1.26 and typing-extensions 4.12, and newer ones of these take neither."""
+
+FILES = {
+    "requirements.txt": (_RUNNER, ()),
+    "requirements-isaaclab.txt": (_ISAAC_LAB, _OLDER),
+    "requirements-embedded.txt": (_EMBEDDED, ()),
+}
+"""What is written: from which packages on, and what besides."""
 
 
 def pins(packages: Iterable[str]) -> list[str]:
@@ -63,12 +75,13 @@ def _needs(requirements: Iterable[str], extras: set[str]) -> Iterator[Requiremen
             yield requirement
 
 
-def text(packages: Iterable[str]) -> str:
+def text(file_name: str) -> str:
     """Write a file."""
-    lines = ["# Made by `python -m container.pin_requirements` from the pins of the repository.", *pins(packages)]
-    return "\n".join(lines) + "\n"
+    packages, besides = FILES[file_name]
+    heading = "# Made by `python -m container.pin_requirements` from the pins of the repository."
+    return "\n".join([heading, *sorted([*pins(packages), *besides])]) + "\n"
 
 
 if __name__ == "__main__":
-    for file_name, names in FILES.items():
-        (_FOLDER / file_name).write_text(text(names), encoding="utf-8")
+    for name in FILES:
+        (_FOLDER / name).write_text(text(name), encoding="utf-8")

@@ -65,7 +65,8 @@ def test_other_sources_are_another_tag_and_what_is_uploaded_is_what_the_image_ne
     tag = aws.resource("Custom::GaitwayImage").properties["ImageTag"]
     (sources,) = aws.directory.glob(f"asset.{tag}*")
     files = {str(path.relative_to(sources)) for path in sources.rglob("*") if path.is_file()}
-    assert {"container/Dockerfile", "container/entrypoint.sh", "container/requirements.txt"} <= files
+    assert {"container/Dockerfile", "container/entrypoint.sh"} <= files
+    assert {"container/requirements.txt", "container/requirements-isaaclab.txt"} <= files
     assert {"container/runner/__main__.py", "gaitway/contracts/run.py", "gaitway/outputs/upload.py"} <= files
     assert {name.partition("/")[0] for name in files} == {"container", "gaitway"}
     assert not {name for name in files if "__pycache__" in name or "/local/" in name or "/cli/" in name}
