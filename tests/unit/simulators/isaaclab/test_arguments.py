@@ -49,7 +49,7 @@ def test_the_scripts_understand_every_option(library: RlLibrary) -> None:
         "seed": 3,
         "record_video": True,
     }
-    options, rest = parse(library, Ranks(1, 1, 2), hydra_overrides=["agent.x=1"], **given)
+    options, rest = parse(library, Ranks(1, 1, 2), record_video=True, hydra_overrides=["agent.x=1"], **given)
     assert (options.task, options.num_envs, options.max_iterations) == ("Isaac-Ant-v0", 64, 9)
     assert options.headless
     assert options.video

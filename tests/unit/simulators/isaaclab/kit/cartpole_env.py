@@ -26,7 +26,7 @@ class CartpoleEnvCfg(DirectRLEnvCfg):
 
 
 class CartpoleEnv(DirectRLEnv):
-    """The direct cart-pole task, on the CPU whatever device is asked for."""
+    """The direct cart-pole task."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
 
@@ -37,9 +37,13 @@ class CartpoleEnv(DirectRLEnv):
             action_scale=cfg.action_scale, initial_pole_angle_range=tuple(cfg.initial_pole_angle_range)
         )
         config = replace(config, scene=replace(config.scene, num_envs=cfg.scene.num_envs))
-        self._physics = CartpoleDirectEnvironment(config, cfg.seed or 0, torch.device("cpu"))
+        # Where there is no GPU, on the CPU whatever is asked for.
+        self.device = cfg.sim.device if torch.cuda.is_available() else "cpu"
+        if self.device != "cpu":
+            # As Isaac Lab's environments do: rl_games' processes would all talk through the first GPU.
+            torch.cuda.set_device(self.device)
+        self._physics = CartpoleDirectEnvironment(config, cfg.seed or 0, torch.device(self.device))
         self.num_envs = self._physics.num_envs
-        self.device = "cpu"
         self.max_episode_length = self._physics.max_episode_length
         self.single_observation_space = gymnasium.spaces.Dict(policy=gymnasium.spaces.Box(-np.inf, np.inf, (4,)))
         self.single_action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))

@@ -32,6 +32,10 @@ def main(env_cfg: Any, agent_cfg: Any) -> None:
         params["seed"] = options.seed
     if options.max_iterations is not None:
         config["max_epochs"] = options.max_iterations
+    if options.distributed:
+        params["seed"] += launcher.global_rank
+        env_cfg.sim.device = f"cuda:{launcher.local_rank}"
+        config |= {"device": env_cfg.sim.device, "device_name": env_cfg.sim.device, "multi_gpu": True}
     env_cfg.seed = params["seed"]
     directory = mirror.directory_of("rl_games", config["name"])
     directory = directory.with_name(config.get("full_experiment_name", directory.name))

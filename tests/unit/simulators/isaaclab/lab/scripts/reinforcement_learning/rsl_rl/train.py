@@ -28,6 +28,9 @@ def main(env_cfg: Any, agent_cfg: Any) -> None:
         agent_cfg.max_iterations = options.max_iterations
     env_cfg.seed = agent_cfg.seed
     env_cfg.sim.device = options.device
+    if options.distributed:
+        env_cfg.sim.device = agent_cfg.device = f"cuda:{launcher.local_rank}"
+        env_cfg.seed = agent_cfg.seed = agent_cfg.seed + launcher.local_rank
     directory = mirror.directory_of("rsl_rl", agent_cfg.experiment_name)
     env = RslRlVecEnvWrapper(mirror.make(options, env_cfg, directory), clip_actions=agent_cfg.clip_actions)
     runner = OnPolicyRunner(env, agent_cfg.to_dict(), log_dir=str(directory), device=agent_cfg.device)

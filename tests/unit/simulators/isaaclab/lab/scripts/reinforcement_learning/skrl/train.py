@@ -22,7 +22,7 @@ from skrl.utils.runner.torch import Runner
 def main(env_cfg: Any, agent_cfg: Any) -> None:
     if options.num_envs is not None:
         env_cfg.scene.num_envs = options.num_envs
-    env_cfg.sim.device = options.device
+    env_cfg.sim.device = f"cuda:{launcher.local_rank}" if options.distributed else options.device
     if options.max_iterations:
         agent_cfg["trainer"]["timesteps"] = options.max_iterations * agent_cfg["agent"]["rollouts"]
     agent_cfg["trainer"]["close_environment_at_exit"] = False
