@@ -54,6 +54,7 @@ class PipelineStack(cdk.Stack):
                 "SubmitJobFunctionArn": submit_job.function,
                 "CollectResultsFunctionArn": collect_results.function,
                 "HandleFailureFunctionArn": handle_failure.function,
+                "TellCallerFunctionArn": self._tell_caller().function,
             },
         )
         self._executions = pipeline.executions_arn
@@ -135,9 +136,13 @@ class PipelineStack(cdk.Stack):
         )
         self._storage.assets.grant_read(function.role)
         self._storage.assets.grant_write(function.role)
-        self._allow_ending_jobs(function)
-        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
-        grant_task_answers(function.role, "Success", "Failure")
+        self._allow_ending_runs(function)
+        return function
+
+    def _tell_caller(self) -> PipelineFunction:
+        """Make handle_failure once more, without the file system: where that cannot be mounted, nothing starts."""
+        function = self._function("handle_failure", name="gaitway-tell-caller", construct_id="TellCaller")
+        self._allow_ending_runs(function)
         return function
 
     def _heartbeat(self, handle_failure: PipelineFunction, job_queues: list[str]) -> PipelineFunction:
@@ -183,6 +188,12 @@ class PipelineStack(cdk.Stack):
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         return function
 
+    def _allow_ending_runs(self, function: PipelineFunction) -> None:
+        """Let a function stop a run's job, write down why it failed, and tell whoever waits for it."""
+        self._allow_ending_jobs(function)
+        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
+        grant_task_answers(function.role, "Success", "Failure")
+
     def _allow_ending_jobs(self, function: PipelineFunction) -> None:
         """Let a function end jobs."""
         jobs = self.format_arn(service="batch", resource="job", resource_name="*")
@@ -208,6 +219,7 @@ class PipelineStack(cdk.Stack):
         verb: str,
         *,
         name: str | None = None,
+        construct_id: str | None = None,
         timeout: cdk.Duration | None = None,
         environment: Mapping[str, str] | None = None,
         directories: RunDirectories | None = None,
@@ -215,7 +227,7 @@ class PipelineStack(cdk.Stack):
         """Make a function that knows the run table."""
         return PipelineFunction(
             self,
-            "".join(part.title() for part in verb.split("_")),
+            construct_id or "".join(part.title() for part in verb.split("_")),
             self._settings,
             verb=verb,
             name=name or f"gaitway-{verb.replace('_', '-')}",

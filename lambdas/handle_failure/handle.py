@@ -39,7 +39,7 @@ class HandleFailure:
         callers: Answers the callers' tokens.
         batch: A Batch client that gives up early.
         s3: An S3 client that gives up early.
-        efs_root: Where EFS is mounted.
+        efs_root: Where EFS is mounted; None where nothing is to be saved from it.
         salvage_seconds: For how long the caller waits for what the run left.
         runner_seconds: For how long a runner that ends is waited for.
     """
@@ -50,7 +50,7 @@ class HandleFailure:
         callers: TaskTokens,
         batch: BatchClient,
         s3: S3Client,
-        efs_root: Path,
+        efs_root: Path | None,
         *,
         salvage_seconds: float = SALVAGE_SECONDS,
         runner_seconds: float = RUNNER_SECONDS,
@@ -128,7 +128,7 @@ class HandleFailure:
 
     def _salvage(self, record: RunRecord | None, execution_arn: str) -> AbstractContextManager[Salvage | None]:
         """Begin to save what a run left; nothing, where it left nothing, or has ended otherwise meanwhile."""
-        if record is None or not _has_failed(record, execution_arn):
+        if self._efs_root is None or record is None or not _has_failed(record, execution_arn):
             return nullcontext()
         run = FailedRun.of(record)
         if run is None:

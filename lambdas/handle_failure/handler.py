@@ -28,8 +28,8 @@ _IMPATIENT_CLIENT_CONFIG = Config(
 class HandleFailureEnvironment(Environment):
     """What this function is given."""
 
-    efs_root: Annotated[Path, Field(alias="GAITWAY_EFS_ROOT", strict=False)]
-    """Where EFS is mounted."""
+    efs_root: Annotated[Path | None, Field(alias="GAITWAY_EFS_ROOT", strict=False)] = None
+    """Where EFS is mounted; None in TellCaller, which has to work where it cannot be."""
 
 
 @cache

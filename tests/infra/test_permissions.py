@@ -54,7 +54,8 @@ def test_a_machine_may_call_what_it_calls_and_nothing_else(aws: Synthesis, name:
 def test_every_state_of_the_pipeline_calls_the_function_of_its_name(aws: Synthesis) -> None:
     called = called_by(aws, aws.resource("AWS::StepFunctions::StateMachine", "Pipeline"))
     assert {state: grant.resource for state, grant in called.items()} == {
-        state: f"<{state}/Function.Arn>" for state in ("ConstructRun", "SubmitJob", "CollectResults", "HandleFailure")
+        state: f"<{state}/Function.Arn>"
+        for state in ("ConstructRun", "SubmitJob", "CollectResults", "HandleFailure", "TellCaller")
     }
 
 
@@ -151,6 +152,10 @@ def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthes
             "states:DescribeExecution states:SendTaskFailure states:SendTaskSuccess",
         ),
         (
+            "TellCaller",
+            "batch:TerminateJob dynamodb:GetItem dynamodb:UpdateItem states:SendTaskFailure states:SendTaskSuccess",
+        ),
+        (
             "Heartbeat",
             "batch:DescribeJobs batch:ListJobs batch:TerminateJob cloudwatch:PutMetricData "
             "dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem lambda:InvokeFunction "
@@ -191,4 +196,4 @@ def test_only_who_tells_callers_may_end_the_tasks_of_any_machine(aws: Synthesis)
         for role in aws.resources("AWS::IAM::Role")
         if any(grant.action in ends and grant.resource == _TASK_ANSWERS for grant in aws.allowed(role.name))
     }
-    assert tells_callers == {"Launch/Role", "CollectResults/Role", "HandleFailure/Role"}
+    assert tells_callers == {"Launch/Role", "CollectResults/Role", "HandleFailure/Role", "TellCaller/Role"}

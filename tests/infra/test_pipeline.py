@@ -31,6 +31,7 @@ FUNCTIONS = {
     },
     "gaitway-collect-results": {},
     "gaitway-handle-failure": {"GAITWAY_EFS_ROOT": "/mnt/gaitway"},
+    "gaitway-tell-caller": {},
     "gaitway-heartbeat": {
         "GAITWAY_HANDLE_FAILURE_FUNCTION": "<HandleFailure/Function.Arn>",
         "GAITWAY_JOB_QUEUES": '["<GpuQueue/Queue.JobQueueArn>", "<MultiNodeQueue/Queue.JobQueueArn>"]',

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
 from gaitway.contracts.artifacts import MANIFEST, Results
 from gaitway.contracts.request import parse_request
@@ -120,3 +121,28 @@ def test_a_runner_that_is_killed_in_its_last_attempt_leaves_nothing_but_in_s3(pl
     # The rule on executions calls the function once more, which changes nothing.
     plane.ended(record.execution_arn or "")
     assert plane.table.get(run.run.run_id) == record
+
+
+@pytest.fixture
+def handle_failure_cannot_start(plane: ControlPlane) -> Iterator[None]:
+    """As where its file system cannot be mounted."""
+    name = "gaitway-handle-failure"
+    handler = plane.lambda_.get_function_configuration(FunctionName=name)["Handler"]
+    plane.lambda_.update_function_configuration(FunctionName=name, Handler="lambdas.not_there.handler")
+    yield
+    plane.lambda_.update_function_configuration(FunctionName=name, Handler=handler)
+
+
+@pytest.mark.usefixtures("handle_failure_cannot_start")
+def test_a_caller_is_told_although_nothing_can_be_saved(plane: ControlPlane) -> None:
+    unknown = TINY | {"task": "Isaac-Cartpol-Direct-v0"}
+
+    run = plane.runs.start(parse_request({"trainingConfig": unknown}))
+
+    execution = plane.ended(run.execution_arn)
+    assert (execution["status"], execution["error"]) == ("FAILED", "RequestError"), execution
+    assert "Isaac-Cartpole-Direct-v0" in execution["cause"]
+    assert len(plane.events(run.execution_arn, "TaskFailed")) == 1
+    record = plane.table.get(run.run_id)
+    assert record is not None
+    assert record.state is RunState.FAILED

@@ -42,10 +42,17 @@ FUNCTIONS = {
         """,
     "HandleFailure": """
         def handler(event, context):
-            if event["run_id"] == "silent, and its failure is not handled":
-                raise OSError("DynamoDB is gone")
+            if event["run_id"].startswith("silent, and its failure is not handled"):
+                raise OSError("EFS is gone")
             assert event["execution_arn"].startswith("arn:")
             return {"error": event["error"]["Error"], "cause": "handled: " + event["error"].get("Cause", "")}
+        """,
+    "TellCaller": """
+        def handler(event, context):
+            if event["run_id"] == "silent, and its failure is not handled by anybody":
+                raise OSError("DynamoDB is gone")
+            assert event["execution_arn"].startswith("arn:")
+            return {"error": event["error"]["Error"], "cause": "told: " + event["error"].get("Cause", "")}
         """,
 }
 
@@ -100,7 +107,13 @@ def test_silence_is_told_from_slowness(pipeline: Pipeline) -> None:
     assert pipeline.run("silent", heartbeat_seconds=1)["error"] == "States.HeartbeatTimeout"
 
 
-def test_a_failure_that_cannot_be_handled_ends_the_machine_with_the_first_error(pipeline: Pipeline) -> None:
+def test_where_the_failure_cannot_be_handled_the_caller_is_told_nevertheless(pipeline: Pipeline) -> None:
     execution = pipeline.run("silent, and its failure is not handled", timeout_seconds=1)
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.Timeout")
+    assert execution["cause"].startswith("told: ")
+
+
+def test_a_failure_that_nobody_can_tell_ends_the_machine_with_the_first_error(pipeline: Pipeline) -> None:
+    execution = pipeline.run("silent, and its failure is not handled by anybody", timeout_seconds=1)
     assert (execution["status"], execution["error"]) == ("FAILED", "States.Timeout")
     assert json.loads(execution["cause"])["Error"] == "States.Timeout"
