@@ -31,7 +31,7 @@ _IMAGE = {
     "sys_platform": "linux",
 }
 _LEFT_OUT = ("cuda-", "nvidia-", "triton", "setuptools")
-"""Of a torch with CUDA, which is none of the images' business; and what every interpreter has."""
+"""Of a torch with CUDA, which is none of the images' business; and what an environment has in any version."""
 
 _ISAAC_LAB = ("annotated-types", "python-dateutil")
 _OLDER = (
@@ -43,7 +43,8 @@ _OLDER = (
 FILES = {
     "requirements.txt": (_RUNNER, ()),
     "requirements-isaaclab.txt": (_ISAAC_LAB, _OLDER),
-    "requirements-embedded.txt": (_EMBEDDED, ()),
+    # torch asks for a newer one than the base image may have.
+    "requirements-embedded.txt": (_EMBEDDED, ("setuptools==80.9.0",)),
 }
 """What is written: from which packages on, and what besides."""
 
