@@ -66,7 +66,7 @@ def assume_role(role_arn: str, session_name: str) -> dict[str, str]:
         The environment variables that hold its credentials.
     """
     access_key = f"ASIA{secrets.token_hex(8).upper()}"
-    secret_key, token = secrets.token_hex(20), secrets.token_hex(32)
+    secret_key, token = sts._gen_secret(), sts._gen_session_token()
     role_name = role_arn.rpartition("/")[2]
     sts.register_session(
         access_key,

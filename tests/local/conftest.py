@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from gaitway.local.cdk import CdkDeployer
+from gaitway.local.extensions import marks
 from gaitway.local.launcher import Launcher, LocalAws
 from gaitway.local.server_process import start_server, stop_server
 from tests.local.deployed import ControlPlane
 from tests.local.emulator import Emulator
+
+SECRET_MARK = "GaitwaySecret"
+"""Every task token and every credential of the deployed stacks holds it; no log, no file and so on may."""
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +38,10 @@ def local_aws(local_state: Path) -> Iterator[LocalAws]:
     """One emulator per test process with our stacks deployed by the real CDK, ended with it."""
     launcher = Launcher(local_state, CdkDeployer(local_state.with_name("cdk")))
     try:
-        yield launcher.up(lambda line: None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(marks.VARIABLE, SECRET_MARK)
+            local_aws = launcher.up(lambda line: None)
+        yield local_aws
     finally:
         launcher.down()
 

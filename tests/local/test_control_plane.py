@@ -124,16 +124,3 @@ def test_a_run_that_was_interrupted_goes_on_when_vams_tries_again(plane: Control
     assert record.job_id != interrupted.job_id
     # The job reports before it ends.
     until(lambda: sorted(job["status"] for job in plane.jobs_of(record.run_id)) == ["FAILED", "SUCCEEDED"])
-
-
-def test_no_token_is_in_any_log(plane: ControlPlane) -> None:
-    execution = plane.ended(plane.start(plane.deployment.workflow_arn, {"inputParameters": {"trainingConfig": TINY}}))
-    record = plane.record_of(execution)
-    assert record is not None
-    tokens = plane.table.tokens(record.run_id)
-    text = plane.log_text()
-    assert tokens.external is not None
-    assert tokens.inner is not None
-    assert record.run_id in text
-    assert tokens.external not in text
-    assert tokens.inner not in text

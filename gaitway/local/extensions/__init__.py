@@ -5,7 +5,16 @@ An extension is a module with `register()`, which puts its parts into MiniStack'
 
 from importlib.metadata import version
 
-from gaitway.local.extensions import batch, cloudformation, event_targets, iam, lambda_files, schedules, stepfunctions
+from gaitway.local.extensions import (
+    batch,
+    cloudformation,
+    event_targets,
+    iam,
+    lambda_files,
+    marks,
+    schedules,
+    stepfunctions,
+)
 from gaitway.local.runtime import Runtime
 
 MINISTACK_VERSION = "1.5.33"
@@ -38,6 +47,7 @@ def register_all(runtime: Runtime) -> None:
     event_targets.register()
     iam.register()
     lambda_files.register(runtime)
+    marks.register()
     schedules.register()
     stepfunctions.register()
 

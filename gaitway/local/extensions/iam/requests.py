@@ -77,7 +77,7 @@ def _batch_resource(operation: str, request: Json) -> str:
 def _machine_of(token: str) -> str:
     """A task's token is answered with a permission on its state machine."""
     try:
-        execution = base64.b64decode(token, validate=True).decode().partition("#")[0]
+        execution = base64.b64decode(token, validate=True).partition(b"#")[0].decode()
     except (binascii.Error, UnicodeDecodeError):
         return "*"
     return execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]

@@ -111,11 +111,16 @@ class _CallbackTask:
 
 _waiting: dict[str, _CallbackTask] = {}
 
+token_end = ""
+"""What every token ends with, in base64: for tests that look for tokens."""
+
 
 def _new_token(execution_arn: str) -> str:
     # As on AWS the token is base64. It names its execution, which tells a closed task's token from no token at all,
     # also after a restart.
-    return base64.b64encode(f"{execution_arn}#{uuid.uuid4()}".encode()).decode()
+    text = f"{execution_arn}#{uuid.uuid4()}".encode()
+    # To whole groups of three bytes: base64 of such has no padding, and may be followed by more.
+    return base64.b64encode(text.ljust(-(-len(text) // 3) * 3)).decode() + token_end
 
 
 def _is_token(text: str) -> bool:
