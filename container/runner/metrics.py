@@ -49,7 +49,8 @@ SCALAR_TAGS: dict[RlLibrary, ScalarTags] = {
     "rsl_rl": ScalarTags(
         mean_reward="Train/mean_reward",
         steps_per_second="Perf/total_fps",
-        iteration_seconds=("Perf/collection_time", "Perf/learning_time"),
+        # The second form is that of rsl-rl-lib 3, which Isaac Lab 2.3 pins.
+        iteration_seconds=("Perf/collection_time", "Perf/collection time", "Perf/learning_time"),
         # By elapsed seconds.
         left_out=("/time",),
     ),

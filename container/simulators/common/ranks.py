@@ -69,15 +69,27 @@ def replaced(owner: Any, name: str, value: Callable[..., Any]) -> Iterator[None]
         setattr(owner, name, original)
 
 
-def end_with_launcher() -> None:
+def end_with_launcher(launcher: int | None = None) -> None:
     """End this process soon after torchrun, which starts each process in a session of its own, has been killed.
 
     A worker that is left behind keeps the other nodes training with a node that is gone.
+
+    Args:
+        launcher: The id of torchrun's process; that of this one's parent when None.
     """
-    threading.Thread(target=_exit_when_orphaned, args=(os.getppid(),), name="launcher", daemon=True).start()
+    threading.Thread(target=_exit_when_orphaned, args=(launcher,), name="launcher", daemon=True).start()
 
 
-def _exit_when_orphaned(launcher: int) -> None:
-    while os.getppid() == launcher:
+def _exit_when_orphaned(launcher: int | None) -> None:
+    parent = os.getppid()
+    while os.getppid() == parent and (launcher is None or _is_there(launcher)):
         time.sleep(_ORPHAN_POLL_SECONDS)
     os._exit(1)
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

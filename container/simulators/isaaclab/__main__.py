@@ -17,7 +17,7 @@ from container.simulators.common.ranks import Ranks, end_with_launcher
 from container.simulators.isaaclab.app import end
 from container.simulators.isaaclab.caches import keep_caches
 from container.simulators.isaaclab.evaluate import evaluate
-from container.simulators.isaaclab.installation import enter_isaac_sim
+from container.simulators.isaaclab.installation import enter_isaac_sim, launcher_pid
 from container.simulators.isaaclab.train import only_one_speaks, train
 from gaitway.contracts.errors import PlatformError, RequestError
 from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, SimulationJob
@@ -59,7 +59,7 @@ def _simulate(job: SimulationJob) -> None:
 
     ranks = Ranks.from_environment()
     if ranks.is_distributed:
-        end_with_launcher()
+        end_with_launcher(launcher_pid())
         only_one_speaks(ranks)
     if job.training.mode == "train":
         train(job, ranks)

@@ -24,7 +24,7 @@ _ROLLOUTS = "agent.agent.rollouts"
 def train_arguments(training: TrainingConfig, ranks: Ranks, completed: int, directory: Path | None) -> list[str]:
     """Write the arguments of a library's train.py.
 
-    Checkpoints are not among them: what the scripts do with one is not what a run needs (docs/decisions/0005).
+    Checkpoints are not among them: what the scripts do with one is not what a run needs (docs/decisions/0006).
 
     Args:
         training: What to train.

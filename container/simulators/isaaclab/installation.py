@@ -10,6 +10,7 @@ from gaitway.contracts.errors import PlatformError
 from gaitway.contracts.request import RlLibrary
 
 _SCRIPTS = Path("scripts", "reinforcement_learning")
+_LAUNCHER = "GAITWAY_LAUNCHER_PID"
 _SET_BY_PYTHON_SH = ("CARB_APP_PATH", "EXP_PATH", "ISAAC_PATH")
 
 
@@ -39,7 +40,7 @@ def enter_isaac_sim(module: str, arguments: Sequence[str]) -> None:
     """Begin this process again through Isaac Sim's python.sh, unless it has begun there.
 
     It sets library paths and preloads libcarb.so, which a process cannot do to itself. Where the job was started
-    through it already, its simulators inherit that.
+    through it already, its simulators inherit that. Its shell stays between this process and who has started it.
 
     Args:
         module: What to run.
@@ -56,4 +57,11 @@ def enter_isaac_sim(module: str, arguments: Sequence[str]) -> None:
             f"there is no {launcher}: this simulator runs in an image that holds Isaac Sim (ISAACSIM_ROOT_PATH says "
             "where); on a machine without it, set GAITWAY_SIMULATOR=embedded"
         )
-    os.execv(launcher, [str(launcher), "-m", module, *arguments])  # noqa: S606 - no shell, and no return
+    variables = os.environ | {_LAUNCHER: str(os.getppid())}
+    os.execve(launcher, [str(launcher), "-m", module, *arguments], variables)  # noqa: S606 - no shell, and no return
+
+
+def launcher_pid() -> int | None:
+    """The process that has started this one, before python.sh came between them; None where it did not."""
+    pid = os.environ.get(_LAUNCHER)
+    return int(pid) if pid else None

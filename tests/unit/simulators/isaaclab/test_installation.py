@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,9 +30,22 @@ def start(directory: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_process_that_was_started_without_isaac_sim_begins_again_through_it(tmp_path: Path) -> None:
     launcher = tmp_path / "python.sh"
-    launcher.write_text('#!/bin/sh\necho "$@"\n')
+    launcher.write_text('#!/bin/sh\necho "$GAITWAY_LAUNCHER_PID" "$@"\n')
     launcher.chmod(0o755)
-    assert start(tmp_path).stdout == "-m container.simulators.isaaclab simulation.json\n"
+    assert start(tmp_path).stdout == f"{os.getpid()} -m container.simulators.isaaclab simulation.json\n"
+
+
+def test_a_process_ends_with_its_launcher_though_a_shell_lies_between() -> None:
+    waiting = "from container.simulators.common.ranks import end_with_launcher as end; end({}); input()"
+    with subprocess.Popen(["sleep", "60"]) as torchrun:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", waiting.format(torchrun.pid)], env=environment(), stdin=subprocess.PIPE
+        )
+        torchrun.kill()
+        torchrun.wait()
+        assert worker.wait(timeout=30) == 1
+        assert worker.stdin is not None
+        worker.stdin.close()
 
 
 def test_a_machine_without_isaac_sim_is_told_what_to_do(tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def test_a_training_leaves_what_the_runner_looks_for(trained: tuple[Left, subpro
     assert len(metrics) == 5
     assert SCALAR_TAGS[left.library].mean_reward in metrics
     assert summarise(metrics, left.library, 16).training_seconds > 0
+    if parts := [tag for tag in SCALAR_TAGS[left.library].iteration_seconds if tag in metrics]:
+        assert len(parts) == 2
     # The script went on to its own end.
     assert (left.directory / "environment-closed").exists()
 
