@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE
@@ -83,8 +84,12 @@ def test_a_follower_ends_when_the_leading_node_is_gone(world: World, nodes: Node
     follower = world.start_job("hang", **nodes.variables(1))
     leader = world.start_job("hang", **nodes.variables(0))
     leader.wait_for("Learning iteration 1/4")
+    left_behind = psutil.Process(leader.process.pid).children(recursive=True)
 
     leader.process.kill()
 
     assert follower.wait() == 1
+    # In a container they end with the runner, which is its first process.
+    for process in left_behind:
+        process.kill()
     assert "the leading node has ended, or is gone" in follower.output
