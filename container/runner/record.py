@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -15,12 +16,24 @@ logger = logging.getLogger(__name__)
 
 _SHORTEST_INTERVAL_SECONDS = 1.0
 """A small simulation makes dozens of iterations per second, and nobody reads faster than this."""
+_LONGEST_INTERVAL_SECONDS = 60.0
+_INTERVAL_SHARE = 0.01
+"""Of the time since the attempt began: every second for hours, writes would cost more than all else of the run."""
 _CLOSE_SECONDS = 2.0
 """A write that hangs must not use up the time in which an interrupted run reports."""
 
 
+def interval_seconds(elapsed_seconds: float) -> float:
+    """Say how long the next write waits: whoever watches sees progress that is one percent of the time old.
+
+    Args:
+        elapsed_seconds: Since the attempt began.
+    """
+    return min(max(elapsed_seconds * _INTERVAL_SHARE, _SHORTEST_INTERVAL_SECONDS), _LONGEST_INTERVAL_SECONDS)
+
+
 class RecordWriter:
-    """Writes what is noted, from a thread of its own, the latest value of each field at most once a second.
+    """Writes what is noted, from a thread of its own: a new phase at once, progress the more rarely the longer it goes.
 
     A write that fails is logged, and never fails the run.
 
@@ -37,6 +50,7 @@ class RecordWriter:
         self._pending: dict[str, object] = {}
         self._lock = threading.Lock()
         self._changed = threading.Event()
+        self._hurry = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._write_until_closed, name="record", daemon=True)
 
@@ -45,6 +59,8 @@ class RecordWriter:
         with self._lock:
             self._pending |= fields
         self._changed.set()
+        if "phase" in fields:
+            self._hurry.set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -55,16 +71,19 @@ class RecordWriter:
     ) -> None:
         self._closed.set()
         self._changed.set()
+        self._hurry.set()
         self._thread.join(_CLOSE_SECONDS)
 
     def _write_until_closed(self) -> None:
-        while True:
+        began = time.monotonic()
+        while not self._closed.is_set():
             self._changed.wait()
+            self._hurry.clear()
             self._changed.clear()
             self._write()
-            if self._closed.wait(_SHORTEST_INTERVAL_SECONDS):
-                self._write()
-                return
+            if not self._closed.is_set():
+                self._hurry.wait(interval_seconds(time.monotonic() - began))
+        self._write()
 
     def _write(self) -> None:
         with self._lock:
@@ -72,6 +91,6 @@ class RecordWriter:
         if not fields:
             return
         try:
-            self._table.update(self._run_id, unless_ended=True, of_execution=self._execution_arn, **fields)
+            self._table.update(self._run_id, unless_ended=True, of_execution=self._execution_arn, where=None, **fields)
         except (ClientError, BotoCoreError) as error:
             logger.warning("the run's record could not be updated: %s", error)
