@@ -8,6 +8,11 @@ from datetime import datetime
 
 from bench.measurement import FailedMeasurement, Goal, Measurement
 
+COMPARED = (
+    "Everything is compared with the same work done without the pipeline, or by a peer, in the same run on the same "
+    "machine: the ratios say something elsewhere, the absolute figures only here."
+)
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -26,9 +31,22 @@ class Conditions:
     """Whether nothing else was at work."""
 
 
-def write_page(conditions: Conditions, results: Sequence[Measurement | FailedMeasurement]) -> str:
-    """Write the page as Markdown."""
-    sections = [_introduction(conditions, results)]
+def write_page(
+    conditions: Conditions,
+    results: Sequence[Measurement | FailedMeasurement],
+    *,
+    title: str = "Benchmarks",
+    introduction: str = COMPARED,
+) -> str:
+    """Write the page as Markdown.
+
+    Args:
+        conditions: Under which it was measured.
+        results: What was measured.
+        title: Of the page.
+        introduction: What the figures say, and where.
+    """
+    sections = [_introduction(conditions, results, title, introduction)]
     sections += [_failed(one) if isinstance(one, FailedMeasurement) else _section(one) for one in results]
     return "\n\n".join(sections) + "\n"
 
@@ -38,7 +56,9 @@ def missed_goals(results: Sequence[Measurement | FailedMeasurement]) -> list[Goa
     return [goal for one in results if isinstance(one, Measurement) for goal in one.goals if not goal.met]
 
 
-def _introduction(conditions: Conditions, results: Sequence[Measurement | FailedMeasurement]) -> str:
+def _introduction(
+    conditions: Conditions, results: Sequence[Measurement | FailedMeasurement], title: str, introduction: str
+) -> str:
     missed = len(missed_goals(results))
     failed = sum(isinstance(one, FailedMeasurement) for one in results)
     total = sum(len(one.goals) for one in results if isinstance(one, Measurement))
@@ -55,10 +75,8 @@ def _introduction(conditions: Conditions, results: Sequence[Measurement | Failed
         "load before": f"{conditions.load_before:.2f}",
     }
     parts = [
-        "# Benchmarks",
-        f"Written by `{conditions.command}`: do not edit. Everything is compared with the same work done without the "
-        "pipeline, or by a peer, in the same run on the same machine: the ratios say something elsewhere, the absolute "
-        "figures only here.",
+        f"# {title}",
+        f"Written by `{conditions.command}`: do not edit. {introduction}",
         verdict,
     ]
     if not conditions.is_quiet:

@@ -1,0 +1,31 @@
+"""A simulator that takes a second and leaves what a training leaves: `stub_simulator.py <outputs> <job file>`.
+
+It imports the standard library alone, so that what is measured beside it is the runner.
+"""
+
+# ruff: noqa: T201 - it prints, as simulators do
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+SECONDS = 1.0
+
+
+def main(outputs: str, job_file: str) -> None:
+    """Pass the time, and leave the files."""
+    ends_at = time.monotonic() + SECONDS
+    iterations = json.loads(Path(job_file).read_text())["training"]["maxIterations"]
+    for done in range(1, iterations + 1):
+        print(f"Trained iterations: {done}/{iterations} (1000 steps/s, mean reward 1.0)", flush=True)
+        time.sleep(SECONDS / iterations / 2)
+    shutil.copytree(outputs, "logs")
+    time.sleep(max(0.0, ends_at - time.monotonic()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

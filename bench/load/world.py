@@ -1,0 +1,202 @@
+"""Our stacks on an embedded AWS of the measurement's own, whose jobs have a simulator that only passes the time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from bench.load.stub_job import OUTPUTS_VARIABLE
+from bench.processes import BenchError
+from gaitway.contracts.request import Request, TrainingConfig
+from gaitway.local.cdk import CdkDeployer
+from gaitway.local.guard import MARKER, processes_with
+from gaitway.local.launcher import Launcher, LocalAws
+from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.local.server_process import running_server
+from gaitway.runs import Runs, StartedRun
+
+Json = dict[str, Any]
+
+ITERATIONS = 4
+REQUEST = Request(training_config=TrainingConfig(task="Isaac-Cartpole-Direct-v0", max_iterations=ITERATIONS))
+_LOGS = Path("rsl_rl/cartpole/2026-11-20_12-00-00")
+FUNCTIONS_AT_ONCE = 10
+"""As many as a new account may run: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html. Others are
+throttled, and tried again."""
+_SETTINGS = {
+    "LAMBDA_ACCOUNT_CONCURRENCY": str(FUNCTIONS_AT_ONCE),
+    # The emulator then keeps every call that it was asked for.
+    "CLOUDTRAIL_RECORDING": "1",
+    "CLOUDTRAIL_MAX_EVENTS": "100000",
+}
+"""MiniStack's own."""
+_TEMPORARY_POLICY = "load-measurement"
+
+
+class World:
+    """The deployment under load.
+
+    Args:
+        local_aws: Where it is.
+        state_directory: Where the emulator keeps what it holds.
+        simulator_outputs: What the simulator leaves.
+    """
+
+    def __init__(self, local_aws: LocalAws, state_directory: Path, simulator_outputs: Path) -> None:
+        self.deployment = local_aws.deployment
+        self.session: Any = local_aws.session()  # the stubs know services by literal name only
+        self.runs = Runs(self.session, local_aws.deployment)
+        self.stepfunctions: Any = self.session.client("stepfunctions")
+        self.batch: Any = self.session.client("batch")
+        self.dynamodb: Any = self.session.client("dynamodb")
+        self.lambda_: Any = self.session.client("lambda")
+        self.logs: Any = self.session.client("logs")
+        self.cloudtrail: Any = self.session.client("cloudtrail")
+        self._state_directory = state_directory
+        self._use_stub(simulator_outputs)
+
+    @property
+    def functions(self) -> list[Json]:
+        """Configurations of our functions."""
+        pages = self.lambda_.get_paginator("list_functions").paginate()
+        return [
+            function
+            for page in pages
+            for function in page["Functions"]
+            if function.get("Handler", "").startswith("lambdas.")
+        ]
+
+    def start(self) -> StartedRun:
+        """Ask for a run."""
+        return self.runs.start(REQUEST)
+
+    def status(self, execution_arn: str) -> str:
+        """Tell how an execution stands."""
+        return str(self.stepfunctions.describe_execution(executionArn=execution_arn)["status"])
+
+    def running(self) -> int:
+        """Count the callers that wait."""
+        pages = self.stepfunctions.get_paginator("list_executions").paginate(
+            stateMachineArn=self.deployment.workflow_arn, statusFilter="RUNNING"
+        )
+        return sum(len(page["executions"]) for page in pages)
+
+    def events(self, execution_arn: str) -> list[Json]:
+        """List an execution's events."""
+        pages = self.stepfunctions.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
+        return [event for page in pages for event in page["events"]]
+
+    def jobs(self, run_id: str) -> list[Json]:
+        """Describe all jobs of a run."""
+        found = self.batch.list_jobs(
+            jobQueue=self.deployment.job_queue_arn, filters=[{"name": "JOB_NAME", "values": [f"{run_id}*"]}]
+        )["jobSummaryList"]
+        return list(self.batch.describe_jobs(jobs=[job["jobId"] for job in found])["jobs"]) if found else []
+
+    def items(self, run_id: str) -> dict[str, Json]:
+        """Read a run's items of the run table, by their sort key."""
+        found = self.dynamodb.query(
+            TableName=self.deployment.run_table_name,
+            KeyConditionExpression="run_id = :run",
+            ExpressionAttributeValues={":run": {"S": run_id}},
+        )["Items"]
+        return {item["item"]["S"]: item for item in found}
+
+    def log_events(self, group: str, since: datetime) -> list[str]:
+        """List what a log group was sent since a moment."""
+        pages = self.logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=int(since.timestamp() * 1000)
+        )
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def resident_mib(self) -> tuple[float, float]:
+        """Sum up resident memory: the emulator's, and that of all functions and jobs in it."""
+        record = running_server(self._state_directory)
+        if record is None:
+            raise BenchError("the embedded AWS does not run any more")
+        emulator, others = 0.0, 0.0
+        for process in processes_with(MARKER, record.emulator_id):
+            with contextlib.suppress(psutil.Error):
+                resident = process.memory_info().rss / 2**20
+                if process.pid == record.process_id:
+                    emulator = resident
+                else:
+                    others += resident
+        return emulator, others
+
+    def _use_stub(self, simulator_outputs: Path) -> None:
+        """Give the job another command, through AWS's own interfaces."""
+        definitions = self.batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
+        definition: Json = next(item for item in definitions if "containerProperties" in item)
+        container = definition["containerProperties"]
+        environment = {item["name"]: item["value"] for item in container["environment"]} | {
+            "PYTHONPATH": str(REPOSITORY_ROOT),
+            "GAITWAY_SIMULATOR": "embedded",
+            OUTPUTS_VARIABLE: str(simulator_outputs),
+        }
+        container |= {
+            "image": "gaitway/shell:local",
+            "command": [sys.executable, "-m", "bench.load.stub_job", "Ref::run_id"],
+            "environment": [{"name": name, "value": value} for name, value in environment.items()],
+        }
+        kept = ("jobDefinitionName", "type", "parameters", "retryStrategy", "timeout", "propagateTags")
+        registered = self.batch.register_job_definition(
+            **{name: definition[name] for name in kept if name in definition}, containerProperties=container
+        )
+        function = next(one for one in self.functions if one["Handler"].startswith("lambdas.submit_job"))
+        variables = function["Environment"]["Variables"] | {"GAITWAY_JOB_DEFINITION": registered["jobDefinitionArn"]}
+        self.lambda_.update_function_configuration(
+            FunctionName=function["FunctionName"], Environment={"Variables": variables}
+        )
+        statement = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": registered["jobDefinitionArn"]}
+        self.session.client("iam").put_role_policy(
+            RoleName=function["Role"].rpartition("/")[2],
+            PolicyName=_TEMPORARY_POLICY,
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
+
+
+@contextlib.contextmanager
+def world_under_load(directory: Path) -> Iterator[World]:
+    """Start an embedded AWS that records its calls, deploy our stacks to it, and end it afterwards.
+
+    Args:
+        directory: Where it keeps everything.
+    """
+    before = dict(os.environ)
+    os.environ.update(_SETTINGS)
+    launcher = Launcher(directory / "state", CdkDeployer(directory / "cdk"))
+    try:
+        yield World(launcher.up(lambda _: None), launcher.state_directory, _outputs(directory / "outputs"))
+    finally:
+        launcher.down()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _outputs(directory: Path) -> Path:
+    """Write what the simulator leaves: rsl_rl's files, small ones."""
+    logs = directory / _LOGS
+    (logs / "params").mkdir(parents=True)
+    (logs / "params" / "agent.yaml").write_text("seed: 42\n")
+    writer = EventFileWriter(str(logs))
+    for step in range(ITERATIONS):
+        for tag in ("Train/mean_reward", "Perf/total_fps", "Perf/collection_time", "Perf/learning_time"):
+            summary = Summary(value=[Summary.Value(tag=tag, simple_value=1.0)])
+            writer.add_event(Event(step=step, wall_time=1e9 + step, summary=summary))
+        with zipfile.ZipFile(logs / f"model_{step}.pt", "w") as archive:
+            archive.writestr("data.pkl", f"weights {step}".ljust(2_000))
+    writer.close()
+    return directory
