@@ -8,7 +8,7 @@ from container.simulators.embedded.libraries import rl_games_config, skrl_config
 from container.simulators.embedded.overrides import apply_overrides
 from container.simulators.embedded.registry import find_task
 from gaitway.contracts.errors import RequestError
-from gaitway.contracts.request import TrainingConfig
+from gaitway.contracts.request import RlLibrary, TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_names_that_python_keeps_for_itself_are_overridden_under_their_own() -> 
         ("rl_games", "agent.params.config.minibatch_size=0", r"greater than or equal to 1"),
     ],
 )
-def test_a_wrong_override_is_refused_in_isaac_labs_terms(library: str, override: str, message: str) -> None:
+def test_a_wrong_override_is_refused_in_isaac_labs_terms(library: RlLibrary, override: str, message: str) -> None:
     task = find_task("Isaac-Cartpole-Direct-v0", library)
     with pytest.raises(RequestError, match=message):
         apply_overrides(task.environment, task.agents[library], [override])

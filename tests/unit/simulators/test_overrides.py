@@ -76,13 +76,13 @@ def test_every_setting_of_both_tasks_can_be_named() -> None:
 
 
 def test_an_unknown_task_is_refused_with_the_nearest_first() -> None:
-    with pytest.raises(RequestError, match=r"'Isaac-Cartpole-Direct-v1'.*allowed: Isaac-Cartpole-Direct-v0, Isaac-"):
+    with pytest.raises(RequestError, match=r"'Isaac-Cartpole-Direct-v1'.*nearest: Isaac-Cartpole-Direct-v0, Isaac-"):
         find_task("Isaac-Cartpole-Direct-v1", "rsl_rl")
 
 
 def test_a_library_without_settings_is_refused() -> None:
     with pytest.raises(RequestError, match=r"rlLibrary is 'sb3'.*allowed: skrl, rsl_rl, rl_games"):
-        find_task("Isaac-Cartpole-v0", "sb3")
+        find_task("Isaac-Cartpole-v0", "sb3")  # type: ignore[arg-type]
 
 
 def test_a_task_may_be_named_with_the_module_that_registers_it() -> None:
