@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
 
@@ -101,18 +100,6 @@ def after(do: Callable[[], object]) -> Action:
         answer = exchange.forward()
         do()
         return answer
-
-    return act
-
-
-def rewrite(pattern: str, replacement: str) -> Action:
-    """Change what a request asks for, and let it pass."""
-
-    def act(exchange: Exchange) -> Answer | None:
-        text, count = re.subn(pattern, replacement, exchange.body.decode())
-        assert count, f"{pattern} is not in {text}"
-        exchange.body = text.encode()
-        return exchange.forward()
 
     return act
 

@@ -18,6 +18,9 @@ from tests.local.deployed import Json
 _TELL_SECONDS = 150.0
 """A caller who has not been told by then is not told."""
 
+_ORDER = ("jobs", "simulators", "objects", "network", "functions", "events", "callers")
+"""Of the scenarios' modules."""
+
 Script = Callable[[Trial], Expected]
 """Sets a fault up, starts the run, and says how it has to come out."""
 
@@ -94,7 +97,7 @@ def tasks(seed: int, rounds: int, names: Sequence[str] = ()) -> list[Task]:
         raise SystemExit(f"no scenario is called {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     return [
         Task(each, mode, seed + number)
-        for each in SCENARIOS.values()
+        for each in sorted(SCENARIOS.values(), key=lambda each: _ORDER.index(each.script.__module__.rpartition(".")[2]))
         if not names or each.name in names
         for mode in each.modes
         for number in range(rounds * each.weight)

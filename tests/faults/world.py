@@ -27,11 +27,8 @@ from tests.faults import job, scaled_functions
 from tests.faults.proxy import Proxy
 from tests.local.deployed import ControlPlane, Json
 
-SPEEDUP = 30.0
-"""How many times shorter heartbeats, allowances and schedules are than those deployed."""
 _HEARTBEAT_SECONDS = 300.0
 """Between two of the runner's, by default."""
-_SCALED = ("HeartbeatSeconds",)
 _MAX_VCPUS = 64
 
 
@@ -41,9 +38,11 @@ class World:
     Args:
         directory: Where everything lies.
         local_aws: The emulator, with the stacks in it.
+        speedup: How many times shorter heartbeats, allowances and schedules are than those deployed.
     """
 
-    def __init__(self, directory: Path, local_aws: LocalAws) -> None:
+    def __init__(self, directory: Path, local_aws: LocalAws, speedup: float) -> None:
+        self.speedup = speedup
         self.state_directory = directory / "state"
         self.plans = directory / "plans"
         self.plans.mkdir()
@@ -114,6 +113,7 @@ class World:
             if hasattr(scaled_functions, verb):
                 # Found on the function's path like its own code.
                 variables["PYTHONPATH"] = str(Path(scaled_functions.__file__).parent)
+                variables[scaled_functions.SPEEDUP_VARIABLE] = str(self.speedup)
                 changes["Handler"] = f"scaled_functions.{verb}"
             self.plane.lambda_.update_function_configuration(
                 FunctionName=name, Environment={"Variables": variables}, **changes
@@ -137,11 +137,11 @@ class World:
         environment |= {
             "PYTHONPATH": str(REPOSITORY_ROOT),
             "GAITWAY_SIMULATOR": "embedded",
-            "GAITWAY_HEARTBEAT_SECONDS": str(_HEARTBEAT_SECONDS / SPEEDUP),
+            "GAITWAY_HEARTBEAT_SECONDS": str(_HEARTBEAT_SECONDS / self.speedup),
             "GAITWAY_EXIT_ALLOWANCE_SECONDS": "3",
             job.DIRECTORY_VARIABLE: str(self.plans),
             job.ENDPOINT_VARIABLE: self.proxy.address("job"),
-            job.SPEEDUP_VARIABLE: str(SPEEDUP),
+            job.SPEEDUP_VARIABLE: str(self.speedup),
         }
         container |= {
             "image": "gaitway/shell:local",
@@ -154,32 +154,35 @@ class World:
         )
         return str(registered["jobDefinitionArn"])
 
+    def scaled(self, definition: Json) -> Json:
+        """Shorten the heartbeats in a state machine's definition."""
+        for state in definition["States"].values():
+            if "HeartbeatSeconds" in state:
+                state["HeartbeatSeconds"] = max(1, round(state["HeartbeatSeconds"] / self.speedup))
+        return definition
+
     def _scale(self, machine_arn: str) -> Json:
         """Shorten a machine's heartbeats."""
         machine = self.plane.stepfunctions.describe_state_machine(stateMachineArn=machine_arn)
-        definition = scaled(json.loads(machine["definition"]))
+        definition = self.scaled(json.loads(machine["definition"]))
         self.plane.stepfunctions.update_state_machine(stateMachineArn=machine_arn, definition=json.dumps(definition))
         return definition
 
 
-def scaled(definition: Json) -> Json:
-    """Shorten the heartbeats in a state machine's definition."""
-    for state in definition["States"].values():
-        for name in _SCALED:
-            if name in state:
-                state[name] = max(1, round(state[name] / SPEEDUP))
-    return definition
-
-
 @contextmanager
-def open_world(directory: Path) -> Iterator[World]:
-    """Start the emulator, deploy, and leave nothing behind."""
+def open_world(directory: Path, speedup: float = 30.0) -> Iterator[World]:
+    """Start the emulator, deploy, and leave nothing behind.
+
+    Args:
+        directory: Where everything lies.
+        speedup: How many times shorter heartbeats, allowances and schedules are than those deployed.
+    """
     before = os.environ.get(SCHEDULE_SPEEDUP_VARIABLE)
-    os.environ[SCHEDULE_SPEEDUP_VARIABLE] = str(SPEEDUP)
+    os.environ[SCHEDULE_SPEEDUP_VARIABLE] = str(speedup)
     launcher = Launcher(directory / "state", CdkDeployer(directory / "cdk"))
     world = None
     try:
-        world = World(directory, launcher.up(lambda line: None))
+        world = World(directory, launcher.up(lambda line: None), speedup)
         yield world
     finally:
         launcher.down()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.faults.campaign import scenario
 from tests.faults.plan import Act
 from tests.faults.scenarios.jobs import in_every_attempt
-from tests.faults.trial import HEARTBEAT_SECONDS, Expected, Trial, ends_itself, fails, succeeds
+from tests.faults.trial import Expected, Trial, ends_itself, fails, succeeds
 
 CANCELLED = ("CancelledError",)
 
@@ -63,15 +63,17 @@ def inner_execution_is_stopped_early(trial: Trial) -> Expected:
 
 @scenario("caller tries again", "after an interruption")
 def caller_tries_again(trial: Trial) -> Expected:
+    trial.ask_like_vams()
     trial.plan(*in_every_attempt("kill_runner", trial))
-    trial.start_vams()
+    trial.start()
     return succeeds(attempts=4, callers_told=2)
 
 
 @scenario("caller tries again", "after what no retry can mend")
 def caller_tries_in_vain(trial: Trial) -> Expected:
+    trial.ask_like_vams()
     trial.plan(Act("diverge", trial.moment()))
-    trial.start_vams()
+    trial.start()
     return fails("NotANumberError", attempts=1, callers_told=3, told_seconds=90)
 
 
@@ -83,7 +85,7 @@ def queue_is_stuck_for_longer_than_a_heartbeat(trial: Trial) -> Expected:
             trial.start()
             trial.job_id()
             trial.now()
-            trial.hold_still(HEARTBEAT_SECONDS * 1.5)
+            trial.hold_still(trial.heartbeat_seconds * 1.5)
             assert trial.caller()["status"] == "RUNNING", "a queued run is no failure"
         finally:
             trial.world.set_capacity(enabled=True)

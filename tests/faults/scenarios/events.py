@@ -107,8 +107,9 @@ def job_event_comes_twice(trial: Trial) -> Expected:
 @scenario(LATE, "job_state")
 def event_of_an_older_job_comes_late(trial: Trial) -> Expected:
     """The job of an attempt of the caller's that is over says that it failed, while the next one's runs."""
+    trial.ask_like_vams()
     trial.plan(*in_every_attempt("kill_runner", trial), pace_seconds=0.3)
-    trial.start_vams()
+    trial.start()
     first = trial.job_id()
 
     def has_another_job() -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from tests.faults.actions import before, kill_asker, kill_asker_after, rewrite
+import json
+
+from tests.faults.actions import before, kill_asker, kill_asker_after
 from tests.faults.campaign import scenario
-from tests.faults.plan import Act
+from tests.faults.plan import START, Act
+from tests.faults.proxy import Action, Answer, Exchange
 from tests.faults.trial import Expected, Trial, fails, succeeds
 
 ATTEMPTS = 3
@@ -93,7 +96,8 @@ def runner_killed_whenever_it_reports_its_success(trial: Trial) -> Expected:
 
 @scenario(f"{KILLED} as it reports a failure", "report")
 def runner_killed_before_its_failure_arrives(trial: Trial) -> Expected:
-    trial.plan(Act("diverge", trial.moment()))
+    # What diverges once does so again.
+    trial.plan(Act("diverge", trial.moment(), attempts=(1,)), Act("diverge", START, attempts=(2,)))
     trial.rule(kill_asker, "states:SendTaskFailure", source="job", times=1)
     trial.start()
     return fails("NotANumberError", attempts=2)
@@ -140,7 +144,7 @@ def job_terminated_by_hand(trial: Trial) -> Expected:
 @scenario("job's time is over", "simulate")
 def job_exceeds_its_time(trial: Trial) -> Expected:
     trial.plan(pace_seconds=2)
-    trial.rule(rewrite(r'"attemptDurationSeconds": *\d+', '"attemptDurationSeconds": 7'), "batch:submitjob")
+    trial.rule(_submit(trial, timeout={"attemptDurationSeconds": 7}), "batch:submitjob")
     trial.start()
     return fails("InterruptedRunError", "States.Timeout", attempts=1)
 
@@ -154,9 +158,21 @@ def image_that_does_not_exist(trial: Trial) -> Expected:
         jobDefinitionName="faults-no-image", type="container",
         containerProperties=container | {"image": "nobody/nowhere:1"},
     )["jobDefinitionArn"]  # fmt: skip
-    trial.rule(rewrite(r'"jobDefinition": *"[^"]+"', f'"jobDefinition": "{broken}"'), "batch:submitjob")
+    trial.rule(_submit(trial, jobDefinition=broken), "batch:submitjob")
     trial.start()
     return fails("PlatformError", "InterruptedRunError", attempts=0)
+
+
+def _submit(trial: Trial, **changes: object) -> Action:
+    """Submit another job than the one that is asked for."""
+
+    def act(exchange: Exchange) -> Answer:
+        job = trial.world.plane.batch.submit_job(**json.loads(exchange.body) | changes)
+        trial.world.proxy.names.note(job["jobId"], trial.run_id)
+        answer = {name: job[name] for name in ("jobArn", "jobId", "jobName")}
+        return Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+    return act
 
 
 def in_every_attempt(do: str, trial: Trial) -> list[Act]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.faults.actions import cut, cut_after, deny, hold, internal_error, late, skewed, throttle
 from tests.faults.campaign import scenario
 from tests.faults.plan import Act
-from tests.faults.trial import SILENT_SECONDS, Expected, Trial, fails, succeeds
+from tests.faults.trial import Expected, Trial, fails, succeeds
 
 _AILMENTS = (internal_error, throttle, cut, cut_after)
 
 
 def _for_a_while(trial: Trial, service: str, **fields: object) -> None:
     trial.rule(trial.choose(*_AILMENTS), f"{service}:*", source="job", seconds=trial.choose(2.0, 4.0, 6.0), **fields)
+
+
+def _in_silence(trial: Trial, attempts: int = 1) -> dict[str, Any]:
+    """Say how a caller is told of what only a missing heartbeat shows, in each of several attempts."""
+    return {"may_time_out": True, "told_seconds": trial.silent_seconds * attempts}
 
 
 @scenario("S3 ill for a while", "simulate", "train")
@@ -47,7 +54,7 @@ def s3_loses_an_answer(trial: Trial) -> Expected:
 def s3_refuses_the_job(trial: Trial) -> Expected:
     trial.rule(trial.choose(deny, internal_error), "s3:PutObject", source="job")
     trial.start()
-    return fails("ArtifactError", "States.HeartbeatTimeout", told_seconds=SILENT_SECONDS * 3)
+    return fails("ArtifactError", "States.HeartbeatTimeout", **_in_silence(trial, 3))
 
 
 @scenario("Step Functions ill for a while", "start")
@@ -85,14 +92,16 @@ def states_unreachable_for_good(trial: Trial) -> Expected:
     trial.plan(pace_seconds=10)
     trial.rule(trial.choose(cut, internal_error), "states:*", source="job", skip=trial.choose(1, 2))
     trial.start()
-    return fails("States.HeartbeatTimeout", told_seconds=SILENT_SECONDS)
+    return fails("States.HeartbeatTimeout", **_in_silence(trial))
 
 
 @scenario("Step Functions unreachable for the job for good", "report")
 def success_cannot_be_reported(trial: Trial) -> Expected:
     trial.rule(trial.choose(cut, internal_error), "states:SendTaskSuccess", source="job")
     trial.start()
-    return fails("States.HeartbeatTimeout", "InterruptedRunError", told_seconds=SILENT_SECONDS * 3)
+    return fails(
+        "States.HeartbeatTimeout", "InterruptedRunError", may_time_out=True, told_seconds=trial.silent_seconds * 3
+    )
 
 
 @scenario("DynamoDB ill for a while", "start")
@@ -114,7 +123,9 @@ def dynamodb_ill_in_the_middle(trial: Trial) -> Expected:
 def dynamodb_unreachable_from_the_start(trial: Trial) -> Expected:
     trial.rule(trial.choose(cut, internal_error, deny), "dynamodb:*", source="job")
     trial.start()
-    return fails("InterruptedRunError", "States.HeartbeatTimeout", told_seconds=SILENT_SECONDS * 3)
+    return fails(
+        "InterruptedRunError", "States.HeartbeatTimeout", may_time_out=True, told_seconds=trial.silent_seconds * 3
+    )
 
 
 @scenario("DynamoDB unreachable for the job for good", "simulate")
@@ -122,7 +133,7 @@ def dynamodb_unreachable_in_the_middle(trial: Trial) -> Expected:
     trial.plan(pace_seconds=10)
     trial.rule(trial.choose(cut, internal_error), "dynamodb:*", source="job", skip=12)
     trial.start()
-    return fails("InterruptedRunError", "States.HeartbeatTimeout", told_seconds=SILENT_SECONDS)
+    return fails("InterruptedRunError", "States.HeartbeatTimeout", **_in_silence(trial))
 
 
 @scenario("everything unreachable for a while", "simulate", weight=2)

@@ -8,7 +8,7 @@ import subprocess
 from tests.faults.campaign import scenario
 from tests.faults.plan import END, START, Act
 from tests.faults.scenarios.jobs import ATTEMPTS, in_every_attempt
-from tests.faults.trial import SILENT_SECONDS, Expected, Trial, fails, succeeds
+from tests.faults.trial import Expected, Trial, fails, succeeds
 
 KILLED = "simulator killed"
 HANGS = "simulator hangs"
@@ -46,7 +46,7 @@ def simulator_killed_after_its_work(trial: Trial) -> Expected:
 def simulator_hangs_at_its_start(trial: Trial) -> Expected:
     trial.plan(Act(trial.choose("hang", "hang_deaf"), START))
     trial.start()
-    return fails("StalledError", attempts=1, told_seconds=SILENT_SECONDS)
+    return fails("StalledError", attempts=1, told_seconds=trial.silent_seconds)
 
 
 @scenario(HANGS, "simulate")
