@@ -50,7 +50,7 @@ SERVICE_METRICS = 5
 INTRODUCTION = (
     "Runs go through the real stacks, functions, state machines, job queue and runner on the embedded AWS; the "
     "simulator is a process that passes a second and leaves a small training's files. Times are of this machine, where "
-    "functions, jobs and AWS itself share the cores; counts are the same in an account. Costs leave out free tiers, and "
+    "functions, jobs and AWS itself share the cores; counts are the same in an account. Costs leave out free tiers and "
     "what depends on the work alone: instances, EFS, storage, traffic."
 )
 
@@ -173,8 +173,8 @@ def _use(counted: Sequence[Counted], outcome: Burst) -> Measurement:
             f"State transitions per run, of both state machines: {alone_transitions:.0f}, and under load, where Step "
             f"Functions tries throttled calls again, {statistics.mean(outcome.state_transitions):.1f}.",
             f"Calls to DynamoDB and S3 of a run with {ITERATIONS} checkpoints: {written}.",
-            f"A record has {counted[0].record_bytes} bytes in the end, and takes {write_units(counted[0].record_bytes)} "
-            "units to write.",
+            f"A record has {counted[0].record_bytes} bytes in the end: a write takes "
+            f"{write_units(counted[0].record_bytes)} units.",
         ),
     )
 
