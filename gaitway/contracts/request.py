@@ -183,8 +183,15 @@ class VamsMessage(UserModel):
         return {key: value for key, value in data.items() if value != ""} if isinstance(data, dict) else data
 
     @model_validator(mode="after")
-    def _room_for_outputs(self) -> Self:
-        size = len(self.output_s3_asset_files_path.key.encode())
+    def _own_outputs(self) -> Self:
+        key = self.output_s3_asset_files_path.key
+        # The run may write whatever begins like this: a whole bucket is too much, and so is what wildcards match.
+        if not key.strip("/") or set(key) & set("*?"):
+            raise ValueError(
+                f"outputS3AssetFilesPath is {self.output_s3_asset_files_path}, allowed: a folder of its own for each "
+                "run, without * and ? in its name"
+            )
+        size = len(key.encode())
         if size > MAX_OUTPUT_KEY_BYTES:
             raise ValueError(
                 f"outputS3AssetFilesPath has a key of {size} bytes, allowed: {MAX_OUTPUT_KEY_BYTES}, which leaves room "

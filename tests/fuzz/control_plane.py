@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from container.runner.session import run_policy
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.errors import Failure, GaitwayError, RequestError
 from gaitway.contracts.pipeline import ConstructRunEvent, ReportedError
 from gaitway.contracts.request import find_task_token
-from gaitway.contracts.run import ConstructedRun
+from gaitway.contracts.run import ConstructedRun, RunRecord, RunSpec, RunState
 from lambdas.construct_run.construct import ConstructRun
 from lambdas.construct_run.inputs import Inputs
 from lambdas.handle_failure.explain import explain
@@ -27,6 +29,10 @@ PIPELINE_ARN = "arn:aws:states:us-east-1:000000000000:stateMachine:pipeline"
 SIZES: JobSizes = {gpus: JobSize(gpus=gpus, vcpus=1, memory_mib=128, max_nodes=64) for gpus in range(1, 9)}
 MAX_ERROR_BYTES = 20_000
 """Of what a function raises. Step Functions cuts a cause off after 32,768 characters, and adds Lambda's own around."""
+
+
+MAX_POLICY_CHARACTERS = 2_048
+"""docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,28 @@ class ControlPlane:
         except GaitwayError as error:
             return Outcome(refusal=_described(error))
         (update,) = self._clients.wire.made("UpdateItem")
-        assert_json(update["ExpressionAttributeValues"][":new_spec"]["S"])
+        spec = update["ExpressionAttributeValues"][":new_spec"]["S"]
+        assert_json(spec)
+        _check_policy(RunSpec.model_validate_json(spec), arn)
         return Outcome(constructed=constructed)
+
+
+def _check_policy(spec: RunSpec, execution_arn: str) -> None:
+    """Check that the job can be given a session of its own."""
+    now = datetime.now(UTC)
+    record = RunRecord(
+        run_id=spec.run_id,
+        state=RunState.QUEUED,
+        created_at=now,
+        updated_at=now,
+        execution_arn=execution_arn,
+        spec=spec,
+    )
+    policy = run_policy(record, "aws")
+    assert len(policy) <= MAX_POLICY_CHARACTERS
+    assert_json(policy)
+    writable = next(one["Resource"] for one in json.loads(policy)["Statement"] if "s3:PutObject" in one["Action"])
+    assert f"arn:aws:s3:::{spec.output_files.bucket}/*" not in writable, "no run may write into all of a bucket"
 
 
 def _described(error: GaitwayError) -> Failure:

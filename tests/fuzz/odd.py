@@ -34,7 +34,8 @@ odd_values: st.SearchStrategy[Any] = st.sampled_from(
         "\ud800", "a\udfff", "\ufeff", "\u202e", "💥" * 300, "x" * 5_000, "--help", "$(reboot)", "a=\x00", "=", "+",
         "../../etc/passwd", "/", "./", ".", "s3://", "s3:///", "s3://b", "s3://bucket", "s3://bucket/", "s3://UPPER/key",
         "s3://a..b/key", "s3://bucket/\ud800", "s3://bucket/" + "k" * 1_020, "s3://bucket/" + "ü" * 600, "S3://bucket/k",
-        "https://bucket.s3.amazonaws.com/key", "s3://bucket/folder/", "policy.pt", "a.zip", "train", "Train",
+        "https://bucket.s3.amazonaws.com/key", "s3://bucket/folder/",
+        "s3://assets/p/*/files/", "s3://assets/${aws:userid}/", "s3://assets//", "policy.pt", "a.zip", "train", "Train",
         "evaluate", [], {}, [None], [[]], {"a": 1}, {"": ""}, {"\ud800": 1}, {"TaskToken": "another"},
     ]
 ).map(copy.deepcopy)  # fmt: skip

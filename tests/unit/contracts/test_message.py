@@ -64,6 +64,19 @@ def test_only_a_json_file_is_read_as_part_of_the_request(path: str, is_config: b
         ({"body": message(outputS3AssetFilesPath="/tmp/x")}, "outputS3AssetFilesPath is '/tmp/x', allowed: must look"),
         ({"body": message(outputS3AssetFilesPath=f"s3://assets/{'k' * 1025}")}, "at most 1024 bytes"),
         ({"body": message(outputS3AssetFilesPath="s3://assets/\ud800")}, "outputS3AssetFilesPath is"),
+        (
+            {"body": message(outputS3AssetFilesPath=f"s3://assets/{'k' * 641}")},
+            "leaves room for the names of the files",
+        ),
+        ({"body": message(outputS3AssetFilesPath="s3://assets/")}, "a folder of its own for each run"),
+        ({"body": message(outputS3AssetFilesPath="s3://assets/*/files/")}, "a folder of its own for each run"),
+        ({"body": message(bucketAsset="a..b")}, "bucketAsset is 'a..b', allowed: must be the name of a bucket"),
+        ({"body": message(inputParameters={"a": [float("inf")]})}, "inputParameters holds the number inf"),
+        (
+            {"body": message(inputParameters={"a": "\ud800"})},
+            "inputParameters holds '\\ud800', half of a surrogate pair",
+        ),
+        ({"body": message(inputParameters={"a": json.loads("[" * 40 + "]" * 40)})}, "inputParameters is nested too"),
         ({"body": message(inputParameters=[1])}, "inputParameters"),
     ],
 )
