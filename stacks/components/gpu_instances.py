@@ -62,6 +62,8 @@ class GpuInstances(Construct):
             self,
             construct_id,
             require_imdsv2=True,
+            # Containers are a hop away: they get no credentials of the instance's role.
+            http_put_response_hop_limit=1,
             user_data=user_data,
             block_devices=[
                 ec2.BlockDevice(

@@ -7,11 +7,13 @@ ecs_config="${GAITWAY_ECS_CONFIG:-/etc/ecs/ecs.config}"
 cache="${GAITWAY_CACHE:-/var/cache/gaitway}"
 devices="${GAITWAY_DEVICES:-/dev/infiniband}"
 
-# AWS Batch appends its own settings. An image that is here is not pulled again: jobs name it by its digest, and a
-# pull takes minutes. The agent would delete it when it is an hour old and no container uses it.
+# AWS Batch appends its own settings. Containers with a network interface of their own do not reach the instance's
+# metadata, where credentials of its role are. An image that is here is not pulled again: jobs name it by its digest,
+# and a pull takes minutes. The agent would delete it when it is an hour old and no container uses it.
 # docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
 mkdir -p "$(dirname "$ecs_config")"
 cat >>"$ecs_config" <<'CONFIG'
+ECS_AWSVPC_BLOCK_IMDS=true
 ECS_IMAGE_PULL_BEHAVIOR=prefer-cached
 ECS_IMAGE_MINIMUM_CLEANUP_AGE=168h
 CONFIG

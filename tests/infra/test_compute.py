@@ -162,7 +162,7 @@ def test_the_root_volume_holds_isaac_sim_encrypted_and_is_fast(aws: Synthesis) -
         # gp3 has 3000 and 125 by itself, and allows 0.25 MiB/s for each of its operations per second.
         assert volume["Throughput"] > 125
         assert volume["Throughput"] <= volume["Iops"] * 0.25
-        assert data["MetadataOptions"]["HttpTokens"] == "required"
+        assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
 
 
 def test_no_instance_waits_for_work_unless_one_is_kept_warm(aws: Synthesis, synthesise: Synthesise) -> None:
