@@ -30,6 +30,7 @@ FUNCTIONS = (
     "gaitway-handle-failure",
     "gaitway-heartbeat",
     "gaitway-job-state",
+    "gaitway-tell-caller",
 )
 MACHINES = ("pipeline", "workflow")
 ROLES = (*FUNCTIONS, *MACHINES, "job", "run")
@@ -102,6 +103,12 @@ def runs(plane: ControlPlane) -> tuple[StartedRun, StartedRun]:
     )
     assert plane.ended(evaluation.execution_arn)["status"] == "SUCCEEDED"
     return training, evaluation
+
+
+def test_no_function_is_left_out(local_aws: LocalAws) -> None:
+    session: Any = local_aws.session()
+    deployed = {function["FunctionName"] for function in session.client("lambda").list_functions()["Functions"]}
+    assert {name for name in deployed if "gaitway" in name} == set(FUNCTIONS)
 
 
 Attempt = Callable[[AssumedRole, World], object]
@@ -188,7 +195,7 @@ ONLY: dict[str, tuple[set[str], Attempt]] = {
         ),
     ),
     "end the task of any caller": (
-        {"vams-gaitway-launch", "gaitway-collect-results", "gaitway-handle-failure"},
+        {"vams-gaitway-launch", "gaitway-collect-results", "gaitway-handle-failure", "gaitway-tell-caller"},
         lambda role, world: role.client("stepfunctions").send_task_success(taskToken=world.token, output="no JSON"),
     ),
     "become a run": (
