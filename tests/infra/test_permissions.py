@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
-from tests.infra.templates import Allowed, Resource, Synthesis, states
+from tests.infra.templates import ROOT, Allowed, Resource, Synthesis, states
 
 _TASK_ANSWERS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:*"
 _EXECUTIONS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:gaitway-pipeline:*"
@@ -126,47 +127,20 @@ def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthes
     }
 
 
-@pytest.mark.parametrize(
-    ("role", "actions"),
-    [
-        (
-            "Launch",
-            "dynamodb:ConditionCheckItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem "
-            "states:SendTaskFailure states:SendTaskSuccess states:StartExecution",
-        ),
-        ("ConstructRun", "dynamodb:UpdateItem s3:GetObject s3:ListBucket"),
-        (
-            "SubmitJob",
-            "batch:DescribeJobs batch:ListJobs batch:SubmitJob "
-            "dynamodb:ConditionCheckItem dynamodb:GetItem dynamodb:UpdateItem",
-        ),
-        ("SimulationJob", "elasticfilesystem:ClientMount elasticfilesystem:ClientWrite sts:AssumeRole"),
-        ("CollectResults", "dynamodb:GetItem dynamodb:UpdateItem s3:GetObject s3:ListBucket states:SendTaskSuccess"),
-        (
-            "HandleFailure",
-            "batch:TerminateJob dynamodb:GetItem dynamodb:UpdateItem sqs:SendMessage "
-            "ec2:AssignPrivateIpAddresses ec2:CreateNetworkInterface ec2:DeleteNetworkInterface "
-            "ec2:DescribeNetworkInterfaces ec2:DescribeSubnets ec2:UnassignPrivateIpAddresses "
-            "elasticfilesystem:ClientMount "
-            "s3:AbortMultipartUpload s3:GetObject s3:ListBucket s3:PutObject "
-            "states:DescribeExecution states:SendTaskFailure states:SendTaskSuccess",
-        ),
-        (
-            "TellCaller",
-            "batch:TerminateJob dynamodb:GetItem dynamodb:UpdateItem states:SendTaskFailure states:SendTaskSuccess",
-        ),
-        (
-            "Heartbeat",
-            "batch:DescribeJobs batch:ListJobs batch:TerminateJob cloudwatch:PutMetricData "
-            "dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem lambda:InvokeFunction "
-            "states:DescribeExecution states:SendTaskFailure states:SendTaskHeartbeat",
-        ),
-        ("JobState", "batch:DescribeJobs dynamodb:GetItem sqs:SendMessage states:SendTaskFailure states:StopExecution"),
-    ],
-)
-def test_what_each_step_of_a_run_may_do(aws: Synthesis, role: str, actions: str) -> None:
-    allowed = {grant.action for grant in aws.allowed(f"{role}/Role")}
-    assert {action for action in allowed if not action.startswith(_LOGS_AND_TRACES)} == set(actions.split())
+_DOCUMENTED = re.compile(r"^\| `(?P<role>\w+/\w+)` \|(?P<actions>[^|]+)\|", re.MULTILINE)
+
+
+def test_what_each_step_of_a_run_may_do_is_what_is_documented(aws: Synthesis) -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    documented = {row["role"]: set(re.findall(r"`(\S+)`", row["actions"])) for row in _DOCUMENTED.finditer(page)}
+    allowed = {
+        role.name: {grant.action for grant in aws.allowed(role.name) if not grant.action.startswith(_LOGS_AND_TRACES)}
+        for role in aws.resources("AWS::IAM::Role")
+        if role.stack == "GaitwayPipeline" or role.name.startswith("SimulationJob/")
+    }
+    # Pulls the image and writes the job's log.
+    del allowed["SimulationJob/ExecutionRole"]
+    assert allowed == documented
 
 
 def test_a_job_may_do_what_its_run_needs_and_only_by_becoming_it(aws: Synthesis) -> None:
