@@ -42,13 +42,7 @@ def parse(
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_scripts_understand_every_option(library: RlLibrary) -> None:
-    given: dict[str, Any] = {
-        "task": "Isaac-Ant-v0",
-        "num_envs": 64,
-        "max_iterations": 9,
-        "seed": 3,
-        "record_video": True,
-    }
+    given: dict[str, Any] = {"task": "Isaac-Ant-v0", "num_envs": 64, "max_iterations": 9, "seed": 3}
     options, rest = parse(library, Ranks(1, 1, 2), record_video=True, hydra_overrides=["agent.x=1"], **given)
     assert (options.task, options.num_envs, options.max_iterations) == ("Isaac-Ant-v0", 64, 9)
     assert options.headless
