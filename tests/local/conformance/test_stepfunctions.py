@@ -272,3 +272,13 @@ class TestFunctions:
         name = workflow.function("import no_such_module")
         task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": name}}
         assert workflow.run(single_state(task))["error"] == "Runtime.ImportModuleError"
+
+    @pytest.mark.parametrize("pattern", ["", ".waitForTaskToken"])
+    def test_a_throttled_call_is_an_error_of_its_own(
+        self, workflow: Workflow, emulator: Emulator, pattern: str
+    ) -> None:
+        name = workflow.function("def handler(event, context): return {}")
+        emulator.client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+        task = self.task(f"arn:aws:states:::lambda:invoke{pattern}", name)
+        execution = workflow.run(single_state(task), {"failures": 0})
+        assert (execution["status"], execution["error"]) == ("FAILED", "Lambda.TooManyRequestsException")

@@ -10,8 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.services import lambda_svc
+from ministack.services import stepfunctions as states
 
 _Execute = Callable[[dict[str, Any], object, str], dict[str, Any]]
+
+_Call = Callable[[str, object], object]
+
+_THROTTLED = "TooManyRequestsException"
 
 _RUNTIME_ERRORS = (
     ("Worker process died", "Runtime.ExitError"),
@@ -56,6 +61,24 @@ def _with_exception_name(execute_function: _Execute) -> _Execute:
     return execute
 
 
+def _naming_throttles(call_function: _Call) -> _Call:
+    """A call that Lambda throttles fails its task with an error that machines retry, and not as unknown.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
+    """
+
+    def call(function: str, event: object) -> object:
+        try:
+            return call_function(function, event)
+        except states._ExecutionError as error:
+            if error.error != "Lambda.Unknown" or _THROTTLED not in error.cause:
+                raise
+            raise states._ExecutionError(f"Lambda.{_THROTTLED}", error.cause) from None
+
+    return call
+
+
 def register() -> None:
-    """Install the names of exceptions."""
+    """Install the names of exceptions, and of throttling."""
     lambda_svc._execute_function_warm = _with_exception_name(lambda_svc._execute_function_warm)
+    states._call_lambda = _naming_throttles(states._call_lambda)
