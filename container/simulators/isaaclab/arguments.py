@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from container.simulators.common.overrides import refuse_set_by_request
@@ -19,6 +20,9 @@ CHECKPOINT_INTERVAL: dict[RlLibrary, str] = {
 }
 """skrl's is in time steps: only its agent's settings tell how many an iteration has."""
 _ROLLOUTS = "agent.agent.rollouts"
+
+_CAMERAS = re.compile(r"camera|rgb|depth|vision|visuomotor|image|resnet|theia", re.IGNORECASE)
+"""What Isaac Lab's tasks that look at pictures have in their names."""
 
 
 def train_arguments(training: TrainingConfig, ranks: Ranks, completed: int, directory: Path | None) -> list[str]:
@@ -41,6 +45,8 @@ def train_arguments(training: TrainingConfig, ranks: Ranks, completed: int, dire
         arguments += ["--seed", str(_seed(training, ranks, completed))]
     if training.record_video:
         arguments.append("--video")
+    if needs_cameras(training.task):
+        arguments.append("--enable_cameras")
     if ranks.is_distributed:
         arguments.append("--distributed")
     if training.checkpoint_interval is not None and training.rl_library != "skrl":
@@ -49,6 +55,14 @@ def train_arguments(training: TrainingConfig, ranks: Ranks, completed: int, dire
         # Of the three libraries only this one lets its run's directory be named.
         arguments.append(f"++agent.params.config.full_experiment_name='{directory.name}'")
     return [*arguments, *overrides(training)]
+
+
+def needs_cameras(task: str) -> bool:
+    """Tell by its name whether a task renders: without being told so the app would refuse its sensors.
+
+    Rendering costs start-up time and speed, so that it is not switched on for all.
+    """
+    return _CAMERAS.search(task) is not None
 
 
 def overrides(training: TrainingConfig) -> list[str]:

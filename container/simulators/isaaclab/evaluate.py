@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from container.simulators.isaaclab.app import end_soon
-from container.simulators.isaaclab.arguments import overrides
+from container.simulators.isaaclab.arguments import needs_cameras, overrides
 from container.simulators.isaaclab.tasks import agent_entry_point, name_of, register_tasks
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.simulation import EVALUATION_DIRECTORY, EVALUATION_VIDEOS, SimulationJob
@@ -30,7 +30,9 @@ def evaluate(job: SimulationJob) -> None:
     from isaaclab.app import AppLauncher
 
     video = job.training.record_video
-    launcher = AppLauncher({"headless": True, "enable_cameras": video, "video": video})
+    launcher = AppLauncher(
+        {"headless": True, "enable_cameras": video or needs_cameras(job.training.task), "video": video}
+    )
     register_tasks(job)
 
     from isaaclab_tasks.utils.hydra import hydra_task_config

@@ -27,9 +27,11 @@ def parser(library: RlLibrary) -> argparse.ArgumentParser:
     mirror = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(mirror)
     made: argparse.ArgumentParser = mirror.make_parser(library)
-    # Of the launcher's options this is the only one that is given here.
-    assert '"--headless"' in (ISAAC_LAB / "isaaclab" / "isaaclab" / "app" / "app_launcher.py").read_text()
-    made.add_argument("--headless", action="store_true")
+    # Of the launcher's options these are given here.
+    launcher = (ISAAC_LAB / "isaaclab" / "isaaclab" / "app" / "app_launcher.py").read_text()
+    for option in ("--headless", "--enable_cameras"):
+        assert f'"{option}"' in launcher
+        made.add_argument(option, action="store_true")
     return made
 
 
@@ -104,3 +106,10 @@ def test_every_process_of_every_attempt_draws_other_numbers(library: RlLibrary) 
 def test_overrides_of_something_else_are_refused(override: str, words: str) -> None:
     with pytest.raises(RequestError, match=words):
         parse("skrl", hydra_overrides=[override])
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"), [("Isaac-Cartpole-RGB-Camera-Direct-v0", True), ("Isaac-Cartpole-Direct-v0", False)]
+)
+def test_only_tasks_that_look_at_pictures_have_cameras(task: str, expected: bool) -> None:
+    assert parse("rl_games", task=task)[0].enable_cameras is expected
