@@ -49,7 +49,7 @@ def _with_our_resources(extract_resource_arn: _Extract) -> _Extract:
         if service == "batch" and method == "POST":
             return _batch_resource(path.rstrip("/").rpartition("/")[2].lower(), _document(body))
         if service == "states" and (token := _document(body).get("taskToken")):
-            return _machine_of(token)
+            return _machine_of(token) or f"arn:aws:states:{region}:{account_id}:stateMachine:unknown"
         if service == "codebuild" and (builds := _document(body).get("ids")):
             # Builds are described with a permission on their project, with whose name their ids begin.
             projects = {str(build).partition(":")[0] for build in builds}
@@ -74,12 +74,12 @@ def _batch_resource(operation: str, request: Json) -> str:
     return "*"
 
 
-def _machine_of(token: str) -> str:
-    """A task's token is answered with a permission on its state machine."""
+def _machine_of(token: str) -> str | None:
+    """A task's token is answered with a permission on its state machine; what is none is Step Functions' to refuse."""
     try:
         execution = base64.b64decode(token, validate=True).partition(b"#")[0].decode()
     except (binascii.Error, UnicodeDecodeError):
-        return "*"
+        return None
     return execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
 
 
