@@ -108,7 +108,7 @@ def _wrong(world: World, run: StartedRun, execution: Json) -> list[str]:
     """Say what did not end as it should."""
     record = world.runs.record(run.run_id)
     if execution["status"] != "SUCCEEDED":
-        return [f"{run.run_id}: its caller was told {execution['status']}: {execution.get('error')}"]
+        return [f"{run.run_id}: its caller was told {execution.get('error')}: {execution.get('cause')}"]
     if record is None or record.state is not RunState.SUCCEEDED:
         return [f"{run.run_id}: its record does not say that it succeeded"]
     if world.status(record.execution_arn or "") != "SUCCEEDED":

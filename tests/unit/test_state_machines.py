@@ -23,7 +23,6 @@ SERVICE_ERRORS = {
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
     "Lambda.ClientExecutionTimeoutException",
 }
 DEATHS = {"Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"}
@@ -37,7 +36,8 @@ def test_every_task_ends_in_time(state: Json) -> None:
 
 @pytest.mark.parametrize("state", TASKS)
 def test_only_errors_of_the_service_and_deaths_of_a_function_are_tried_again(state: Json) -> None:
-    of_service, of_death = state["Retry"]
+    of_throttling, of_service, of_death = state["Retry"]
+    assert of_throttling["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
     assert set(of_service["ErrorEquals"]) == SERVICE_ERRORS
     assert set(of_death["ErrorEquals"]) == DEATHS
     for retrier in state["Retry"]:
@@ -47,8 +47,19 @@ def test_only_errors_of_the_service_and_deaths_of_a_function_are_tried_again(sta
 
 @pytest.mark.parametrize("state", TASKS)
 def test_a_function_that_always_dies_is_given_up_soon(state: Json) -> None:
-    _, of_death = state["Retry"]
+    *_, of_death = state["Retry"]
     assert of_death["MaxAttempts"] <= 2
+
+
+@pytest.mark.parametrize("state", TASKS)
+def test_a_function_that_has_no_room_now_is_called_for_minutes(state: Json) -> None:
+    retrier = state["Retry"][0]
+    delays = [
+        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"])
+        for number in range(retrier["MaxAttempts"])
+    ]
+    # With full jitter, half of it on average.
+    assert sum(delays) / 2 > 300
 
 
 @pytest.mark.parametrize("state", TASKS)
