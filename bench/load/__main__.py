@@ -182,7 +182,7 @@ def _use(counted: Sequence[Counted], outcome: Burst) -> Measurement:
 def _costs(first: Counted, counted: Sequence[Counted]) -> Measurement:
     warm = counted[len(counted) // 2].use
     cold = replace(warm, lambda_gb_seconds=first.use.lambda_gb_seconds)
-    long = _long(cold, counted[0].record_bytes)
+    long = add_hours(cold, counted[0].record_bytes)
     rows = [(service, *(f"{use.costs()[service]:.6f}" for use in (warm, cold, long))) for service in warm.costs()]
     totals = [sum(use.costs().values()) for use in (warm, cold, long)]
     words = ("warm", "cold", f"{LONG_HOURS} hours")
@@ -211,7 +211,7 @@ def _costs(first: Counted, counted: Sequence[Counted]) -> Measurement:
     )
 
 
-def _long(use: Use, record_bytes: int) -> Use:
+def add_hours(use: Use, record_bytes: int) -> Use:
     """Add what hours of training add."""
     seconds = LONG_HOURS * 3_600.0
     writes, elapsed = 0, 0.0

@@ -96,10 +96,12 @@ def count_run(world: World) -> Counted:
 
 
 def state_transitions(world: World, run: StartedRun) -> int:
-    """Count the states that both executions of a run entered."""
+    """Count the states that both executions of a run entered, and the calls that they tried again, which count alike."""
     record = world.runs.record(run.run_id)
     executions = [run.execution_arn, *([record.execution_arn] if record and record.execution_arn else [])]
-    return sum(event["type"].endswith("StateEntered") for arn in executions for event in world.events(arn))
+    kinds = Counter(event["type"] for arn in executions for event in world.events(arn))
+    entered = sum(count for kind, count in kinds.items() if kind.endswith("StateEntered"))
+    return entered + kinds["TaskScheduled"] - kinds["TaskStateEntered"]
 
 
 def invocations(world: World, since: datetime) -> list[Invocation]:
