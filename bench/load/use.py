@@ -96,7 +96,7 @@ def count_run(world: World) -> Counted:
 
 
 def state_transitions(world: World, run: StartedRun) -> int:
-    """Count the states that both executions of a run entered, and the calls that they tried again, which count alike."""
+    """Count the states that both executions of a run entered, and the calls that they tried again, which count, too."""
     record = world.runs.record(run.run_id)
     executions = [run.execution_arn, *([record.execution_arn] if record and record.execution_arn else [])]
     kinds = Counter(event["type"] for arn in executions for event in world.events(arn))
