@@ -23,10 +23,15 @@ _ENDED_JOBS = frozenset({"SUCCEEDED", "FAILED"})
 
 def violations(trial: Trial, expected: Expected) -> list[str]:
     """List what does not hold."""
-    found = list(_told(trial, expected))
-    found += _settled(trial)
+    # First: what the caller is told of, others may still be at.
+    found = list(_settled(trial))
+    found += _told(trial, expected)
     found += _inner(trial, expected)
     found += _record(trial, expected)
+    if not expected.callers_told:
+        # Nobody is told, and so nothing says when all is saved.
+        with contextlib.suppress(GaveUpError):
+            trial.wait(lambda: not list(_outputs(trial, expected)), "everything was saved", _SETTLE_SECONDS)
     found += _outputs(trial, expected)
     return found
 
