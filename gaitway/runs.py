@@ -1,29 +1,40 @@
-"""Starting, following and fetching runs: what the command line does with a deployment, embedded or in an account."""
+"""Starting, finding, following and ending runs: what the command line does with a deployment, embedded or not."""
 
 from __future__ import annotations
 
-import hashlib
+import heapq
+import itertools
 import json
+import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gaitway.aws.run_table import RunTable
-from gaitway.contracts.artifacts import MANIFEST, Manifest
-from gaitway.contracts.errors import ArtifactError, Failure
-from gaitway.contracts.run import output_prefix_of, run_id_of, workflow_output_path
+from gaitway.contracts.artifacts import Manifest
+from gaitway.contracts.errors import CancelledError, Failure
+from gaitway.contracts.run import RunRecord, RunState, output_prefix_of, run_id_of, workflow_output_path
+from gaitway.run_files import RunFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import boto3
 
     from gaitway.contracts.model import S3Uri
     from gaitway.contracts.request import Request
-    from gaitway.contracts.run import RunRecord
     from gaitway.deployment import Deployment
 
 _FAILURES = ("FAILED", "TIMED_OUT", "ABORTED")
+_EXECUTIONS_SEARCHED = 1000
+"""A run without a record is seconds old, or was refused: whoever asks for it has just started it."""
+_READERS = 8
+
+
+class RunNotFoundError(Exception):
+    """No run has this id, or more than one could be meant."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,20 @@ class StartedRun:
     """The outer execution: it ends when the caller has been told."""
     output_files: S3Uri
     """Prefix of the run's outputs."""
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run that somebody asked for earlier."""
+
+    record: RunRecord
+    execution_arn: str | None
+    """The outer execution; None where the caller was not our workflow."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.record.run_id
 
 
 @dataclass(frozen=True)
@@ -58,8 +83,8 @@ class Runs:
     def __init__(self, session: boto3.Session, deployment: Deployment) -> None:
         self._deployment = deployment
         self._stepfunctions = session.client("stepfunctions")
-        self._s3 = session.client("s3")
         self._table = RunTable(session.client("dynamodb"), deployment.run_table_name)
+        self._files = RunFiles(session)
 
     def start(self, request: Request, *, input_file: S3Uri | None = None) -> StartedRun:
         """Start the outer workflow for a request.
@@ -89,36 +114,124 @@ class Runs:
         """Read a run's record; None until launch has taken the run."""
         return self._table.get(run_id)
 
-    def caller_view(self, run: StartedRun) -> CallerView:
-        """Ask how the outer execution stands."""
+    def newest(self, limit: int, states: Sequence[RunState] = ()) -> list[RunRecord]:
+        """Read the records of the newest runs, the newest first.
+
+        Args:
+            limit: How many.
+            states: In which states; none for all.
+        """
+        by_state = [self._table.list_in(state, newest_first=True) for state in states or RunState]
+        merged = heapq.merge(*by_state, key=lambda run: run.created_at, reverse=True)
+        run_ids = dict.fromkeys(run.run_id for run in itertools.islice(merged, limit))
+        with ThreadPoolExecutor(_READERS) as readers:
+            return [record for record in readers.map(self._table.get, run_ids) if record is not None]
+
+    def find(self, name: str) -> FoundRun:
+        """Find a run by its id, or by how its id begins, with or without `run-`.
+
+        Raises:
+            RunNotFoundError: There is no such run, or more than one.
+        """
+        if not name.removeprefix("run-"):
+            raise RunNotFoundError(f"{name!r} is no id of a run: `gaitway ls` lists the runs")
+        run_id = f"run-{name.removeprefix('run-')}"
+        record = self._table.get(run_id)
+        if record is not None:
+            return FoundRun(record, self._outer_execution(record))
+        recorded = {run.run_id for run in self._table.list_in(*RunState) if run.run_id.startswith(run_id)}
+        executions = {found: arn for found, arn in self._executions() if found.startswith(run_id)}
+        matches = sorted(recorded | executions.keys())
+        if not matches:
+            raise RunNotFoundError(f"there is no run {name!r}: `gaitway ls` lists the runs")
+        if len(matches) > 1:
+            shown = ", ".join(matches[:5]) + (", ..." if len(matches) > 5 else "")
+            raise RunNotFoundError(f"{name!r} could be any of {len(matches)} runs ({shown}): give more of the id")
+        record = self._table.get(matches[0])
+        if record is not None:
+            return FoundRun(record, self._outer_execution(record))
+        return self._unrecorded(matches[0], executions[matches[0]])
+
+    def look_again(self, run: FoundRun) -> FoundRun:
+        """Read how a run stands by now."""
+        record = self._table.get(run.run_id)
+        if record is not None:
+            return FoundRun(record, run.execution_arn)
+        return self._unrecorded(run.run_id, run.execution_arn) if run.execution_arn else run
+
+    def found(self, run: StartedRun) -> FoundRun:
+        """Look at a run that was started here."""
+        record = self._table.get(run.run_id)
+        return FoundRun(record, run.execution_arn) if record else self._unrecorded(run.run_id, run.execution_arn)
+
+    def caller_view(self, run: StartedRun | FoundRun) -> CallerView:
+        """Ask how the outer execution stands; of a run that another caller asked for, how its record does."""
+        if run.execution_arn is None:
+            record = self._table.get(run.run_id)
+            return CallerView(record is None or record.state.ended, record.failure if record else None)
         execution = self._stepfunctions.describe_execution(executionArn=run.execution_arn)
         failed = execution["status"] in _FAILURES
         failure = Failure.reported(execution.get("error", ""), execution.get("cause", "")) if failed else None
         return CallerView(ended=execution["status"] in ("SUCCEEDED", *_FAILURES), failure=failure)
 
+    def cancel(self, run: FoundRun) -> None:
+        """Stop a run: its watchers end the job, keep what it left, and write down why. That takes seconds."""
+        if run.execution_arn is not None and not self.caller_view(run).ended:
+            self._stop(run.execution_arn)
+        else:
+            self.stop_execution(run)
+
+    def stop_execution(self, run: FoundRun) -> None:
+        """Stop the inner execution of a run, where that goes on."""
+        if run.record.execution_arn is not None and not run.record.state.ended:
+            self._stop(run.record.execution_arn)
+
     def fetch(self, output_files: S3Uri, directory: Path) -> Manifest:
-        """Download everything that a run's manifest lists, and check it.
+        """Download everything that a run's manifest lists, and check it: see `RunFiles.fetch`."""
+        return self._files.fetch(output_files, directory)
 
-        Args:
-            output_files: Prefix of the run's outputs.
-            directory: Where the files go, in the same layout.
+    def _stop(self, execution_arn: str) -> None:
+        self._stepfunctions.stop_execution(
+            executionArn=execution_arn, error=CancelledError.__name__, cause="cancelled with `gaitway cancel`"
+        )
 
-        Raises:
-            ArtifactError: A file is not what the manifest says.
-        """
-        directory.mkdir(parents=True, exist_ok=True)
-        self._download(output_files / MANIFEST, directory / MANIFEST)
-        manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
-        for entry in manifest.files:
-            target = directory / entry.path
-            if not target.resolve().is_relative_to(directory.resolve()):
-                raise ArtifactError(f"the manifest names {entry.path!r}, which lies outside the run's outputs")
-            self._download(output_files / entry.path, target)
-            with target.open("rb") as content:
-                if hashlib.file_digest(content, "sha256").hexdigest() != entry.sha256:
-                    raise ArtifactError(f"{output_files / entry.path} differs from what the run's manifest says")
-        return manifest
+    def _outer_execution(self, record: RunRecord) -> str | None:
+        """Find the execution of our workflow that asked for a run; None where there is none, or none any more."""
+        if record.spec is None:
+            return next((arn for run_id, arn in self._executions() if run_id == record.run_id), None)
+        match = re.match(r"runs/([^/]+)/output/", record.spec.output_files.key)
+        if match is None or self._run_of(match[1]) != record.run_id:
+            return None
+        arn = f"{self._deployment.workflow_arn.replace(':stateMachine:', ':execution:')}:{match[1]}"
+        try:
+            self._stepfunctions.describe_execution(executionArn=arn)
+        except self._stepfunctions.exceptions.ExecutionDoesNotExist:
+            # Step Functions keeps them for 90 days.
+            return None
+        return arn
 
-    def _download(self, uri: S3Uri, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._s3.download_file(uri.bucket, uri.key, str(target))
+    def _executions(self) -> Iterator[tuple[str, str]]:
+        """List the newest executions of our workflow: the id of the run, and the ARN."""
+        pages = self._stepfunctions.get_paginator("list_executions").paginate(
+            stateMachineArn=self._deployment.workflow_arn, PaginationConfig={"MaxItems": _EXECUTIONS_SEARCHED}
+        )
+        for page in pages:
+            for execution in page["executions"]:
+                yield self._run_of(execution["name"]), execution["executionArn"]
+
+    def _run_of(self, execution_name: str) -> str:
+        return run_id_of(workflow_output_path(self._deployment.asset_bucket_name, execution_name))
+
+    def _unrecorded(self, run_id: str, execution_arn: str) -> FoundRun:
+        """Describe a run that launch has not taken yet, or has refused, as far as its caller knows."""
+        execution = self._stepfunctions.describe_execution(executionArn=execution_arn)
+        failed = execution["status"] in _FAILURES
+        record = RunRecord(
+            run_id=run_id,
+            state=RunState.FAILED if failed else RunState.ACCEPTED,
+            created_at=execution["startDate"],
+            updated_at=execution.get("stopDate") or execution["startDate"],
+            ended_at=execution.get("stopDate"),
+            failure=Failure.reported(execution.get("error", ""), execution.get("cause", "")) if failed else None,
+        )
+        return FoundRun(record, execution_arn)

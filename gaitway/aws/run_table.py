@@ -149,8 +149,8 @@ class RunTable:
             for item in page["Items"]:
                 yield _record(item)
 
-    def list_in(self, *states: RunState) -> Iterator[IndexedRun]:
-        """Find the runs in some states, within each state the oldest first.
+    def list_in(self, *states: RunState, newest_first: bool = False) -> Iterator[IndexedRun]:
+        """Find the runs in some states, within each state the oldest first, or the newest.
 
         What it reads does not grow with the runs in other states. It may be a moment late: who acts on a run reads its
         record first.
@@ -163,6 +163,7 @@ class RunTable:
                 KeyConditionExpression="#state = :state",
                 ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues={":state": {"S": state}},
+                ScanIndexForward=not newest_first,
             )
             for page in pages:
                 for item in page["Items"]:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from gaitway.cli import local
+from gaitway.cli import local, outputs, requests, runs
 from gaitway.cli.demo import run_demo
-from gaitway.contracts.errors import GaitwayError
-from gaitway.deployment import NotDeployedError
-from gaitway.local.cdk import DeployError
-from gaitway.local.server_process import ServerStartError
+from gaitway.cli.exits import EXIT_CODES, HANDLED, Exit, explain, tell
+from gaitway.cli.target import WHERE
 
 app = typer.Typer(
     help="Train and evaluate robot policies with Isaac Lab on AWS, or on this machine.",
+    epilog=f"{WHERE}\n\n{EXIT_CODES}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(local.app, name="local")
 
 
 @app.callback()
@@ -36,13 +35,32 @@ def demo(
 ) -> None:
     """Train a cart-pole policy on the embedded AWS, evaluate it, and fetch the results."""
     if not run_demo(Console(), output):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
-def main() -> None:
-    """Run the command; an error that users can act on is one sentence, without a traceback."""
+for _command in (
+    requests.validate,
+    requests.submit,
+    runs.watch,
+    runs.ls,
+    runs.show,
+    outputs.logs,
+    outputs.results,
+    runs.cancel,
+):
+    app.command(epilog=EXIT_CODES)(_command)
+app.add_typer(local.app, name="local")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; an error that users can act on is one sentence, without a traceback.
+
+    Args:
+        arguments: What stands after `gaitway`; None for the process's own.
+    """
     try:
-        app()
-    except (GaitwayError, DeployError, NotDeployedError, ServerStartError, BotoCoreError, ClientError) as error:
-        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(1)
+        app(arguments, prog_name="gaitway")
+    except HANDLED as error:
+        code, message = explain(error)
+        tell(message)
+        sys.exit(code)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gaitway.contracts.run import Progress as RunProgress
     from gaitway.contracts.run import RunRecord
-    from gaitway.runs import Runs, StartedRun
+    from gaitway.runs import FoundRun, Runs, StartedRun
 
 POLL_SECONDS = 0.5
 PLAIN_LINE_SECONDS = 5.0
@@ -40,7 +40,7 @@ class WatchedRun:
     """From StartExecution until the first iteration (or episode) was seen."""
 
 
-def watch(runs: Runs, run: StartedRun, label: str, console: Console) -> WatchedRun:
+def watch(runs: Runs, run: StartedRun | FoundRun, label: str, console: Console) -> WatchedRun:
     """Follow a run until its caller has been told.
 
     Raises:

@@ -1,0 +1,140 @@
+"""How runs are written: as tables for people, as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gaitway.cli.watch import describe_progress, describe_state
+from gaitway.contracts.run import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gaitway.contracts.request import Mode, Request
+    from gaitway.contracts.run import RunRecord
+
+_INTERNAL = {"message_digest", "job_claimed_at", "caller_gone_at"}
+"""What the functions keep for themselves in a record."""
+SHORT_ID = len("run-") + 8
+"""So much of an id tells runs apart, and is enough for every command."""
+_OF_OTHER_MODE: dict[Mode, set[str]] = {
+    "train": {"num_episodes", "steps_per_episode"},
+    "evaluate": {"max_iterations", "checkpoint_interval"},
+}
+_PIPE_WIDTH = 200
+_STYLES = {RunState.SUCCEEDED: "green", RunState.FAILED: "red", RunState.RUNNING: "cyan"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console; one that nobody looks at, a pipe or a file, is wide enough for every line."""
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, width=None if terminal else _PIPE_WIDTH, highlight=False)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def document_of(record: RunRecord) -> dict[str, Any]:
+    """Describe a run for a program."""
+    fields = record.model_dump(mode="json", exclude=_INTERNAL)
+    return fields | {"output_files": str(record.output_files) if record.output_files else None}
+
+
+def list_table(records: Sequence[RunRecord], now: datetime | None = None) -> Table:
+    """Write runs in a table, one line for each."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("RUN", "STATE", "MODE", "TASK", "NAME", "PROGRESS", "AGE", "TOOK"):
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for record in records:
+        table.add_row(
+            record.run_id[:SHORT_ID],
+            _state(record),
+            record.mode or "",
+            record.task or "",
+            Text(record.name or ""),
+            describe_progress(record.progress) if record.progress else "",
+            duration(((now or datetime.now(UTC)) - record.created_at).total_seconds()),
+            duration((record.ended_at - record.created_at).total_seconds()) if record.ended_at else "",
+        )
+    return table
+
+
+def run_table(record: RunRecord) -> Table:
+    """Write everything that is known of a run."""
+    spec = record.spec
+    rows: dict[str, object] = {
+        "run": record.run_id,
+        "name": record.name,
+        "description": spec.description if spec else None,
+        "state": _state(record),
+        "mode": record.mode,
+        "task": record.task,
+        "library": spec.training.rl_library if spec else None,
+        "environments": spec.training.num_envs if spec else None,
+        "nodes, GPUs each": f"{spec.compute.num_nodes}, {spec.compute.gpus_per_node}" if spec else None,
+        "progress": describe_progress(record.progress) if record.progress else None,
+        "asked for": _moment(record.created_at),
+        "started": _moment(record.started_at),
+        "ended": _moment(record.ended_at),
+        "took": duration((record.ended_at - record.created_at).total_seconds()) if record.ended_at else None,
+        "attempts": record.attempts,
+        "policy": spec.policy if spec else None,
+        "starts from": spec.resume_checkpoint if spec else None,
+        "custom environment": spec.custom_environment if spec else None,
+        "job": record.job_id,
+        "execution": record.execution_arn,
+        "outputs": record.output_files,
+        "error": record.failure.error if record.failure else None,
+        "cause": record.failure.cause if record.failure else None,
+    }
+    return _two_columns(rows)
+
+
+def request_table(request: Request) -> Table:
+    """Write a request with every default filled in."""
+    rows: dict[str, object] = {"name": request.name, "description": request.description}
+    training = request.training_config
+    rows |= training.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_OF_OTHER_MODE[training.mode])
+    rows |= request.compute_config.model_dump(mode="json", by_alias=True)
+    return _two_columns({name: value for name, value in rows.items() if value != []})
+
+
+def duration(seconds: float) -> str:
+    """Write a time in its two largest units."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def _state(record: RunRecord) -> Text:
+    return Text(describe_state(record), style=_STYLES.get(record.state, ""))
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if moment else None
+
+
+def _two_columns(rows: dict[str, object]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True, style="dim")
+    # An ARN is there to be copied whole.
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value is not None:
+            table.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+    return table

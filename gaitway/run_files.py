@@ -1,0 +1,106 @@
+"""A run's files: what it left behind, fetched and checked, and what it is to work on, put where it can read it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from gaitway.contracts.artifacts import MANIFEST, RESULTS, Manifest, ManifestEntry, Results
+from gaitway.contracts.errors import ArtifactError
+from gaitway.contracts.model import S3Uri
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import boto3
+
+
+class NoResultsError(Exception):
+    """A run has left nothing in S3."""
+
+
+class RunFiles:
+    """Files of runs, in S3 and on this machine.
+
+    Args:
+        session: Where the client comes from.
+    """
+
+    def __init__(self, session: boto3.Session) -> None:
+        self._s3 = session.client("s3")
+
+    def fetch(self, output_files: S3Uri, directory: Path) -> Manifest:
+        """Download everything that a run's manifest lists, and check it.
+
+        Args:
+            output_files: Prefix of the run's outputs.
+            directory: Where the files go, in the same layout.
+
+        Raises:
+            NoResultsError: There is no manifest.
+            ArtifactError: A file is not what the manifest says.
+        """
+        self._download(output_files / MANIFEST, directory / MANIFEST)
+        manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
+        self._fetch_all(manifest.files, output_files, directory)
+        return manifest
+
+    def fetch_failed(self, output_files: S3Uri, directory: Path) -> list[ManifestEntry]:
+        """Download what S3 holds of a run that failed, as its results.json lists it, and check it.
+
+        Raises:
+            NoResultsError: There is no results.json.
+            ArtifactError: A file is not what results.json says.
+        """
+        self._download(output_files / RESULTS, directory / RESULTS)
+        files = Results.model_validate_json((directory / RESULTS).read_bytes()).files or []
+        self._fetch_all(files, output_files, directory)
+        return files
+
+    def put(self, file: Path, bucket: str) -> S3Uri:
+        """Upload a file that a run is to work on, unless the bucket has it.
+
+        Returns:
+            Where it is: the same content under the same name is uploaded once.
+        """
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        uri = S3Uri(bucket, f"inputs/{digest[:32]}/{file.name}")
+        try:
+            self._s3.head_object(Bucket=uri.bucket, Key=uri.key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("404", "403"):
+                raise
+            self._s3.upload_file(str(file), uri.bucket, uri.key)
+        return uri
+
+    def _fetch_all(self, files: Sequence[ManifestEntry], output_files: S3Uri, directory: Path) -> None:
+        for entry in files:
+            target = directory / entry.path
+            if not target.resolve().is_relative_to(directory.resolve()):
+                raise ArtifactError(f"the manifest names {entry.path!r}, which lies outside the run's outputs")
+            # Whoever fetches again, after an interruption say, pays for what is missing only.
+            if _holds(target, entry):
+                continue
+            self._download(output_files / entry.path, target)
+            if not _holds(target, entry):
+                raise ArtifactError(f"{output_files / entry.path} differs from what the run's manifest says")
+
+    def _download(self, uri: S3Uri, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._s3.download_file(uri.bucket, uri.key, str(target))
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("404", "NoSuchKey"):
+                raise
+            raise NoResultsError(f"{uri} does not exist") from error
+
+
+def _holds(target: Path, entry: ManifestEntry) -> bool:
+    if not target.is_file() or target.stat().st_size != entry.size:
+        return False
+    with target.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest() == entry.sha256
