@@ -7,6 +7,7 @@ import csv
 import json
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,8 @@ class Training:
         self.library = library
         self._plane = plane
         self.run: StartedRun = plane.runs.start(parse_request({"trainingConfig": TRAINING | {"rlLibrary": library}}))
-        until(lambda: any(Path(process.cwd()).name == self.run.run_id for process in self._processes()), RUN_SECONDS)
-        self.directory = next(
-            path for process in self._processes() if (path := Path(process.cwd())).name == self.run.run_id
-        )
+        until(lambda: any(self._directories()), RUN_SECONDS)
+        self.directory = next(self._directories())
 
     def interrupt_after(self, iterations: int, signal_number: signal.Signals = signal.SIGKILL) -> tuple[int, int]:
         """Signal every process of the job once the training has come so far, and wait for the next attempt.
@@ -100,10 +99,18 @@ class Training:
         """The runner has the run's id in its command line, the simulator the run's directory as its own."""
         found = []
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
+            # psutil lets the system's own error through where a process ends while it is looked at.
+            with contextlib.suppress(psutil.Error, OSError):
                 if self.run.run_id in process.cmdline() or Path(process.cwd()).name == self.run.run_id:
                     found.append(process)
         return found
+
+    def _directories(self) -> Iterator[Path]:
+        """The run's directory, once for each process that is there."""
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error, OSError):
+                if (directory := Path(process.cwd())).name == self.run.run_id:
+                    yield directory
 
     def _trained(self) -> int:
         with contextlib.suppress(FileNotFoundError):
