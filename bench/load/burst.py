@@ -21,6 +21,7 @@ Json = dict[str, Any]
 
 _SUBMITTERS = 16
 _POLL_SECONDS = 1.0
+_QUOTED_LINES = 15
 _SECONDS_PER_RUN = 30.0
 """Before it counts as lost; on two busy cores a run takes two to four."""
 
@@ -114,8 +115,12 @@ def _wrong(world: World, run: StartedRun, execution: Json) -> list[str]:
     if world.status(record.execution_arn or "") != "SUCCEEDED":
         return [f"{run.run_id}: its inner execution did not succeed"]
     jobs = world.jobs(run.run_id)
-    if len(jobs) != 1 or len(jobs[0]["attempts"]) > 1:
+    if len(jobs) != 1:
         return [f"{run.run_id}: it had {len(jobs)} jobs"]
+    attempts = jobs[0]["attempts"]
+    if len(attempts) != 1:
+        said = " / ".join(world.job_log(attempts[0])[-_QUOTED_LINES:])
+        return [f"{run.run_id}: its job had {len(attempts)} attempts; the first one said: {said}"]
     manifest = run.output_files / MANIFEST
     world.session.client("s3").head_object(Bucket=manifest.bucket, Key=manifest.key)
     return []

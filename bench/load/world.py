@@ -105,6 +105,13 @@ class World:
         )["jobSummaryList"]
         return list(self.batch.describe_jobs(jobs=[job["jobId"] for job in found])["jobs"]) if found else []
 
+    def job_log(self, attempt: Json) -> list[str]:
+        """Read what an attempt of a job has said."""
+        events = self.logs.get_log_events(
+            logGroupName="/gaitway/job", logStreamName=attempt["container"]["logStreamName"], startFromHead=True
+        )["events"]
+        return [event["message"] for event in events]
+
     def items(self, run_id: str) -> dict[str, Json]:
         """Read a run's items of the run table, by their sort key."""
         found = self.dynamodb.query(
