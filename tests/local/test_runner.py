@@ -203,9 +203,9 @@ def test_an_input_that_is_not_there_fails_the_task_before_the_simulator_starts(w
 
 
 def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on(world: World) -> None:
-    world.submit(heartbeat_timeout_seconds=2)
+    world.submit(heartbeat_timeout_seconds=5)
 
-    assert world.run_here("train_for_three_seconds") == EXIT_DONE
+    assert world.run_here("train_for_six_seconds") == EXIT_DONE
 
     assert world.outcome()["status"] == "SUCCEEDED"
     assert world.status(world.caller) == "RUNNING"
@@ -288,12 +288,12 @@ def test_a_run_goes_on_for_a_caller_that_tries_again(world: World, monkeypatch: 
         job = threads.submit(world.run_here, "hang", stop=stop)
         until(lambda: world.record.progress is not None)
         world.workflow.states.stop_execution(executionArn=world.caller)
-        caller, token = world.start_execution(HeartbeatSeconds=2)
+        caller, token = world.start_execution(HeartbeatSeconds=5)
         world.table.set_tokens(world.run_id, external=token)
 
         # Its heartbeats alone keep the new caller waiting: for longer than its timeout, and than the old one's grace.
         with pytest.raises(TimeoutError):
-            job.result(2.5)
+            job.result(6)
         assert world.status(caller) == "RUNNING"
         stop.request(InterruptedRunError("the test ends it"))
         assert job.result(30) == EXIT_FAILED
