@@ -62,17 +62,15 @@ def submit(
     if policy_of is not None and (given is not None or request.training_config.mode != "evaluate"):
         problem = "--input names a policy, too" if given is not None else "the request's mode is train"
         raise UsageProblemError(f"--policy-of names a policy to evaluate, but {problem}: leave out one of them")
-    missing = [] if given is not None or policy_of is not None else _missing_files(request, file)
-    if missing:
-        raise RequestError("; ".join(missing))
+    if given is None and policy_of is None:
+        _check_inputs(request, file)
     target = choose(local, profile, region)
     if policy_of is not None:
         given = _outputs_of(target, policy_of) / METRICS
     started = target.runs.start(_with_uploads(request, file, target), input_file=given)
     found = _accepted(target, started)
     if found.record.failure is not None:
-        _tell_started(target, started, as_json=as_json and not watch)
-        if as_json and watch:
+        if as_json:
             print_json(document_of(found.record))
         raise RunFailedError(f"{found.run_id} was refused: {found.record.failure.cause}")
     if not (watch and as_json):
@@ -113,15 +111,28 @@ def _local_files(request: Request, file: Path) -> dict[str, Path]:
     return {name: folder / path for name, path in paths.items() if path is not None and not path.startswith("s3://")}
 
 
-def _missing_files(request: Request, file: Path) -> list[str]:
-    """Say which of them are not there; with --input, a path may be relative to the asset instead."""
-    fields = type(request.training_config).model_fields
-    return [
-        f"{fields[name].alias} is {getattr(request.training_config, name)!r}, but there is no file {path}: give an S3 "
+def _check_inputs(request: Request, file: Path) -> None:
+    """Check that everything a request works on is there; with --input, some of it may be part of the asset instead.
+
+    Raises:
+        RequestError: Something is not.
+    """
+    training = request.training_config
+    policies = (training.policy_s3_uri, training.policy_path, training.checkpoint_path)
+    if training.mode == "evaluate" and all(policy is None for policy in policies):
+        raise RequestError(
+            "the request names no policy to evaluate: give --policy-of RUN, --input S3_URI, or policyS3Uri in its "
+            "trainingConfig"
+        )
+    fields = type(training).model_fields
+    missing = [
+        f"{fields[name].alias} is {getattr(training, name)!r}, but there is no file {path}: give an S3 "
         "URI, a path relative to the request, or with --input one relative to the asset"
         for name, path in _local_files(request, file).items()
         if not path.is_file()
     ]
+    if missing:
+        raise RequestError("; ".join(missing))
 
 
 def _with_uploads(request: Request, file: Path, target: Target) -> Request:

@@ -100,7 +100,8 @@ def _embedded(endpoint_url: str | None) -> Target:
 def _account(profile: str | None, region: str | None, *, embedded_is_up: bool) -> Target:
     botocore_session = botocore.session.Session(profile=profile)
     botocore_session.set_default_client_config(_CLIENTS)
-    session = boto3.Session(botocore_session=botocore_session, region_name=region)
+    # botocore reads AWS_DEFAULT_REGION only, every other SDK AWS_REGION.
+    session = boto3.Session(botocore_session=botocore_session, region_name=region or os.environ.get("AWS_REGION"))
     place = f"AWS account of profile {session.profile_name} in {session.region_name or 'no region'}"
     if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
         place += f", at {endpoint} (AWS_ENDPOINT_URL)"

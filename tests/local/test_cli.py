@@ -1,0 +1,238 @@
+"""The `gaitway` command against our stacks on the embedded AWS."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaitway.cli import main
+from gaitway.local.launcher import STATE_VARIABLE, LocalAws
+from tests.local.conformance.workflow import until
+from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
+from tests.local.emulator import Emulator
+
+ROOT = Path(__file__).parents[2]
+GAITWAY = str(Path(sys.executable).with_name("gaitway"))
+LONG = TINY | {"maxIterations": 100_000}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_but_the_state_directory(monkeypatch: pytest.MonkeyPatch, local_state: Path, tmp_path: Path) -> None:
+    """A user without any AWS configuration, in a directory with the examples."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(STATE_VARIABLE, str(local_state))
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+
+
+class Command:
+    """Runs the command in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, line: str, *, code: int = 0) -> tuple[str, str]:
+        """Run a command line; return what it wrote to stdout and stderr."""
+        self._capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(shlex.split(line))
+        out, err = self._capsys.readouterr()
+        assert (ended.value.code or 0) == code, out + err
+        return out, err
+
+    def document(self, line: str, *, code: int = 0) -> Any:
+        """Run a command line whose stdout must be one JSON document."""
+        return json.loads(self(f"{line} --json", code=code)[0])
+
+    def error(self, line: str, *, code: int) -> str:
+        """Run a command line that must end with one error, in one line; return it."""
+        out, err = self(line, code=code)
+        errors = [line for line in err.splitlines() if not line.startswith("Using the ")]
+        assert out == ""
+        assert len(errors) == 1, err
+        return errors[0]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("local_aws")
+def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    said: dict[str, str] = {}
+    run = ""
+
+    for line in "".join(blocks).splitlines():
+        words = [run if word == "RUN" else word for word in shlex.split(line)]
+        ended = subprocess.run([GAITWAY, *words[1:]], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, line + ended.stdout + ended.stderr
+        assert "--local" not in words or ended.stderr.startswith("Using the embedded AWS"), ended.stderr
+        said[line] = ended.stdout
+        if submitted := re.search(r"^Submitted (run-[0-9a-f]{12})", ended.stdout):
+            run = submitted[1]
+
+    commands = {line.split()[1] for line in said}
+    assert commands >= {"validate", "submit", "watch", "ls", "show", "logs", "results", "cancel"}
+    assert "succeeded" in said["gaitway logs RUN --follow --local"].splitlines()[-1]
+    assert "80/80" in said["gaitway watch RUN --local"]
+    assert "steps/s" in said["gaitway ls --local"]
+    assert "succeeded" in said["gaitway show RUN --local"]
+    assert (tmp_path / "outputs" / "cartpole" / "checkpoints" / "model_79.pt").is_file()
+    assert "Cancelled run-" in said["gaitway cancel RUN --local"]
+    shown = json.loads(said["gaitway show RUN --json --local"])
+    assert (shown["state"], shown["failure"]["error"]) == ("failed", "CancelledError")
+    assert [entry["state"] for entry in json.loads(said["gaitway ls --json --local"])][:3] == [
+        "failed",
+        "succeeded",
+        "succeeded",
+    ]
+
+
+def test_a_watched_run_goes_on_after_ctrl_c_and_ends_when_it_is_cancelled(
+    plane: ControlPlane, command: Command, tmp_path: Path
+) -> None:
+    # Asked for by VAMS, so that its caller's execution is none that the command knows.
+    outer = plane.start(plane.vams_machine({"trainingConfig": LONG}), plane.vams_input())
+    name = {"name": outer.rpartition(":")[2]}
+    until(lambda: plane.vams_record_of(name) is not None, RUN_SECONDS)
+    record = plane.vams_record_of(name)
+    assert record is not None
+    with subprocess.Popen(
+        [GAITWAY, "watch", record.run_id, "--local"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as watching:
+        try:
+            assert watching.stdout is not None
+            while b"simulate \xc2\xb7" not in watching.stdout.readline():
+                assert watching.poll() is None
+        finally:
+            watching.send_signal(signal.SIGINT)
+            _, err = watching.communicate(timeout=RUN_SECONDS)
+    assert watching.returncode == 130
+    assert f"gaitway cancel {record.run_id} --local" in err.decode()
+
+    assert "is running" in command.error(f"results {record.run_id} --local", code=3)
+    cancelled = command.document(f"cancel {record.run_id[:12]} --local")
+
+    assert (cancelled["state"], cancelled["failure"]["error"]) == ("failed", "CancelledError")
+    assert "had ended already" in command(f"cancel {record.run_id} --local")[0]
+    assert "CancelledError" in command(f"watch {record.run_id} --local", code=1)[1]
+    left = command.document(f"results {record.run_id} -o left --local")
+    assert (tmp_path / "left" / left["files"][0]["path"]).is_file()
+    lines = command.document(f"logs {record.run_id} --local")["events"]
+    assert any("simulate" in line["message"] for line in lines)
+
+
+def test_what_a_request_gives_by_path_is_uploaded(plane: ControlPlane, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "model_9.pt").write_bytes(b"no checkpoint")
+    request = {"trainingConfig": TINY | {"mode": "evaluate", "policyPath": "model_9.pt"}}
+    (tmp_path / "mine.json").write_text(json.dumps(request))
+
+    failed = command.document("submit mine.json --watch --local", code=1)
+
+    policy = failed["spec"]["policy"]
+    assert policy.startswith(f"s3://{plane.bucket}/inputs/")
+    assert policy.endswith("/model_9.pt")
+
+
+def test_a_run_that_is_refused_is_told_at_once(plane: ControlPlane, command: Command) -> None:
+    error = command.error(
+        f"submit examples/cartpole-evaluate.json --input s3://{plane.bucket}/no/model_9.pt --local", code=1
+    )
+    assert "was refused" in error
+    assert "no/model_9.pt" in error
+    [newest] = command.document("ls -n 1 --local")
+    assert newest["run_id"] in error
+
+
+@pytest.mark.usefixtures("local_aws")
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("show nothing --local", 3, "there is no run 'nothing'"),
+        ("show run- --local", 3, "gaitway ls"),
+        ("validate nothing.json", 2, "nothing.json cannot be read"),
+        ("submit nothing.json --local", 2, "nothing.json cannot be read"),
+        ("submit examples/cartpole-evaluate.json --local", 2, "--policy-of RUN"),
+        ("submit examples/cartpole-train.json --policy-of 1 --local", 2, "mode is train"),
+        ("submit examples/cartpole-train.json --input nonsense --local", 2, "s3://bucket/key"),
+        ("submit examples/custom-environment-train.json --local", 2, "customEnvironmentPath is"),
+        ("logs 1 --follow --json", 2, "--json prints one document"),
+        ("ls --local --region eu-west-1", 2, "give one of them"),
+        ("ls --profile nobody", 4, "(nobody) could not be found"),
+        ("ls --region eu-west-1", 4, "there are no AWS credentials"),
+    ],
+)
+def test_an_error_is_one_sentence_with_its_exit_code(command: Command, line: str, code: int, words: str) -> None:
+    assert words in command.error(line, code=code)
+
+
+def test_a_mistake_in_a_request_is_found_before_anything_is_sent(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('{"trainingConfig": {"numEnv": 3, "maxIterations": -1}}')
+    for line in ("validate mine.json", "submit mine.json --local"):
+        error = command.error(line, code=2)
+        assert "mine.json: " in error
+        assert "trainingConfig.maxIterations is -1, allowed: " in error
+        assert "did you mean numEnvs?" in error
+    assert command.document("validate examples/cartpole-train.json")["trainingConfig"]["numEnvs"] == 256
+
+
+class TestWhereACommandGoes:
+    """The embedded AWS, or an account."""
+
+    @pytest.fixture(autouse=True)
+    def _up(self, local_aws: LocalAws) -> None:
+        self.endpoint_url = local_aws.endpoint_url
+
+    def test_to_the_embedded_aws_where_it_is_up_and_nothing_names_an_account(self, command: Command) -> None:
+        assert command("ls -n 1")[1].startswith(f"Using the embedded AWS at {self.endpoint_url}\n")
+
+    def test_to_an_account_where_the_environment_has_credentials(
+        self, command: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _have_credentials(monkeypatch, self.endpoint_url)
+        out, err = command("ls -n 1 --json")
+        assert err.startswith("Using the AWS account of profile default in us-east-1, at ")
+        assert isinstance(json.loads(out), list)
+        assert command("ls -n 1 --local")[1].startswith("Using the embedded AWS")
+
+    def test_a_state_directory_without_an_emulator_is_told(
+        self, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "none"))
+        assert "run `gaitway local up`" in command.error("ls --local", code=3)
+
+    def test_an_account_without_a_deployment_is_told(
+        self, command: Command, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _have_credentials(monkeypatch, emulator.endpoint_url)
+        error = command.error("ls", code=3)
+        assert "cdk deploy" in error
+        assert "--local" in error
+
+    def test_a_network_that_is_not_there_is_told(self, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+        _have_credentials(monkeypatch, "http://127.0.0.1:9")
+        assert "AWS cannot be reached" in command.error("ls", code=4)
+
+
+def _have_credentials(monkeypatch: pytest.MonkeyPatch, endpoint_url: str) -> None:
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)

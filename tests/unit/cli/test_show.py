@@ -1,0 +1,82 @@
+"""How runs are written for people and for programs."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from gaitway.cli.show import document_of, duration, list_table, request_table, run_table
+from gaitway.contracts.errors import Failure
+from gaitway.contracts.model import S3Uri
+from gaitway.contracts.request import ComputeConfig, TrainingConfig, parse_request
+from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RECORD = RunRecord(
+    run_id="run-0123456789abcdef0123",
+    state=RunState.FAILED,
+    created_at=NOW,
+    updated_at=NOW,
+    ended_at=NOW + timedelta(minutes=2, seconds=5),
+    mode="train",
+    task="Isaac-Ant-v0",
+    name="[bold]ant",
+    message_digest="d1gest",
+    progress=Progress(done=3, total=80, mean_reward=1.25),
+    spec=RunSpec(
+        run_id="run-0123456789abcdef0123",
+        training=TrainingConfig(task="Isaac-Ant-v0"),
+        compute=ComputeConfig(num_nodes=2),
+        output_files=S3Uri("bucket", "outputs/"),
+    ),
+    failure=Failure.reported("StalledError", "no progress for 30 minutes"),
+)
+
+
+def written(renderable: object) -> str:
+    output = io.StringIO()
+    Console(file=output, width=200).print(renderable)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s"), (59.4, "59 s"), (125, "2 min 5 s"), (7260, "2 h 1 min"), (180_000, "2 d 2 h")]
+)
+def test_a_time_is_written_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_line_of_the_list_is_short_and_a_name_is_no_markup() -> None:
+    header, line = written(list_table([RECORD], NOW + timedelta(hours=1))).splitlines()
+    assert header.split() == ["RUN", "STATE", "MODE", "TASK", "NAME", "PROGRESS", "AGE", "TOOK"]
+    assert line.split("  ")[0] == "run-01234567"
+    for words in ("failed", "Isaac-Ant-v0", "[bold]ant", "3/80 · reward 1.2", "1 h 0 min", "2 min 5 s"):
+        assert words in line
+
+
+def test_a_run_is_shown_with_its_failure_and_without_what_is_not_known() -> None:
+    text = written(run_table(RECORD))
+    assert "StalledError" in text
+    assert "no progress for 30 minutes" in text
+    assert "s3://bucket/outputs/" in text
+    assert "None" not in text
+
+
+def test_a_program_reads_a_run_without_what_the_functions_keep_for_themselves() -> None:
+    document = json.loads(json.dumps(document_of(RECORD)))
+    assert (document["state"], document["progress"]["done"]) == ("failed", 3)
+    assert document["output_files"] == "s3://bucket/outputs/"
+    assert document["failure"]["error"] == "StalledError"
+    assert "message_digest" not in document
+    assert "d1gest" not in json.dumps(document)
+
+
+def test_a_request_is_shown_with_what_its_mode_uses() -> None:
+    training = written(request_table(parse_request({})))
+    assert "maxIterations" in training
+    assert "numEpisodes" not in training
+    evaluation = written(request_table(parse_request({"trainingConfig": {"mode": "evaluate"}})))
+    assert "numEpisodes" in evaluation
+    assert "maxIterations" not in evaluation
