@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -20,7 +21,6 @@ from botocore.exceptions import (
 )
 from rich.console import Console
 
-from gaitway.cli.watch import RunFailedError
 from gaitway.contracts.errors import GaitwayError, RequestError
 from gaitway.deployment import NotDeployedError
 from gaitway.local.cdk import DeployError
@@ -66,6 +66,7 @@ HANDLED = (
     DeployError,
     NotDeployedError,
     ServerStartError,
+    Boto3Error,
     BotoCoreError,
     ClientError,
     NoResultsError,
@@ -97,7 +98,9 @@ def explain(error: BaseException) -> tuple[Exit, str]:
         return Exit.AWS, _client_error(error)
     if isinstance(error, BotoCoreError):
         return Exit.AWS, _botocore_error(error)
-    if isinstance(error, RunFailedError | GaitwayError):
+    if isinstance(error, Boto3Error):
+        return Exit.AWS, f"{error}: check the network and the permissions, and try again"
+    if isinstance(error, GaitwayError):
         return Exit.FAILED, str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return Exit.USAGE, f"{error.filename}: {error.strerror}. Give another path"

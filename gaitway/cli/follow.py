@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from gaitway.runs import FoundRun
 
 
+def left_running(target: Target, run_id: str) -> typer.Exit:
+    """Say what becomes of a run after Ctrl-C, and return the end of the command."""
+    console(stderr=True).print(
+        f"The run goes on. `{target.command(f'watch {run_id}')}` follows it again, "
+        f"`{target.command(f'cancel {run_id}')}` ends it.",
+        markup=False,
+        soft_wrap=True,
+    )
+    return typer.Exit(Exit.INTERRUPTED)
+
+
 def follow(target: Target, run: FoundRun, *, as_json: bool) -> None:
     """Show a run's progress until it ends, and then how it ended.
 
@@ -30,13 +41,7 @@ def follow(target: Target, run: FoundRun, *, as_json: bool) -> None:
     try:
         watch(target.runs, run, run.run_id[:SHORT_ID], console(stderr=as_json))
     except KeyboardInterrupt:
-        console(stderr=True).print(
-            f"The run goes on. `{target.command(f'watch {run.run_id}')}` follows it again, "
-            f"`{target.command(f'cancel {run.run_id}')}` ends it.",
-            markup=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(Exit.INTERRUPTED) from None
+        raise left_running(target, run.run_id) from None
     except RunFailedError as error:
         if as_json:
             print_json(document_of(target.runs.look_again(run).record))

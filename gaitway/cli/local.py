@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gaitway.cli.exits import Exit
 from gaitway.local import launcher
 from gaitway.local.cdk import DeployError
 from gaitway.local.launcher import LocalStatus
@@ -25,7 +26,7 @@ def up() -> None:
             launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"))
     except (DeployError, ServerStartError) as error:
         _errors.print(f"The embedded AWS is not up. {error}", markup=False, style="red")
-        raise typer.Exit(1) from None
+        raise typer.Exit(Exit.FAILED) from None
     _console.print(_table(launcher.status()))
 
 
@@ -45,7 +46,7 @@ def env() -> None:
     current = launcher.status()
     if current.endpoint_url is None:
         _errors.print("The embedded AWS is not up: run `gaitway local up`.", style="red")
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.NOT_FOUND)
     for name, value in launcher.client_environment(current.endpoint_url).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gaitway.cli.exits import UsageProblemError
-from gaitway.cli.follow import follow
+from gaitway.cli.follow import follow, left_running
 from gaitway.cli.show import console, document_of, print_json, request_table
 from gaitway.cli.target import JsonOption, LocalOption, ProfileOption, RegionOption, Target, choose
 from gaitway.cli.watch import RunFailedError
@@ -68,7 +68,10 @@ def submit(
     if policy_of is not None:
         given = _outputs_of(target, policy_of) / METRICS
     started = target.runs.start(_with_uploads(request, file, target), input_file=given)
-    found = _accepted(target, started)
+    try:
+        found = _accepted(target, started)
+    except KeyboardInterrupt:
+        raise left_running(target, started.run_id) from None
     if found.record.failure is not None:
         if as_json:
             print_json(document_of(found.record))

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+from gaitway.cli.exits import Exit
 from gaitway.cli.local import app
 from gaitway.deployment import STACKS, NotDeployedError, read_deployment
 from gaitway.local import launcher as launcher_module
@@ -330,7 +331,7 @@ def test_the_commands(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(launcher_module, "default_launcher", lambda: launcher)
     runner = CliRunner()
 
-    assert runner.invoke(app, ["env"]).exit_code == 1
+    assert runner.invoke(app, ["env"]).exit_code == Exit.NOT_FOUND
     assert runner.invoke(app, ["up"]).exit_code == 0
 
     status = json.loads(runner.invoke(app, ["status", "--json"]).stdout)
