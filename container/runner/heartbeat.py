@@ -157,7 +157,7 @@ class Heartbeat:
         """
         give_up_at = time.monotonic() + HANDOVER_SECONDS
         while not self.beat():
-            if self._closed.is_set() or time.monotonic() >= give_up_at:
+            if self._closed.is_set() or time.monotonic() >= give_up_at or self._tokens.are_final():
                 return False
             wait(_HANDOVER_POLL_SECONDS)
         return True

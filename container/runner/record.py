@@ -11,6 +11,8 @@ from typing import Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gaitway.aws.run_table import RunTable
+from gaitway.contracts.errors import Failure
+from gaitway.contracts.run import RunState
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,18 @@ class RecordWriter:
         self._changed.set()
         if "phase" in fields:
             self._hurry.set()
+
+    def failure(self) -> Failure | None:
+        """Read why the run has failed, as whoever ended it has written down; None where nobody has, or no one can tell.
+
+        To a runner, such an end is no more than a signal.
+        """
+        try:
+            record, _ = self._table.owned(self._run_id, self._execution_arn)
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("the run's record could not be read: %s", error)
+            return None
+        return record.failure if record is not None and record.state is RunState.FAILED else None
 
     def __enter__(self) -> Self:
         self._thread.start()

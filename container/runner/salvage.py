@@ -30,7 +30,7 @@ def salvage(attempt: Attempt, failure: Failure | None) -> None:
         directory, training = attempt.directory, attempt.spec.training
         try:
             if failure is not None:
-                _write_results(attempt, failure)
+                _write_results(attempt, attempt.record.failure() or failure)
                 _upload(attempt, RESULTS, directory / RESULTS)
             # What follows of a run that goes on makes its metrics.csv itself.
             for name, path in (outputs if failure is None else remains)(directory, training):

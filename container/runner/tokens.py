@@ -23,3 +23,8 @@ class JobTokens:
     def read(self) -> RunTokens:
         """Read the tokens; none once the run has gone to another execution, which has a job of its own."""
         return self._table.tokens_of(self._run_id, self._execution_arn)
+
+    def are_final(self) -> bool:
+        """Tell whether no other token will come for this job: its run has ended, or gone to another execution."""
+        record, _ = self._table.owned(self._run_id, self._execution_arn)
+        return record is None or record.state.ended

@@ -346,6 +346,20 @@ def test_a_job_that_is_told_to_stop_tells_its_caller_at_once(world: World) -> No
     assert "checkpoints/model_0.pt" in world.objects()
 
 
+def test_a_job_that_is_ended_with_its_run_tells_the_cause_that_the_record_has(world: World) -> None:
+    world.submit()
+    job = world.start_job("hang")
+    job.wait_for("Learning iteration 1/5")
+    world.table.update(world.run_id, state=RunState.FAILED, failure=Failure.of(CancelledError("somebody stopped it")))
+
+    job.process.send_signal(signal.SIGTERM)
+
+    assert job.wait() == EXIT_FAILED
+    results = Results.model_validate_json(world.objects()["results.json"])
+    assert results.failure is not None
+    assert (results.failure.error, results.failure.cause) == ("CancelledError", "somebody stopped it")
+
+
 def test_an_attempt_at_a_run_that_has_ended_does_nothing(world: World) -> None:
     world.submit()
     world.table.update(world.run_id, state=RunState.FAILED)
