@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--parallel", type=int, default=5)
+    parser.add_argument("--speedup", type=float, default=30.0, help="of heartbeats, allowances and schedules")
     parser.add_argument("--write", type=Path, help="a page that holds the table between its markers")
     parser.add_argument("--keep", type=Path, help="a directory that stays, with the state of everything")
     options = parser.parse_args()
@@ -54,7 +55,7 @@ def main() -> int:
         directory = options.keep or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        with open_world(directory) as world:
+        with open_world(directory, options.speedup) as world:
             console.print(f"deployed in {time.monotonic() - began:.0f} s; seed {options.seed}, {len(faults)} faults")
             outcomes = go_through(world, faults, options.parallel, tell)
     print_table(console, outcomes)

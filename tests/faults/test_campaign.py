@@ -38,8 +38,10 @@ def test_nothing_is_lost_and_the_caller_is_told(world: World) -> None:
 
     outcomes = go_through(world, faults, parallel=4)
 
-    assert {_title(outcome): list(outcome.violations) for outcome in outcomes if outcome.violations} == {}
+    wrong = "\n".join(line for outcome in outcomes for line in _report(outcome))
+    assert not wrong, wrong
 
 
-def _title(outcome: Outcome) -> str:
-    return f"python -m tests.faults --seed {outcome.seed} --only {outcome.scenario.name} ({outcome.mode})"
+def _report(outcome: Outcome) -> list[str]:
+    command = f"python -m tests.faults --seed {outcome.seed} --only {outcome.scenario.name} ({outcome.mode})"
+    return [f"{command}: {violation}" for violation in outcome.violations]

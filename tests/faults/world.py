@@ -61,13 +61,13 @@ class World:
 
     @cached_property
     def functions(self) -> dict[str, str]:
-        """Names of our functions, by their folder."""
+        """Names of our functions, by what they do: `handle_failure`."""
         pages = self.plane.lambda_.get_paginator("list_functions").paginate()
         return {
-            function["Handler"].split(".")[1]: function["FunctionName"]
+            name.rpartition("gaitway-")[2].replace("-", "_"): name
             for page in pages
             for function in page["Functions"]
-            if function.get("Handler", "").startswith("lambdas.")
+            if (name := function["FunctionName"]) and function.get("Handler", "").startswith("lambdas.")
         }
 
     def directory_of(self, run_id: str) -> Path | None:

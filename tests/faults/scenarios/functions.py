@@ -93,6 +93,14 @@ for _effect in WATCHER_EFFECTS:
     _register(_effect, _loses_its_job)
 
 
+@scenario("function always dies", "handle_failure")
+def handle_failure_always_dies(trial: Trial) -> Expected:
+    trial.plan(Act("diverge", trial.moment()))
+    trial.rule(kill_asker, source="handle_failure")
+    trial.start()
+    return fails("NotANumberError")
+
+
 @scenario("function is refused for good", "construct_run UpdateItem")
 def construct_run_cannot_write(trial: Trial) -> Expected:
     trial.rule(internal_error, "dynamodb:UpdateItem", source="construct_run")
