@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gaitway.cli import local, outputs, requests, runs
+from gaitway.cli import doctor, local, outputs, requests, runs
 from gaitway.cli.demo import run_demo
 from gaitway.cli.exits import EXIT_CODES, HANDLED, Exit, explain, tell
 from gaitway.cli.target import WHERE
@@ -47,6 +47,7 @@ for _command in (
     outputs.logs,
     outputs.results,
     runs.cancel,
+    doctor.doctor,
 ):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(local.app, name="local")

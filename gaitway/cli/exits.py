@@ -47,9 +47,9 @@ class Exit(IntEnum):
 
 
 EXIT_CODES = (
-    "Exit codes: 0 done. 1 the run failed or was cancelled. 2 the command or the request is wrong, nothing was "
-    "started. 3 there is no such run, result or deployment. 4 AWS refused, or cannot be reached. 130 interrupted; the "
-    "run goes on."
+    "Exit codes: 0 done. 1 the run failed or was cancelled, or doctor found something. 2 the command or the "
+    "request is wrong, nothing was started. 3 there is no such run, result or deployment. 4 AWS refused, or cannot be "
+    "reached. 130 interrupted; the run goes on."
 )
 
 

@@ -46,8 +46,18 @@ _ACCOUNT_VARIABLES = (
 )
 """Who sets one of these means an account."""
 
-_CLIENTS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+_CLIENTS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 3})
 """A person waits: no network is said within half a minute."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The embedded AWS or an account, whatever was deployed there."""
+
+    name: str
+    session: boto3.Session
+    options: str
+    """The options that lead there again, for commands that are suggested."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +84,50 @@ def choose(local: bool, profile: str | None, region: str | None) -> Target:
 
     Raises:
         UsageProblemError: The options contradict each other.
-        NotUpError: The embedded AWS is wanted, and not up.
+        NotUpError: The embedded AWS is wanted, and not up or without a deployment.
         NotDeployedError: The account has no deployment there.
+    """
+    place = choose_place(local, profile, region)
+    try:
+        return Target(place.session, read_deployment(place.session.client("cloudformation")), place.options)
+    except NotDeployedError as error:
+        if isinstance(place.session, LocalSession):
+            raise NotUpError(
+                "the embedded AWS is up, but holds no complete deployment: run `gaitway local up`"
+            ) from error
+        hint = ", or --local for the embedded AWS, which is up" if embedded_endpoint() else ""
+        raise NotDeployedError(f"{place.name}: {error}, or give another --profile or --region{hint}") from error
+
+
+def choose_place(local: bool, profile: str | None, region: str | None) -> Place:
+    """Find what the options mean, and say on stderr what that is.
+
+    Raises:
+        UsageProblemError: The options contradict each other.
+        NotUpError: The embedded AWS is wanted, and not up.
     """
     if local and (profile or region):
         given = "--profile" if profile else "--region"
         raise UsageProblemError(f"--local and {given} mean different places: give one of them")
-    endpoint_url = _embedded_endpoint()
+    endpoint_url = embedded_endpoint()
     if local or (endpoint_url and not profile and not region and not _environment_means_an_account()):
         return _embedded(endpoint_url)
-    return _account(profile, region, embedded_is_up=endpoint_url is not None)
+    return _account(profile, region)
 
 
-def _embedded(endpoint_url: str | None) -> Target:
+def embedded_endpoint() -> str | None:
+    """Return the address of the embedded AWS; None where it is not up."""
+    record = running_server(default_launcher().state_directory)
+    return record.endpoint_url if record else None
+
+
+def _embedded(endpoint_url: str | None) -> Place:
     if endpoint_url is None:
         raise NotUpError("the embedded AWS is not up: run `gaitway local up`")
-    _say(f"embedded AWS at {endpoint_url}")
-    session = LocalSession(endpoint_url)
-    try:
-        return Target(session, read_deployment(session.client("cloudformation")), " --local")
-    except NotDeployedError as error:
-        raise NotUpError("the embedded AWS is up, but holds no complete deployment: run `gaitway local up`") from error
+    return _said(Place(f"embedded AWS at {endpoint_url}", LocalSession(endpoint_url), " --local"))
 
 
-def _account(profile: str | None, region: str | None, *, embedded_is_up: bool) -> Target:
+def _account(profile: str | None, region: str | None) -> Place:
     botocore_session = botocore.session.Session(profile=profile)
     botocore_session.set_default_client_config(_CLIENTS)
     # botocore reads AWS_DEFAULT_REGION only, every other SDK AWS_REGION.
@@ -105,23 +135,14 @@ def _account(profile: str | None, region: str | None, *, embedded_is_up: bool) -
     place = f"AWS account of profile {session.profile_name} in {session.region_name or 'no region'}"
     if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
         place += f", at {endpoint} (AWS_ENDPOINT_URL)"
-    _say(place)
     options = (f" --profile {profile}" if profile else "") + (f" --region {region}" if region else "")
-    try:
-        return Target(session, read_deployment(session.client("cloudformation")), options)
-    except NotDeployedError as error:
-        hint = ", or --local for the embedded AWS, which is up" if embedded_is_up else ""
-        raise NotDeployedError(f"{place}: {error}, or give another --profile or --region{hint}") from error
-
-
-def _embedded_endpoint() -> str | None:
-    record = running_server(default_launcher().state_directory)
-    return record.endpoint_url if record else None
+    return _said(Place(place, session, options))
 
 
 def _environment_means_an_account() -> bool:
     return any(os.environ.get(name) for name in _ACCOUNT_VARIABLES)
 
 
-def _say(place: str) -> None:
-    Console(stderr=True).print(f"Using the {place}", style="dim", markup=False, highlight=False, soft_wrap=True)
+def _said(place: Place) -> Place:
+    Console(stderr=True).print(f"Using the {place.name}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    return place

@@ -86,7 +86,7 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
             run = submitted[1]
 
     commands = {line.split()[1] for line in said}
-    assert commands >= {"validate", "submit", "watch", "ls", "show", "logs", "results", "cancel"}
+    assert commands >= {"validate", "submit", "watch", "ls", "show", "logs", "results", "cancel", "doctor"}
     assert "succeeded" in said["gaitway logs RUN --follow --local"].splitlines()[-1]
     assert "80/80" in said["gaitway watch RUN --local"]
     assert "steps/s" in said["gaitway ls --local"]
@@ -188,6 +188,46 @@ def test_a_mistake_in_a_request_is_found_before_anything_is_sent(command: Comman
         assert "trainingConfig.maxIterations is -1, allowed: " in error
         assert "did you mean numEnvs?" in error
     assert command.document("validate examples/cartpole-train.json")["trainingConfig"]["numEnvs"] == 256
+
+
+def test_doctor_says_what_stands_in_the_way(
+    local_aws: LocalAws, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = command.document("doctor --local")
+    assert [finding["subject"] for finding in found if finding["state"] == "ok"] == [
+        "embedded AWS",
+        "credentials",
+        "deployment",
+        "job queue",
+        "image",
+    ]
+    without = command("doctor --region eu-west-1", code=1)[0]
+    assert re.search(r"problem +credentials +there are no AWS credentials", without)
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "none"))
+    [down] = command.document("doctor --local", code=1)
+    assert "gaitway local up" in down["detail"]
+
+
+def test_doctor_notices_a_queue_that_starts_no_job(plane: ControlPlane, command: Command) -> None:
+    arn = plane.deployment.job_queue_arn
+    [queue] = plane.batch.describe_job_queues(jobQueues=[arn])["jobQueues"]
+    environments = [entry["computeEnvironment"] for entry in queue["computeEnvironmentOrder"]]
+
+    def problem_with(state: str, *names: str) -> str:
+        for name in names:
+            plane.batch.update_compute_environment(computeEnvironment=name, state=state)
+        [finding] = [found for found in command.document("doctor --local", code=1) if found["state"] == "problem"]
+        assert finding["subject"] == "job queue"
+        return str(finding["detail"])
+
+    try:
+        assert "DISABLED" in problem_with("DISABLED", *environments)
+        plane.batch.update_job_queue(jobQueue=arn, state="DISABLED")
+        assert "is DISABLED and VALID" in problem_with("ENABLED", *environments)
+    finally:
+        for name in environments:
+            plane.batch.update_compute_environment(computeEnvironment=name, state="ENABLED")
+        plane.batch.update_job_queue(jobQueue=arn, state="ENABLED")
 
 
 class TestWhereACommandGoes:
