@@ -196,6 +196,10 @@ class _Ppo(PPO):  # type: ignore[misc]
         super().post_interaction(timestep=self._first + timestep, timesteps=self._total)
 
     def write_checkpoint(self, *, timestep: int, timesteps: int) -> None:
+        if not timestep % self.write_interval:
+            # skrl would do so afterwards, and who goes on from this checkpoint logs nothing of what led to it.
+            self.write_tracking_data(timestep=timestep, timesteps=timesteps)
+            self.writer.flush()
         directory = Path(self.experiment_dir) / CHECKPOINTS
         modules = {name: self._get_internal_value(module) for name, module in self.checkpoint_modules.items()}
         _save(modules, directory / f"agent_{timestep}.pt")
