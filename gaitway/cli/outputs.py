@@ -60,6 +60,8 @@ def logs(
         return
     for event in events:
         typer.echo(_line(event))
+    if not events:
+        console(stderr=True).print(f"Nothing has been said so far in {stream.group} {stream.name}", soft_wrap=True)
 
 
 def results(

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Request: a JSON file, or - for stdin.")]
 
-_ACCEPTED_SECONDS = 20.0
-"""A cold launch function takes a few seconds. After this time a run is left to itself."""
+_ACCEPTED_SECONDS = 60.0
+"""Functions that start cold take a few seconds each. After this time a run is left to itself."""
 _POLL_SECONDS = 0.5
 _PATH_FIELDS = ("custom_environment_path", "resume_checkpoint", "checkpoint_path", "policy_path")
 
@@ -69,7 +69,8 @@ def submit(
         given = _outputs_of(target, policy_of) / METRICS
     started = target.runs.start(_with_uploads(request, file, target), input_file=given)
     try:
-        found = _accepted(target, started)
+        with console(stderr=True).status(f"Starting {started.run_id}"):
+            found = _accepted(target, started)
     except KeyboardInterrupt:
         raise left_running(target, started.run_id) from None
     if found.record.failure is not None:
@@ -158,11 +159,12 @@ def _outputs_of(target: Target, run: str) -> S3Uri:
 
 
 def _accepted(target: Target, started: StartedRun) -> FoundRun:
-    """Wait until launch has taken a run, or refused it."""
+    """Wait until a run's request has been resolved, inputs and all, or was refused."""
     give_up_at = time.monotonic() + _ACCEPTED_SECONDS
     while True:
         record = target.runs.record(started.run_id)
-        if record is not None or time.monotonic() >= give_up_at or target.runs.caller_view(started).ended:
+        resolved = record is not None and (record.spec is not None or record.state.ended)
+        if resolved or time.monotonic() >= give_up_at or target.runs.caller_view(started).ended:
             return target.runs.found(started)
         time.sleep(_POLL_SECONDS)
 

@@ -7,12 +7,14 @@ import shlex
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gaitway.cli import main
+from gaitway.contracts.run import RunRecord, RunState, run_id_of, workflow_output_path
 from gaitway.local.launcher import STATE_VARIABLE, LocalAws
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
@@ -156,6 +158,30 @@ def test_a_run_that_is_refused_is_told_at_once(plane: ControlPlane, command: Com
     assert "no/model_9.pt" in error
     [newest] = command.document("ls -n 1 --local")
     assert newest["run_id"] in error
+
+
+def test_a_run_that_never_got_a_record_is_found_through_its_caller(plane: ControlPlane, command: Command) -> None:
+    outer = plane.start(plane.deployment.workflow_arn, {"inputParameters": {"nonsense": 1}})
+    plane.ended(outer)
+    run_id = run_id_of(workflow_output_path(plane.bucket, outer.rpartition(":")[2]))
+    assert plane.table.get(run_id) is None
+
+    shown = command.document(f"show {run_id[:14]} --local")
+
+    assert (shown["run_id"], shown["state"], shown["failure"]["error"]) == (run_id, "failed", "RequestError")
+    assert "nonsense is no known key" in command.error(f"results {run_id} --local", code=3)
+    assert "nonsense is no known key" in command(f"watch {run_id} --local", code=1)[1]
+
+
+def test_the_beginning_of_an_id_must_mean_one_run(plane: ControlPlane, command: Command) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    for end in "12":
+        plane.table.create(
+            RunRecord(run_id=f"run-abcxyz{end}", state=RunState.FAILED, created_at=long_ago, updated_at=long_ago)
+        )
+
+    assert "any of 2 runs (run-abcxyz1, run-abcxyz2)" in command.error("show abcxyz --local", code=3)
+    assert command.document("show abcxyz2 --local")["run_id"] == "run-abcxyz2"
 
 
 @pytest.mark.usefixtures("local_aws")
