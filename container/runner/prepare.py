@@ -21,6 +21,7 @@ from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunSpec
 from gaitway.contracts.simulation import EVALUATION_DIRECTORY, SimulationJob
 from gaitway.outputs.checkpoints import Checkpoint, newest
+from gaitway.outputs.results import write_json
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -91,7 +92,7 @@ def prepare(spec: RunSpec, efs_root: Path, s3: S3Client, stop: StopRequest) -> P
 
 def write_job(directory: Path, job: SimulationJob) -> None:
     """Write `simulation.json`, by alias: what the user wrote has camelCase keys and is read by them."""
-    (directory / SIMULATION_FILE).write_text(job.model_dump_json(indent=2, by_alias=True))
+    write_json(directory / SIMULATION_FILE, job)
 
 
 def _fetch(field: str, uri: S3Uri, folder: Path, s3: S3Client, stop: StopRequest, max_bytes: int | None = None) -> Path:

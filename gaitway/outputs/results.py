@@ -50,4 +50,7 @@ def results_of(
 
 def write_json(path: Path, model: Model) -> None:
     """Write a model as its readers know it: camelCase where they are users."""
-    path.write_text(model.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(model.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+    # Whoever reads at the same moment, or after a kill, finds a whole file.
+    draft.replace(path)

@@ -42,7 +42,7 @@ class LostRun:
         """Find the simulator, which has the run's directory as its own, and remember that."""
         found = _processes(lambda process: Path(process.cwd()).name == self.run.run_id)
         for process in found:
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, OSError):
                 self._directory = Path(process.cwd())
         return found
 
@@ -67,7 +67,7 @@ class LostRun:
         uploaded = set(self.uploaded())
         until(lambda: len(self.checkpoints().keys() - uploaded) >= 3, RUN_SECONDS)
         for process in [*self.runners(), *self.simulators()]:
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, OSError):
                 process.kill()
         return self.checkpoints().keys() - uploaded
 
@@ -86,7 +86,7 @@ class LostRun:
 def _processes(is_looked_for: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):
             if is_looked_for(process):
                 found.append(process)
     return found

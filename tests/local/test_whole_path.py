@@ -194,7 +194,7 @@ def _processes_of(run: StartedRun) -> list[psutil.Process]:
     """The runner has the run's id in its command line, the simulator the run's directory as its own."""
     found = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):
             if run.run_id in process.cmdline() or Path(process.cwd()).name == run.run_id:
                 found.append(process)
     return found
