@@ -24,7 +24,9 @@ def main() -> int:
     """Go through the faults that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=scenarios.__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="how often each is gone through, with seeds that count up"
+    )
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--parallel", type=int, default=5)
     parser.add_argument("--speedup", type=float, default=30.0, help="of heartbeats, allowances and schedules")
