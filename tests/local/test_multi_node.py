@@ -8,7 +8,7 @@ import pytest
 
 from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, SIMULATOR_LOG, Manifest, Results
 from gaitway.contracts.request import Request, parse_request
-from gaitway.contracts.run import RunRecord, RunState
+from gaitway.contracts.run import RunRecord
 from gaitway.local.guard import processes_with
 from gaitway.runs import StartedRun
 from tests.local.conformance.workflow import until
@@ -114,17 +114,3 @@ def test_a_lost_node_ends_the_attempt_quickly_and_the_next_one_goes_on(plane: Co
     assert results.training.iterations == total
     with (tmp_path / METRICS).open() as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(total))
-
-
-def test_a_job_of_two_nodes_that_is_ended_tells_its_caller_and_leaves_no_process(plane: ControlPlane) -> None:
-    run = plane.runs.start(request({"numNodes": 2}, maxIterations=100_000))
-    job_id = trains_beyond(plane, run, 1)
-    plane.batch.terminate_job(jobId=job_id, reason="the test ends it")
-
-    execution = plane.ended(run.execution_arn)
-
-    assert (execution["status"], execution["error"]) == ("FAILED", "InterruptedRunError"), execution
-    until(lambda: described(plane, job_id)["status"] == "FAILED", RUN_SECONDS)
-    left = [process for index in range(2) for process in processes_with("AWS_BATCH_JOB_ID", f"{job_id}#{index}")]
-    assert left == []
-    assert record_of(plane, run).state is RunState.FAILED
