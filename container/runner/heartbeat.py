@@ -23,7 +23,7 @@ START_UP_ALLOWANCE_SECONDS = 1_800
 """Isaac Sim compiles its shaders when it starts for the first time on a machine, which takes many minutes."""
 IDLE_ALLOWANCE_SECONDS = 900
 """Longer than any iteration or upload takes. After it the simulator is ended; and should that fail, the heartbeat's own
-timeout ends the run within 45 minutes."""
+timeout ends the run within 40 minutes."""
 HANDOVER_SECONDS = 60.0
 """SubmitJob's Retry waits up to 30 seconds before it brings a new token for the job that it finds alive."""
 _HANDOVER_POLL_SECONDS = 2.0

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from gaitway.contracts.artifacts import MANIFEST
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.history import Cost, Machine
 from gaitway.contracts.model import Model, S3Uri, S3UriField, UserModel
 from gaitway.contracts.request import ComputeConfig, Mode, TrainingConfig, VamsMessage
 
@@ -19,8 +20,9 @@ _VAMS_FILES_PATH = re.compile(r"(?:^|/)output/(?P<uuid>[^/]+)/files/$")
 
 TIMEOUT_SECONDS: dict[Mode, int] = {"train": 28_800, "evaluate": 7_200}
 """How long a caller waits for a run: design, section 1."""
-HEARTBEAT_TIMEOUT_SECONDS = 1_800
-"""The inner machine's SubmitJob, and an evaluation's caller, give up after this long without a heartbeat."""
+HEARTBEAT_TIMEOUT_SECONDS = 1_500
+"""The inner machine's SubmitJob gives up after this long without a heartbeat: early enough to tell an evaluation's
+caller why, who gives up after 1800 seconds."""
 CALLER_GRACE_SECONDS = 600
 """A run whose caller has gone is cancelled after this long: VAMS tries a failed step again after 5 seconds, with a new
 token for the same run."""
@@ -134,6 +136,10 @@ class RunRecord(Model):
     phase: str | None = None
     """What the runner is doing: the name of one of its steps."""
     progress: Progress | None = None
+    machine: Machine | None = None
+    """What the newest attempt runs on."""
+    cost: Cost | None = None
+    """Over all attempts; None as long as no price is known."""
     spec: RunSpec | None = None
     failure: Failure | None = None
 

@@ -65,7 +65,7 @@ def _told(trial: Trial, expected: Expected) -> Iterator[str]:
             ends[token] = ends.get(token, 0) + 1
     if any(count > 1 for count in ends.values()):
         yield f"a caller's token was ended {max(ends.values())} times"
-    if len(ends) != expected.callers_told and not (expected.may_time_out and not ends):
+    if len(ends) != expected.callers_told:
         yield f"{len(ends)} tokens of callers were ended, not {expected.callers_told}"
     seconds = told_seconds(trial)
     if seconds is not None and seconds > expected.told_seconds:
@@ -198,9 +198,8 @@ def _read(trial: Trial, name: str) -> bytes | None:
 
 
 def _recorded(expected: Expected) -> frozenset[str]:
-    """Name the errors that the record may tell: of a caller that timed out first, that it has gone."""
-    errors = expected.record_errors or expected.errors
-    return errors | {"CancelledError"} if expected.may_time_out else errors
+    """Name the errors that the record may tell."""
+    return expected.record_errors or expected.errors
 
 
 def _excerpt(execution: dict[str, object]) -> str:

@@ -28,7 +28,7 @@ from gaitway.contracts.run import (
 )
 from tests.faults.plan import Act, Plan, ledger, plan_path
 from tests.faults.proxy import Action, Rule
-from tests.faults.world import World
+from tests.faults.world import TELLING_SECONDS, World
 from tests.local.conformance.workflow import ROLE_ARN
 from tests.local.deployed import VAMS_STATE, Json
 
@@ -36,8 +36,6 @@ ITERATIONS = 12
 EPISODES = 8
 TOLD_SECONDS = 60.0
 """Where AWS itself knows."""
-_AFTER_HEARTBEAT_SECONDS = 30.0
-"""What is done about a missing heartbeat takes no scaled time."""
 _VAMS_PATH = f"pipelines/isaaclab/{VAMS_STATE}/output/{{}}/files/"
 _DEADLINE_SECONDS = 150.0
 """What has not come by then does not come."""
@@ -64,9 +62,6 @@ class Expected:
     """Whether results.json has to be in S3."""
     callers_told: int = 1
     """How many tokens have to be ended; 0 for a caller that ended itself."""
-    may_time_out: bool = False
-    """Whether the caller's own heartbeat timeout, as long as the inner machine's, may be faster."""
-
     inner_succeeds: bool | None = None
     """Where the inner execution may end otherwise than the run."""
 
@@ -166,7 +161,7 @@ class Trial:
     @property
     def silent_seconds(self) -> float:
         """Within which a caller is told where nobody but the missing heartbeat tells of the fault."""
-        return self.heartbeat_seconds + _AFTER_HEARTBEAT_SECONDS
+        return self.heartbeat_seconds + TELLING_SECONDS
 
     @property
     def training(self) -> Json:

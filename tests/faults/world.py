@@ -30,6 +30,8 @@ from tests.local.deployed import ControlPlane, Json
 _HEARTBEAT_SECONDS = 300.0
 """Between two of the runner's, by default."""
 _MAX_VCPUS = 64
+TELLING_SECONDS = 30.0
+"""What is done about a missing heartbeat takes no scaled time."""
 
 
 class World:
@@ -55,8 +57,8 @@ class World:
         self.sqs = self.session.client("sqs")
         self.policy = self.plane.put("faults/policy/model_11.pt", _policy())
         self._instrument_functions(self._instrument_jobs())
-        self.pipeline_definition = self._scale(self.plane.deployment.pipeline_arn)
-        self._scale(self.plane.deployment.workflow_arn)
+        self.pipeline_definition = self._scale(self.plane.deployment.pipeline_arn, spare_seconds=0)
+        self._scale(self.plane.deployment.workflow_arn, TELLING_SECONDS)
         self.set_capacity(enabled=True)
 
     @cached_property
@@ -154,17 +156,22 @@ class World:
         )
         return str(registered["jobDefinitionArn"])
 
-    def scaled(self, definition: Json) -> Json:
-        """Shorten the heartbeats in a state machine's definition."""
+    def scaled(self, definition: Json, spare_seconds: float = TELLING_SECONDS) -> Json:
+        """Shorten the heartbeats in a state machine's definition.
+
+        Args:
+            definition: A caller's, by default.
+            spare_seconds: Added to each: what telling a caller takes is not scaled.
+        """
         for state in definition["States"].values():
             if "HeartbeatSeconds" in state:
-                state["HeartbeatSeconds"] = max(1, round(state["HeartbeatSeconds"] / self.speedup))
+                state["HeartbeatSeconds"] = max(1, round(state["HeartbeatSeconds"] / self.speedup + spare_seconds))
         return definition
 
-    def _scale(self, machine_arn: str) -> Json:
+    def _scale(self, machine_arn: str, spare_seconds: float) -> Json:
         """Shorten a machine's heartbeats."""
         machine = self.plane.stepfunctions.describe_state_machine(stateMachineArn=machine_arn)
-        definition = self.scaled(json.loads(machine["definition"]))
+        definition = self.scaled(json.loads(machine["definition"]), spare_seconds)
         self.plane.stepfunctions.update_state_machine(stateMachineArn=machine_arn, definition=json.dumps(definition))
         return definition
 

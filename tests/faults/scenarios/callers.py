@@ -6,6 +6,7 @@ from tests.faults.campaign import scenario
 from tests.faults.plan import Act
 from tests.faults.scenarios.jobs import in_every_attempt
 from tests.faults.trial import Expected, Trial, ends_itself, fails, succeeds
+from tests.faults.world import TELLING_SECONDS
 
 CANCELLED = ("CancelledError",)
 
@@ -88,7 +89,7 @@ def queue_is_stuck_for_longer_than_a_heartbeat(trial: Trial) -> Expected:
             trial.start()
             trial.job_id()
             trial.now()
-            trial.hold_still(trial.heartbeat_seconds * 1.5)
+            trial.hold_still(trial.heartbeat_seconds * 1.5 + TELLING_SECONDS)
             assert trial.caller()["status"] == "RUNNING", "a queued run is no failure"
         finally:
             trial.world.set_capacity(enabled=True)

@@ -18,7 +18,7 @@ def _for_a_while(trial: Trial, service: str, **fields: object) -> None:
 
 def _in_silence(trial: Trial, attempts: int = 1) -> dict[str, Any]:
     """Say how a caller is told of what only a missing heartbeat shows, in each of several attempts."""
-    return {"may_time_out": True, "told_seconds": trial.silent_seconds * attempts}
+    return {"told_seconds": trial.silent_seconds * attempts}
 
 
 @scenario("S3 ill for a while", "simulate", "train")
@@ -99,9 +99,7 @@ def states_unreachable_for_good(trial: Trial) -> Expected:
 def success_cannot_be_reported(trial: Trial) -> Expected:
     trial.rule(trial.choose(cut, internal_error), "states:SendTaskSuccess", source="job")
     trial.start()
-    return fails(
-        "States.HeartbeatTimeout", "InterruptedRunError", may_time_out=True, told_seconds=trial.silent_seconds * 3
-    )
+    return fails("States.HeartbeatTimeout", "InterruptedRunError", **_in_silence(trial, 3))
 
 
 @scenario("DynamoDB ill for a while", "start")
@@ -123,9 +121,7 @@ def dynamodb_ill_in_the_middle(trial: Trial) -> Expected:
 def dynamodb_unreachable_from_the_start(trial: Trial) -> Expected:
     trial.rule(trial.choose(cut, internal_error, deny), "dynamodb:*", source="job")
     trial.start()
-    return fails(
-        "InterruptedRunError", "States.HeartbeatTimeout", may_time_out=True, told_seconds=trial.silent_seconds * 3
-    )
+    return fails("InterruptedRunError", "States.HeartbeatTimeout", **_in_silence(trial, 3))
 
 
 @scenario("DynamoDB unreachable for the job for good", "simulate")

@@ -60,7 +60,7 @@ def test_a_cause_with_other_letters_fits_as_well() -> None:
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [("States.HeartbeatTimeout", "no sign of progress for 30 minutes"), ("States.Timeout", "did not end in the time")],
+    [("States.HeartbeatTimeout", "no sign of progress for 25 minutes"), ("States.Timeout", "did not end in the time")],
 )
 def test_a_timeout_says_what_it_means_what_to_do_and_where_the_run_stood(error: str, said: str) -> None:
     now = datetime.now(UTC)

@@ -70,10 +70,10 @@ class Left:
 
     @property
     def checkpoints(self) -> dict[int, Path]:
-        """Numbered ones, by iterations."""
+        """Numbered ones, by iterations; of several the latest."""
         found = {
             completed_iterations(self.library, path.name, ROLLOUTS[self.library]): path
-            for path in self.run.rglob("*.pt*")
+            for path in sorted(self.run.rglob("*.pt*"), key=lambda path: path.stat().st_mtime)
         }
         return {iterations: found[iterations] for iterations in sorted(filter(None, found))}
 

@@ -26,6 +26,7 @@ from container.simulators.common.checkpoint_files import load_entry, read_checkp
 from container.simulators.common.collectives import average_moments
 from container.simulators.common.environment import Step
 from container.simulators.common.files import written_whole
+from container.simulators.common.libraries.skrl import BestCheckpoint
 from container.simulators.common.policy import TrainedPolicy
 from container.simulators.common.ranks import replaced
 from container.simulators.common.watch import TrainingWatch
@@ -132,19 +133,6 @@ class _SkrlEnvironment:
         return step.observations, step.rewards[:, None], step.terminated[:, None], step.time_outs[:, None], {}
 
 
-class _Best:
-    """Which checkpoint was the best so far: skrl forgets that, and would replace it by the first one after a resume."""
-
-    def __init__(self, best: dict[str, Any]) -> None:
-        self._best = best
-
-    def state_dict(self) -> dict[str, float]:
-        return {"timestep": int(self._best["timestep"]), "reward": float(self._best["reward"])}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        self._best.update(state, saved=True)
-
-
 class _Ppo(PPO):  # type: ignore[misc]
     """Counts on from where an earlier attempt stood, and saves checkpoints whole.
 
@@ -165,7 +153,7 @@ class _Ppo(PPO):  # type: ignore[misc]
         )
         if self.scheduler is not None:
             self.checkpoint_modules["scheduler"] = self.scheduler
-        self.checkpoint_modules[_BEST] = _Best(self.checkpoint_best_modules)
+        self.checkpoint_modules[_BEST] = BestCheckpoint(self.checkpoint_best_modules)
         self._first = training.completed_iterations * agent.agent.rollouts
         self._total = agent.trainer.timesteps
         self._ranks = training.ranks

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from container.simulators.common.checkpoint_files import load_entry, read_checkpoint
 from container.simulators.common.files import written_whole
+from container.simulators.common.libraries.skrl import BestCheckpoint
 from container.simulators.isaaclab.libraries import LoadedPolicy, Training
 
 _BEST = "best"
@@ -57,7 +58,7 @@ class _Runner(skrl.utils.runner.torch.Runner):  # type: ignore[misc]
         self._watch = training.watch(self._rollouts * self._environment.num_envs)
         if getattr(agent, "scheduler", None) is not None:
             agent.checkpoint_modules["scheduler"] = agent.scheduler
-        agent.checkpoint_modules[_BEST] = _Best(agent.checkpoint_best_modules)
+        agent.checkpoint_modules[_BEST] = BestCheckpoint(agent.checkpoint_best_modules)
         self._load()
         update = "_update" if hasattr(agent, "_update") else "update"
         setattr(agent, update, self._watched(getattr(agent, update)))
@@ -126,19 +127,6 @@ class _Runner(skrl.utils.runner.torch.Runner):  # type: ignore[misc]
         if best["modules"] and not best["saved"]:
             _save(best["modules"], path.with_name("best_agent.pt"))
             best["saved"] = True
-
-
-class _Best:
-    """Which checkpoint was the best so far: skrl forgets that, and would replace it by the first one after a resume."""
-
-    def __init__(self, best: dict[str, Any]) -> None:
-        self._best = best
-
-    def state_dict(self) -> dict[str, float]:
-        return {"timestep": int(self._best["timestep"]), "reward": float(self._best["reward"])}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        self._best.update(state, saved=True)
 
 
 class _Adapter:

@@ -29,8 +29,8 @@ from gaitway.contracts.simulation import (
     EvaluationSummary,
     PolicyExport,
 )
-from tests.unit.simulators.isaaclab.world import Left, environment, job, start
-from tests.unit.simulators.jobs import LIBRARIES
+from tests.unit.simulators.isaaclab.world import environment, job, start
+from tests.unit.simulators.jobs import LIBRARIES, Left
 
 SAVED = {"rsl_rl": [1, 3, 5], "skrl": [2, 4, 5], "rl_games": [2, 4, 5]}
 """Iterations of the checkpoints of five, saved every second one: rsl_rl counts the interval from the first one."""

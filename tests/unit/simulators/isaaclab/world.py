@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gaitway.contracts.checkpoints import completed_iterations
 from gaitway.contracts.request import RlLibrary
-from tests.unit.simulators.jobs import NUM_ENVS, REPOSITORY, ROLLOUTS, TASK
+from tests.unit.simulators.jobs import NUM_ENVS, REPOSITORY, TASK
 
 HERE = Path(__file__).parent
 INSTALLED = REPOSITORY / ".venv" / "isaaclab"
@@ -77,26 +75,3 @@ def start(
         timeout=120,
         check=False,
     )
-
-
-@dataclass(frozen=True)
-class Left:
-    """What a training left."""
-
-    library: RlLibrary
-    directory: Path
-
-    @property
-    def run(self) -> Path:
-        """The one directory of the training."""
-        (found,) = (self.directory / "logs" / self.library / "cartpole_direct").iterdir()
-        return found
-
-    @property
-    def checkpoints(self) -> dict[int, Path]:
-        """Numbered ones, by iterations; of several the latest."""
-        found = {}
-        for path in sorted(self.run.rglob("*.pt*"), key=lambda path: path.stat().st_mtime):
-            if iterations := completed_iterations(self.library, path.name, ROLLOUTS[self.library]):
-                found[iterations] = path
-        return dict(sorted(found.items()))
