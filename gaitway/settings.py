@@ -52,6 +52,16 @@ def _split(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
+def _parse(value: object) -> object:
+    """An object on the command line is written as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"must be a JSON object: {error}") from None
+
+
 class Settings(BaseModel):
     """The settings of a deployment, in the words of the stacks; JSON has them in camelCase."""
 
@@ -62,7 +72,16 @@ class Settings(BaseModel):
     accept_nvidia_eula: bool = False
     """Whether the deployer accepts NVIDIA's licence for Isaac Sim; nothing is synthesised without."""
     auto_register_with_vams: bool = Field(default=False, alias="autoRegisterWithVAMS")
-    """Whether to register the pipelines with VAMS: kept for VAMS's configuration, and without effect so far."""
+    """Whether to register the pipelines with VAMS, which has to be deployed in the same account and region."""
+    vams_import_function_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """Name of VAMS's function that imports pipelines and workflows."""
+    alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    """Who hears of alarms: a subscription, which has to be confirmed. Null: the topic has none."""
+    instance_prices: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_parse)] = Field(
+        default_factory=dict
+    )
+    """USD per hour by instance type, in the place of the list prices in `instance_prices.json`: another region's, or
+    those of an agreement."""
     keep_warm_instance: bool = False
     """Whether one instance stays up, so that a job starts in seconds, not minutes; it costs as long as it runs."""
     use_spot: bool = False
@@ -101,7 +120,7 @@ class Settings(BaseModel):
     job_gpus: Annotated[int, Field(ge=0, le=1)] = 1
     """GPUs for each process that trains; 0 where there are none (the embedded AWS): all jobs are then of one size."""
     heartbeat_seconds: Annotated[int, Field(ge=1, le=900)] = 300
-    """How often a job tells the machines that it makes progress; the shortest of them waits 1800 seconds."""
+    """How often a job tells the machines that it makes progress; the shortest of them waits 1500 seconds."""
     lambda_python: Literal["3.14", "host"] = "3.14"
     """Runtime of the Lambda functions; `host` takes version and platform of the interpreter that synthesises, where the
     functions run under that (the embedded AWS)."""

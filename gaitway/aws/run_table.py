@@ -31,7 +31,7 @@ RUN = "run"
 TOKENS = "tokens"
 BY_STATE = "by_state"
 """Index: `state` (partition), `created_at` (sort); it holds what `IndexedRun` has, and nothing that changes often."""
-_JSON_FIELDS = frozenset({"progress", "spec", "failure"})
+_JSON_FIELDS = frozenset({"progress", "machine", "cost", "spec", "failure"})
 _NUMBER_FIELDS = frozenset({"attempt", "attempts"})
 
 CLAIM_SECONDS = 10.0

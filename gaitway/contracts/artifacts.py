@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.history import Cost, RunHistory
 from gaitway.contracts.model import UserModel
 from gaitway.contracts.request import ComputeConfig, Mode, TrainingConfig
 from gaitway.contracts.simulation import EvaluationSummary
@@ -25,6 +26,11 @@ LOCK_FILE = ".lock"
 """In a run's directory: locked by the attempt that is at work there."""
 EVENTS = "tensorboard/"
 """Of failed runs only: TensorBoard's own files, which metrics.csv holds otherwise."""
+GPU_USAGE = "gpu-usage.csv"
+"""A row per sample and GPU: time (seconds since 1970), node, gpu, utilization_percent, memory_used_mib,
+memory_total_mib, power_watts."""
+HISTORY = "attempts.json"
+"""In a run's directory: a `RunHistory`, which results.json has at the end."""
 RESULTS = "results.json"
 REPORT = "report.html"
 MANIFEST = "manifest.json"
@@ -67,6 +73,8 @@ class RunConfig(UserModel):
     custom_environment: str | None = None
     versions: dict[str, str]
     """Versions of the libraries that ran it."""
+    image: str | None = None
+    """Container image with its digest; None where it ran in none."""
 
 
 class TrainingSummary(UserModel):
@@ -97,5 +105,9 @@ class Results(UserModel):
     training: TrainingSummary | None = None
     evaluation: EvaluationSummary | None = None
     failure: Failure | None = None
+    cost: Cost | None = None
+    """Over all attempts; None where no price was known."""
+    history: RunHistory | None = None
+    """None where the run failed before its job began."""
     files: list[ManifestEntry] | None = None
     """Of a failed run, which has no manifest: what S3 holds of it. A file that is not listed is still on EFS."""

@@ -6,6 +6,7 @@ GaitwayError
 │   └── CustomEnvironmentError  the package with the custom environment does not work
 ├── RunRefusedError           the run failed before for a reason that no retry can mend
 ├── CancelledError            somebody stopped the run
+├── BudgetExceededError       the run came to the limit of what it may cost
 ├── SimulationError           the simulator ended without what was asked of it
 │   ├── StalledError          the simulator makes no progress any more
 │   └── NotANumberError       the training diverged
@@ -52,6 +53,10 @@ class RunRefusedError(GaitwayError):
 
 class CancelledError(GaitwayError):
     """Somebody stopped the run."""
+
+
+class BudgetExceededError(GaitwayError):
+    """The run came to the limit of what it may cost, and was ended with its newest checkpoint saved."""
 
 
 class SimulationError(GaitwayError):

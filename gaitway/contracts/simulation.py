@@ -54,6 +54,12 @@ NOT_A_NUMBER = re.compile(r"^(?:NaN|infinity) in (?P<what>.+) at iteration (?P<i
 """Iterations count from 1."""
 
 
+STOP_FILE = "stop-and-save"
+"""Where the runner puts this into the run's directory, the process that leads a training saves a checkpoint after the
+iteration under way, and exits with `EXIT_STOPPED`."""
+EXIT_STOPPED = 4
+
+
 class CustomEnvironment(Model):
     """An installed package that registers further tasks, in the way of Isaac Lab, when it is imported."""
 
