@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 _FOLDER = Path(__file__).parent
-_RUNNER = ("boto3", "packaging", "pandas", "pydantic", "tenacity", "tensorboard")
+_RUNNER = ("boto3", "jinja2", "packaging", "pandas", "pydantic", "tenacity", "tensorboard")
 _EMBEDDED = (
     *_RUNNER,
     *("gymnasium", "imageio[pyav]", "numpy", "onnx", "onnxscript", "pillow", "PyYAML"),

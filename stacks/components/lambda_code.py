@@ -22,12 +22,14 @@ from constructs import Construct
 from gaitway.settings import Settings
 
 _ROOT = Path(__file__).parents[2]
-_CODE = ("lambdas", "gaitway/__init__.py", "gaitway/contracts", "gaitway/aws", "gaitway/outputs")
+_CODE = ("lambdas", "gaitway/__init__.py", "gaitway/contracts", "gaitway/aws", "gaitway/outputs", "gaitway/report")
 _LIBRARIES = (
     "annotated-types",
     "aws-lambda-powertools",
     "aws-xray-sdk",
+    "jinja2",
     "jmespath",
+    "markupsafe",
     "pydantic",
     "pydantic-core",
     "typing-extensions",
