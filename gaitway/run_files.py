@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import boto3
+
+Wanted = Callable[[str], bool]
+"""Chooses files by their names, relative to a run's outputs."""
+
+
+def everything(_: str) -> bool:
+    """Choose every file."""
+    return True
 
 
 class NoResultsError(Exception):
@@ -32,12 +41,13 @@ class RunFiles:
     def __init__(self, session: boto3.Session) -> None:
         self._s3 = session.client("s3")
 
-    def fetch(self, output_files: S3Uri, directory: Path) -> Manifest:
-        """Download everything that a run's manifest lists, and check it.
+    def fetch(self, output_files: S3Uri, directory: Path, *, wanted: Wanted = everything) -> Manifest:
+        """Download what a run's manifest lists, and check it.
 
         Args:
             output_files: Prefix of the run's outputs.
             directory: Where the files go, in the same layout.
+            wanted: Tells, of each name, whether that file is to be downloaded.
 
         Raises:
             NoResultsError: There is no manifest.
@@ -45,11 +55,11 @@ class RunFiles:
         """
         self._download(output_files / MANIFEST, directory / MANIFEST)
         manifest = Manifest.model_validate_json((directory / MANIFEST).read_bytes())
-        self._fetch_all(manifest.files, output_files, directory)
+        self._fetch_all(manifest.files, output_files, directory, wanted)
         return manifest
 
-    def fetch_failed(self, output_files: S3Uri, directory: Path) -> list[ManifestEntry]:
-        """Download what S3 holds of a run that failed, as its results.json lists it, and check it.
+    def fetch_failed(self, output_files: S3Uri, directory: Path, *, wanted: Wanted = everything) -> list[ManifestEntry]:
+        """Download what S3 holds of a run that failed, as its results.json lists it, and check it: see `fetch`.
 
         Raises:
             NoResultsError: There is no results.json.
@@ -57,7 +67,7 @@ class RunFiles:
         """
         self._download(output_files / RESULTS, directory / RESULTS)
         files = Results.model_validate_json((directory / RESULTS).read_bytes()).files or []
-        self._fetch_all(files, output_files, directory)
+        self._fetch_all(files, output_files, directory, wanted)
         return files
 
     def put(self, file: Path, bucket: str) -> S3Uri:
@@ -77,8 +87,10 @@ class RunFiles:
             self._s3.upload_file(str(file), uri.bucket, uri.key)
         return uri
 
-    def _fetch_all(self, files: Sequence[ManifestEntry], output_files: S3Uri, directory: Path) -> None:
+    def _fetch_all(self, files: Sequence[ManifestEntry], output_files: S3Uri, directory: Path, wanted: Wanted) -> None:
         for entry in files:
+            if not wanted(entry.path):
+                continue
             target = directory / entry.path
             if not target.resolve().is_relative_to(directory.resolve()):
                 raise ArtifactError(f"the manifest names {entry.path!r}, which lies outside the run's outputs")

@@ -14,7 +14,7 @@ from gaitway.cli.show import console, print_json
 from gaitway.cli.target import JsonOption, LocalOption, ProfileOption, RegionOption, choose
 from gaitway.contracts.artifacts import MANIFEST, RESULTS
 from gaitway.contracts.run import RunState
-from gaitway.run_files import NoResultsError, RunFiles
+from gaitway.run_files import NoResultsError, RunFiles, Wanted, everything
 from gaitway.run_logs import LogEvent, LogNotFoundError, RunLogs
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def results(
     record = target.runs.find(run).record
     directory = output or Path("outputs") / record.run_id
     with console(stderr=True).status(f"Fetching {record.run_id}"):
-        files, listed_in = _fetch(record, RunFiles(target.session), directory)
+        files, listed_in = fetch(record, RunFiles(target.session), directory)
     if as_json:
         print_json(
             {
@@ -96,7 +96,24 @@ def results(
     )
 
 
-def _fetch(record: RunRecord, files: RunFiles, directory: Path) -> tuple[list[ManifestEntry], str]:
+def fetch(
+    record: RunRecord, files: RunFiles, directory: Path, *, wanted: Wanted = everything
+) -> tuple[list[ManifestEntry], str]:
+    """Fetch what a run left that has ended.
+
+    Args:
+        record: The run.
+        files: The deployment's.
+        directory: Where the files go.
+        wanted: Tells, of each name, whether that file is to be fetched.
+
+    Returns:
+        Everything that the run left, and the name of the file that lists it.
+
+    Raises:
+        NoResultsError: The run has not ended, or left nothing.
+        ArtifactError: A file is not what the list says.
+    """
     if not record.state.ended:
         raise NoResultsError(
             f"{record.run_id} is {record.state} and its results are not complete: `gaitway watch {record.run_id}` "
@@ -107,8 +124,8 @@ def _fetch(record: RunRecord, files: RunFiles, directory: Path) -> tuple[list[Ma
         raise NoResultsError(f"{record.run_id} ended before it had outputs{cause}")
     try:
         if record.state is RunState.SUCCEEDED:
-            return files.fetch(record.output_files, directory).files, MANIFEST
-        return files.fetch_failed(record.output_files, directory), RESULTS
+            return files.fetch(record.output_files, directory, wanted=wanted).files, MANIFEST
+        return files.fetch_failed(record.output_files, directory, wanted=wanted), RESULTS
     except NoResultsError as error:
         raise NoResultsError(f"{record.run_id} left nothing to fetch ({error}){cause}") from error
 
