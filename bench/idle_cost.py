@@ -6,6 +6,9 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from gaitway.instance_prices import LIST_PRICES, SOURCE
 
 _PRICES = Path(__file__).parents[1] / "docs" / "prices.json"
 
@@ -28,7 +31,15 @@ class Line:
 
 def read(part: str) -> list[Line]:
     """Read the lines of `idle` or `warm`."""
-    return [Line(**line) for line in json.loads(_PRICES.read_text(encoding="utf-8"))[part]]
+    return [_line(line) for line in json.loads(_PRICES.read_text(encoding="utf-8"))[part]]
+
+
+def _line(document: dict[str, Any]) -> Line:
+    """Read a line; the price of an instance stands in the table that runs are reckoned with."""
+    name = document.pop("instance_type", None)
+    if name is not None:
+        document |= {"what": f"one {name}", "price": LIST_PRICES[name], "source": SOURCE}
+    return Line(**document)
 
 
 def table(lines: list[Line]) -> str:

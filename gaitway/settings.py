@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from gaitway.instance_prices import LOCAL
 from gaitway.instance_types import INSTANCE_SIZES
 
 LICENCE = "https://docs.omniverse.nvidia.com/platform/latest/common/NVIDIA_Omniverse_License_Agreement.html"
@@ -81,7 +82,7 @@ class Settings(BaseModel):
         default_factory=dict
     )
     """USD per hour by instance type, in the place of the list prices in `instance_prices.json`: another region's, or
-    those of an agreement."""
+    those of an agreement. `local` is a developer's machine."""
     keep_warm_instance: bool = False
     """Whether one instance stays up, so that a job starts in seconds, not minutes; it costs as long as it runs."""
     use_spot: bool = False
@@ -126,6 +127,14 @@ class Settings(BaseModel):
     functions run under that (the embedded AWS)."""
     tracing: bool = True
     """AWS X-Ray traces of functions and state machines."""
+
+    @model_validator(mode="after")
+    def _prices_are_of_instances(self) -> Self:
+        known = (*INSTANCE_SIZES, LOCAL)
+        for name in self.instance_prices:
+            if name not in known:
+                raise ValueError(f"instancePrices holds {name!r}, but allowed are {', '.join(known)}")
+        return self
 
     @model_validator(mode="after")
     def _job_fits(self) -> Self:

@@ -58,6 +58,7 @@ def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
         ("instanceTypes", "g6e.2xlarge,g5.2xlarge", "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
         ("useSpot", "true", "use_spot", True),
         ("useEfa", "false", "use_efa", False),
+        ("instancePrices", '{"g6.2xlarge": 0.5}', "instance_prices", {"g6.2xlarge": 0.5}),
         (
             *("permissionsBoundary", "arn:aws:iam::123456789012:policy/bound"),
             *("permissions_boundary", "arn:aws:iam::123456789012:policy/bound"),
@@ -86,6 +87,8 @@ def test_another_file_can_be_named() -> None:
             {"useSpot": True, "instanceTypes": ["g6.2xlarge", "g6.12xlarge", "g6.48xlarge"]},
             ["useSpot", "3 different numbers of GPUs", "3 compute environments"],
         ),
+        ({"instancePrices": {"g6.2xlagre": 0.5}}, ["instancePrices", "'g6.2xlagre'", "g6.2xlarge", "local"]),
+        ({"instancePrices": {"g6.2xlarge": -1}}, ["instancePrices", "-1", "greater than or equal to 0"]),
         ({"permissionsBoundary": "bound"}, ["permissionsBoundary", "'bound'", "arn:aws"]),
         ({"containerImageUri": "registry.example/isaac"}, ["containerImageUri", "registry.example/isaac", "pattern"]),
         ({"lambdaPython": "2.7"}, ["lambdaPython", "'2.7'", "'3.14' or 'host'"]),
