@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
 ISAACLAB := $(VENV)/isaaclab/.setup-done
+export NO_MKDOCS_2_WARNING := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup demo test faults fuzz lint format bench deploy clean
+.PHONY: setup demo test faults fuzz lint docs format bench deploy clean
 
 setup: $(SETUP)
 
@@ -49,6 +50,10 @@ lint: setup
 	cdk synth --quiet --output build/lint -c acceptNvidiaEula=true
 	python -m tests.infra.deployments build/lint/settings
 	cfn-lint
+	mkdocs build --strict --quiet
+
+docs: setup
+	mkdocs build --strict
 
 format: setup
 	ruff format .
