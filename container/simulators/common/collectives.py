@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from container.simulators.common.errors import TrainingStoppedError
 from container.simulators.common.ranks import Ranks, replaced
 
 COLLECTIVE_TIMEOUT_SECONDS = 120
@@ -35,14 +36,17 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         world_size=ranks.world_size,
         timeout=timedelta(seconds=COLLECTIVE_TIMEOUT_SECONDS),
     )
-    try:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(replaced(distributed, "init_process_group", _do_nothing))
-            if not on_cuda:
-                stack.enter_context(replaced(torch.cuda, "set_device", _do_nothing))
+    with contextlib.ExitStack() as stack:
+        stack.callback(distributed.destroy_process_group)
+        stack.enter_context(replaced(distributed, "init_process_group", _do_nothing))
+        if not on_cuda:
+            stack.enter_context(replaced(torch.cuda, "set_device", _do_nothing))
+        try:
             yield
-    finally:
-        distributed.destroy_process_group()
+        except TrainingStoppedError:
+            # The others are amid the next iteration: to leave the group might be to wait for them.
+            stack.pop_all()
+            raise
 
 
 def average_moments(means_and_variances: Iterable[tuple[Tensor, Tensor]], ranks: Ranks) -> None:

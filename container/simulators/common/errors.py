@@ -8,3 +8,10 @@ class NotANumberError(Exception):
 
     def __init__(self, what: str, iteration: int, kind: str = "NaN") -> None:
         super().__init__(f"{kind} in {what} at iteration {iteration}")
+
+
+class TrainingStoppedError(Exception):
+    """The runner has asked for the end of the training; what it came to is saved."""
+
+    def __init__(self, iteration: int, checkpoint: str) -> None:
+        super().__init__(f"Stopped as asked after iteration {iteration}, which is saved as {checkpoint}")

@@ -1,15 +1,17 @@
-"""What every library's training is watched for, iteration by iteration: progress, and numbers that are none."""
+"""What every library's training is watched for: progress, numbers that are none, and whether it is asked to stop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from container.simulators.common.errors import NotANumberError
+from container.simulators.common.errors import NotANumberError, TrainingStoppedError
 from container.simulators.common.ranks import Ranks
+from gaitway.contracts.simulation import STOP_FILE
 
 MIN_SECONDS_BETWEEN_LINES = 0.25
 ENVIRONMENT = "what the environment returned"
@@ -70,6 +72,24 @@ class TrainingWatch:
             if not torch.isfinite(tensor).all():
                 kind = "NaN" if torch.isnan(tensor).any() else "infinity"
                 raise NotANumberError(what, self.completed + 1, kind)
+
+    def stop_if_asked(self, save: Callable[[], Path]) -> None:
+        """End the training between two iterations, where the runner wants that; one that is complete ends by itself.
+
+        Only the process that leads looks, so that no two disagree about when; the launcher ends the others.
+
+        Args:
+            save: Saves a checkpoint of the latest iteration, with what is logged of it, and returns its path.
+
+        Raises:
+            TrainingStoppedError: It is saved.
+        """
+        is_between = self._began_at < self.completed < self._total
+        if not (self._leads and is_between and Path(STOP_FILE).exists()):
+            return
+        if self._told < self.completed:
+            self._tell(time.monotonic())
+        raise TrainingStoppedError(self.completed, save().name)
 
     def _tell(self, now: float) -> None:
         steps = (self.completed - self._told) * self._steps_per_iteration

@@ -1,7 +1,7 @@
 """Run a simulation: `python -m container.simulators.embedded simulation.json`, in the run's directory.
 
 Exit code 2 with one line on stderr: the job asks for what is not there. Exit code 3 with one line: the training
-diverged. Any other error is left to its traceback.
+diverged. Exit code 4 with one line: it was asked to stop, and is saved. Any other error is left to its traceback.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
-from container.simulators.common.errors import NotANumberError
+from container.simulators.common.errors import NotANumberError, TrainingStoppedError
 from container.simulators.common.ranks import Ranks, end_with_launcher
 from container.simulators.embedded.simulation import run
 from gaitway.contracts.errors import RequestError
-from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, SimulationJob
+from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, EXIT_STOPPED, SimulationJob
 
 CPU_THREADS = 1
 """With networks this small two threads gain nothing, and lose a factor of two to eight where the runner or an emulated
@@ -55,6 +55,12 @@ def main(arguments: list[str]) -> int:
         return _fail(" ".join(str(error).split()), EXIT_BAD_REQUEST)
     except NotANumberError as error:
         return _fail(str(error), EXIT_NOT_A_NUMBER)
+    except TrainingStoppedError as error:
+        code = _fail(str(error), EXIT_STOPPED)
+        if ranks.is_distributed:
+            # torch would take leave of processes that are amid an iteration; torchrun ends them when this one is gone.
+            os._exit(code)
+        return code
     if not ranks.leads:
         # It has nothing more to write or to say. At times torch's threads abort an interpreter that ends ("terminate
         # called without an active exception"), and torchrun would then end the leading process amid its export.

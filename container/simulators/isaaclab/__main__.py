@@ -1,7 +1,8 @@
 """Run a simulation: `python -m container.simulators.isaaclab simulation.json`, in the run's directory.
 
 Exit code 2 with one line on stderr: the job asks for what is not there. Exit code 3 with one line: the training
-diverged. Any other error is left to its traceback. It ends by itself in any case, whatever Kit does.
+diverged. Exit code 4 with one line: it was asked to stop, and is saved. Any other error is left to its traceback. It
+ends by itself in any case, whatever Kit does.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from container.simulators.common.errors import NotANumberError
+from container.simulators.common.errors import NotANumberError, TrainingStoppedError
 from container.simulators.common.ranks import Ranks, end_with_launcher
 from container.simulators.isaaclab.app import end
 from container.simulators.isaaclab.caches import keep_caches
@@ -20,7 +21,7 @@ from container.simulators.isaaclab.evaluate import evaluate
 from container.simulators.isaaclab.installation import enter_isaac_sim, launcher_pid
 from container.simulators.isaaclab.train import only_one_speaks, train
 from gaitway.contracts.errors import PlatformError, RequestError
-from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, SimulationJob
+from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, EXIT_STOPPED, SimulationJob
 
 _MODULE = "container.simulators.isaaclab"
 _OVERRIDE_ERRORS = ("hydra.", "omegaconf.")
@@ -44,6 +45,8 @@ def main(arguments: list[str]) -> int:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except NotANumberError as error:
         return _fail(str(error), EXIT_NOT_A_NUMBER)
+    except TrainingStoppedError as error:
+        return _fail(str(error), EXIT_STOPPED)
     except BaseException as error:
         if type(error).__module__.startswith(_OVERRIDE_ERRORS) or str(error).startswith(_WRONG_VALUE):
             return _fail(f"hydraOverrides: {' '.join(str(error).split())}", EXIT_BAD_REQUEST)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ import pytest
 import torch
 import yaml
 
+from container.simulators.common import watch
 from gaitway.contracts.checkpoints import is_whole, rollouts_of
 from gaitway.contracts.request import RlLibrary
 from gaitway.contracts.simulation import (
     EVALUATION_SUMMARY,
     EXIT_BAD_REQUEST,
     EXIT_NOT_A_NUMBER,
+    EXIT_STOPPED,
     NOT_A_NUMBER,
+    STOP_FILE,
     TRAINING_PROGRESS,
     EvaluationSummary,
     PolicyExport,
@@ -220,6 +224,55 @@ def test_a_complete_training_is_not_trained_again(
     assert list(left.checkpoints) == list(whole.checkpoints)
     assert final.read_bytes() == before
     assert (left.run / "exported" / "policy.json").exists(), "what was missing is there now"
+
+
+class StopsAt(StringIO):
+    """Output of a training; who reads a certain progress line in it asks for the end."""
+
+    def __init__(self, iteration: int) -> None:
+        super().__init__()
+        self.iteration = iteration
+
+    def write(self, text: str) -> int:
+        match = TRAINING_PROGRESS.match(text)
+        if match and int(match["done"]) == self.iteration:
+            Path(STOP_FILE).touch()
+        return super().write(text)
+
+
+def test_a_training_that_is_asked_to_stop_saves_the_iteration_under_way_and_can_go_on(
+    trained: tuple[Left, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, _ = trained
+    library = whole.library
+    # Saved at an interval that does not meet the end.
+    training = tiny(library, checkpoint_interval=4)
+    monkeypatch.setattr(watch, "MIN_SECONDS_BETWEEN_LINES", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", output := StopsAt(3))
+        assert run_here(monkeypatch, tmp_path, training) == EXIT_STOPPED
+    left = Left(library, tmp_path)
+    assert max(left.checkpoints) == 3
+    assert is_whole(left.checkpoints[3])
+    *_, last = TRAINING_PROGRESS.finditer(output.getvalue())
+    assert last["done"] == "3"
+    *_, words = capsys.readouterr().err.splitlines()
+    assert words == f"Stopped as asked after iteration 3, which is saved as {left.checkpoints[3].name}"
+    assert not (left.run / "exported").exists()
+
+    (tmp_path / STOP_FILE).unlink()
+    assert run_here(monkeypatch, tmp_path, training, continue_from=str(left.checkpoints[3])) == 0
+    assert next(TRAINING_PROGRESS.finditer(capsys.readouterr().out))["done"] == "4"
+    assert list(left.scalars(LOSS[library])) == list(whole.scalars(LOSS[library])), "no row is missing, or there twice"
+    assert updates(library, left.checkpoints[5]) == updates(library, whole.checkpoints[5])
+
+
+def test_a_training_that_is_asked_to_stop_at_its_end_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath(STOP_FILE).touch()
+    assert run_here(monkeypatch, tmp_path, tiny("rsl_rl", max_iterations=1)) == 0
+    assert (Left("rsl_rl", tmp_path).run / "exported" / "policy.json").exists()
 
 
 def test_a_checkpoint_from_elsewhere_is_not_continued(

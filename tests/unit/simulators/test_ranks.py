@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from container.simulators.common.ranks import Ranks
+from gaitway.contracts.checkpoints import is_whole
 from gaitway.contracts.request import RlLibrary
-from gaitway.contracts.simulation import NOT_A_NUMBER, TRAINING_PROGRESS
+from gaitway.contracts.simulation import NOT_A_NUMBER, STOP_FILE, TRAINING_PROGRESS
 from tests.unit.simulators.jobs import (
     NUM_ENVS,
     REPOSITORY,
@@ -23,7 +24,6 @@ from tests.unit.simulators.jobs import (
     TASK,
     Left,
     read,
-    run_here,
     start,
     write_job,
 )
@@ -73,17 +73,24 @@ def test_two_processes_train_one_policy_and_one_of_them_writes(library: RlLibrar
         assert re.findall(r"Total steps: (\d+)", ended.stdout)[-1] == str(2 * 4 * ROLLOUTS[library] * NUM_ENVS)
 
 
-def test_a_training_of_two_goes_on_and_ends_at_nan_with_the_same_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_training_of_two_stops_when_the_leading_process_is_asked_goes_on_and_ends_at_nan_with_the_same_line(
+    tmp_path: Path,
 ) -> None:
     training = TRAINING | {"rl_library": "skrl"}
-    assert run_here(monkeypatch, tmp_path, training | {"max_iterations": 2}) == 0
-    left = Left("skrl", tmp_path)
-    broken = training | {"hydra_overrides": ["env.action_scale=.nan"]}
-    ended = start(tmp_path, broken, launcher(), continue_from=str(left.checkpoints[2]))
+    (tmp_path / STOP_FILE).touch()
+    ended = start(tmp_path, training | {"max_iterations": 1_000_000}, launcher())
     assert ended.returncode != 0
-    assert {match["iteration"] for match in NOT_A_NUMBER.finditer(ended.stderr)} == {"3"}
-    assert list(left.checkpoints) == [2]
+    assert ended.stderr.splitlines().count("Stopped as asked after iteration 1, which is saved as agent_32.pt") == 1
+    left = Left("skrl", tmp_path)
+    assert list(left.checkpoints) == [1]
+    assert is_whole(left.checkpoints[1])
+
+    (tmp_path / STOP_FILE).unlink()
+    broken = training | {"hydra_overrides": ["env.action_scale=.nan"]}
+    ended = start(tmp_path, broken, launcher(), continue_from=str(left.checkpoints[1]))
+    assert ended.returncode != 0
+    assert {match["iteration"] for match in NOT_A_NUMBER.finditer(ended.stderr)} == {"2"}
+    assert list(left.checkpoints) == [1]
 
 
 def test_a_node_that_is_killed_takes_its_workers_with_it_and_ends_the_others(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class WatchedAlgorithm:
     obs: Any
     nn_dir: str
     save_freq: int
+    epoch_num: int
     last_lr: float
     last_mean_rewards: Any
     normalize_input: bool
@@ -52,7 +53,8 @@ class WatchedAlgorithm:
         self._best_reward = float(self.last_mean_rewards)
 
     def update_epoch(self) -> int:
-        """Begin an iteration."""
+        """Begin an iteration, unless the training is to stop here: the one before is logged only now."""
+        self._watch.stop_if_asked(self._save_stopped)
         if self._best_reward is not None:
             self.last_mean_rewards, self._best_reward = self._best_reward, None
         epoch: int = super().update_epoch()  # type: ignore[misc]
@@ -100,7 +102,18 @@ class WatchedAlgorithm:
     def save_in_silence(self, epoch: int) -> None:
         """Save at the interval where rl_games does not: as long as no episode has ended, it has no reward to name."""
         if self.game_rewards.current_size == 0 and epoch % self.save_freq == 0:
-            self.save(str(Path(self.nn_dir) / f"last_{self.config['name']}_ep_{epoch}_rew_-inf"))
+            self.save(self._checkpoint(epoch))
+
+    def _save_stopped(self) -> Path:
+        name = self._checkpoint(self.epoch_num)
+        self.save(name)
+        self.finish()
+        return Path(f"{name}.pth")
+
+    def _checkpoint(self, epoch: int) -> str:
+        """Name a checkpoint as rl_games does at its interval, without the ending."""
+        reward = self.game_rewards.get_mean()[0] if self.game_rewards.current_size else "-inf"
+        return str(Path(self.nn_dir) / f"last_{self.config['name']}_ep_{epoch}_rew_{reward}")
 
     def load(self, path: Path, device: torch.device, setting: str, everything: bool) -> None:
         """Load a checkpoint.

@@ -138,6 +138,8 @@ class _Runner(_AnyDeviceRunner):
         self._watch = watch
         self._update = self.alg.update
         self.alg.update = self._update_watched
+        self._log = self.logger.log
+        self.logger.log = self._log_watched
 
     def save(self, path: str, infos: dict[str, Any] | None = None) -> None:
         with written_whole(Path(path)) as temporary:
@@ -153,6 +155,16 @@ class _Runner(_AnyDeviceRunner):
         rewards = self.logger.rewbuffer
         self._watch.iteration_done(losses, self._states(), sum(rewards) / len(rewards) if rewards else None)
         return losses
+
+    def _log_watched(self, **iteration: Any) -> None:  # noqa: ANN401
+        self._log(**iteration)
+        self._watch.stop_if_asked(self._save_stopped)
+
+    def _save_stopped(self) -> Path:
+        path = Path(self.logger.log_dir, f"model_{self.current_learning_iteration}.pt")
+        self.save(str(path))
+        self.logger.stop_logging_writer()
+        return path
 
     def _states(self) -> dict[str, Iterable[Tensor]]:
         return {

@@ -182,27 +182,37 @@ class _Ppo(PPO):  # type: ignore[misc]
 
     def post_interaction(self, *, timestep: int, timesteps: int) -> None:
         super().post_interaction(timestep=self._first + timestep, timesteps=self._total)
+        done = self._first + timestep + 1
+        if done % self.cfg.rollouts == 0:
+            self._watch.stop_if_asked(lambda: self._finish(done))
 
     def write_checkpoint(self, *, timestep: int, timesteps: int) -> None:
         if not timestep % self.write_interval:
             # skrl would do so afterwards, and who goes on from this checkpoint logs nothing of what led to it.
             self.write_tracking_data(timestep=timestep, timesteps=timesteps)
             self.writer.flush()
-        directory = Path(self.experiment_dir) / CHECKPOINTS
+        path = self._checkpoint(timestep)
         modules = {name: self._get_internal_value(module) for name, module in self.checkpoint_modules.items()}
-        _save(modules, directory / f"agent_{timestep}.pt")
+        _save(modules, path)
         best = self.checkpoint_best_modules
         if best["modules"] and not best["saved"]:
-            _save(best["modules"], directory / "best_agent.pt")
+            _save(best["modules"], path.with_name("best_agent.pt"))
             best["saved"] = True
 
     def finish(self) -> None:
-        """Write the last checkpoint, unless the interval has just done that, and what is left of the events."""
-        if not self._ranks.leads:
-            return
-        if self._total % self.checkpoint_interval:
-            self.write_checkpoint(timestep=self._total, timesteps=self._total)
+        """Write the last checkpoint and what is left of the events."""
+        if self._ranks.leads:
+            self._finish(self._total)
+
+    def _finish(self, timestep: int) -> Path:
+        """Write a checkpoint, unless the interval has just done that, and what is left of the events."""
+        if timestep % self.checkpoint_interval:
+            self.write_checkpoint(timestep=timestep, timesteps=self._total)
         self.writer.close()
+        return self._checkpoint(timestep)
+
+    def _checkpoint(self, timestep: int) -> Path:
+        return Path(self.experiment_dir, CHECKPOINTS, f"agent_{timestep}.pt")
 
 
 def _translate(environment: _SkrlEnvironment, agent: AgentConfig, directory: Path) -> PPO_CFG:

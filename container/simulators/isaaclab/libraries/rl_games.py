@@ -32,7 +32,6 @@ class _Agent(WatchedAlgorithm):
     training: ClassVar[Training]
     algo_observer: Any
     vec_env: Any
-    epoch_num: int
     horizon_length: int
     num_actors: int
     ppo_device: str

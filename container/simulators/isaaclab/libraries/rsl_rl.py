@@ -69,6 +69,12 @@ class _Runner(rsl_rl.runners.OnPolicyRunner):  # type: ignore[misc]
         super().log(locs, *args, **kwargs)
         rewards = locs["rewbuffer"]
         self._watch.iteration_done({}, {}, statistics.mean(rewards) if rewards else None)
+        self._watch.stop_if_asked(self._save_stopped)
+
+    def _save_stopped(self) -> Path:
+        path = Path(self.log_dir, f"model_{self.current_learning_iteration}.pt")
+        self.save(str(path))
+        return path
 
     def save(self, path: str, infos: dict[str, Any] | None = None) -> None:
         if self.writer is not None:

@@ -110,8 +110,15 @@ class _Runner(skrl.utils.runner.torch.Runner):  # type: ignore[misc]
 
         def counted(timestep: int, timesteps: int) -> None:
             post_interaction(timestep=self._first + timestep, timesteps=self._total)
+            done = self._first + timestep + 1
+            if done % self._rollouts == 0:
+                self._watch.stop_if_asked(lambda: self._save_stopped(done))
 
         return counted
+
+    def _save_stopped(self, timestep: int) -> Path:
+        self._write_checkpoint(timestep, self._total)
+        return self._checkpoint(timestep)
 
     def _checkpoint(self, timestep: int) -> Path:
         return Path(self.agent.experiment_dir, "checkpoints", f"agent_{timestep}.pt")

@@ -14,8 +14,9 @@ import pytest
 import torch
 import yaml
 
-from container.runner.metrics import SCALAR_TAGS, read_metrics, summarise
+from container.runner.metrics import read_metrics, summarise
 from container.simulators.common.export import MAX_ABS_DIFFERENCE
+from gaitway.contracts.checkpoints import is_whole
 from gaitway.contracts.request import RlLibrary
 from gaitway.contracts.simulation import (
     EVALUATION_METRICS,
@@ -24,18 +25,20 @@ from gaitway.contracts.simulation import (
     EVALUATION_VIDEOS,
     EXIT_BAD_REQUEST,
     EXIT_NOT_A_NUMBER,
+    EXIT_STOPPED,
     NOT_A_NUMBER,
+    STOP_FILE,
     TRAINING_PROGRESS,
     EvaluationSummary,
     PolicyExport,
 )
+from gaitway.outputs.scalar_tags import SCALAR_TAGS
 from tests.unit.simulators.isaaclab.world import environment, job, start
 from tests.unit.simulators.jobs import LIBRARIES, Left
 
 SAVED = {"rsl_rl": [1, 3, 5], "skrl": [2, 4, 5], "rl_games": [2, 4, 5]}
 """Iterations of the checkpoints of five, saved every second one: rsl_rl counts the interval from the first one."""
 EVALUATION = {"mode": "evaluate", "num_episodes": 20, "steps_per_episode": 40}
-CONTINUED_FROM: dict[RlLibrary, int] = {"rsl_rl": 3, "skrl": 4, "rl_games": 4}
 
 
 @pytest.fixture(scope="module", params=LIBRARIES)
@@ -80,47 +83,70 @@ def test_the_exported_policy_acts_as_the_library_does(trained: tuple[Left, subpr
     assert max(exported.max_abs_difference.values()) <= MAX_ABS_DIFFERENCE
 
 
-def test_a_training_goes_on_to_its_total_in_its_directory(
-    trained: tuple[Left, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def stopped(
+    trained: tuple[Left, subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Left, subprocess.CompletedProcess[str]]:
+    """A training that starts from given weights, learns nothing, and is asked to stop in its first iteration."""
     before, _ = trained
-    left = Left(before.library, tmp_path / "run")
-    shutil.copytree(before.directory, left.directory)
-    done = CONTINUED_FROM[left.library]
-    training = job(left.library, max_iterations=7, checkpoint_interval=2, record_video=True)
-    ended = start(left.directory, training, {"continue_from": str(left.checkpoints[done])})
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    first, *_, last = TRAINING_PROGRESS.finditer(ended.stdout)
-    assert (first["done"], last["done"], last["total"]) == (str(done + 1), "7", "7")
-    assert max(left.checkpoints) == 7
-    assert len(read_metrics(left.directory, left.library)) == 7
-    optimiser = torch.load(left.checkpoints[7], weights_only=True)
-    states = optimiser["optimizer" if left.library != "rsl_rl" else "optimizer_state_dict"]["state"]
-    earlier = torch.load(before.checkpoints[5], weights_only=True)
-    steps = earlier["optimizer" if left.library != "rsl_rl" else "optimizer_state_dict"]["state"]
-    assert int(states[0]["step"]) == int(steps[0]["step"]) * 7 // 5
-    (video,) = (left.run / "videos" / "train").iterdir()
-    assert video.name == f"rl-video-from-iteration-{done}-step-0.mp4"
-
-
-def test_weights_that_are_given_begin_a_new_training(
-    trained: tuple[Left, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    before, _ = trained
-    given = before.checkpoints[5]
     still = {
         "rsl_rl": ["agent.algorithm.learning_rate=0.0", "agent.algorithm.schedule=fixed"],
         "skrl": ["agent.agent.learning_rate=0.0", "agent.agent.learning_rate_scheduler=null"],
         "rl_games": ["agent.params.config.learning_rate=0.0", "agent.params.config.lr_schedule=null"],
     }[before.library]
-    left = Left(before.library, tmp_path)
-    training = job(left.library, max_iterations=1, checkpoint_interval=1, hydra_overrides=still)
-    ended = start(tmp_path, training, {"resume_checkpoint": str(given)})
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    begun, weights = (final(left.library, path) for path in (left.checkpoints[1], given))
+    left = Left(before.library, tmp_path_factory.mktemp("stopped"))
+    (left.directory / STOP_FILE).touch()
+    training = job(left.library, max_iterations=1_000_000, checkpoint_interval=2, hydra_overrides=still)
+    return left, start(left.directory, training, {"resume_checkpoint": str(before.checkpoints[5])})
+
+
+def test_a_training_that_is_asked_to_stop_saves_the_iteration_under_way(
+    stopped: tuple[Left, subprocess.CompletedProcess[str]],
+) -> None:
+    left, ended = stopped
+    assert ended.returncode == EXIT_STOPPED, ended.stdout + ended.stderr
+    *_, told = TRAINING_PROGRESS.finditer(ended.stdout)
+    assert told["done"] == "1"
+    assert list(left.checkpoints) == [1]
+    assert is_whole(left.checkpoints[1])
+    assert ended.stderr.splitlines()[-1].endswith(f" after iteration 1, which is saved as {left.checkpoints[1].name}")
+    assert len(read_metrics(left.directory, left.library)) == 1
+    assert not (left.run / "exported").exists()
+
+
+def test_weights_that_are_given_begin_a_new_training(
+    trained: tuple[Left, subprocess.CompletedProcess[str]], stopped: tuple[Left, subprocess.CompletedProcess[str]]
+) -> None:
+    (before, _), (left, _) = trained, stopped
+    begun, weights = (final(left.library, path) for path in (left.checkpoints[1], before.checkpoints[5]))
     names = [name for name in weights if "running" not in name and "std" not in name]
     assert names
     assert all(torch.equal(begun[name], weights[name]) for name in names)
+
+
+def test_a_training_goes_on_to_its_total_in_its_directory(
+    trained: tuple[Left, subprocess.CompletedProcess[str]],
+    stopped: tuple[Left, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    (whole, _), (before, _) = trained, stopped
+    left = Left(before.library, tmp_path / "run")
+    shutil.copytree(before.directory, left.directory, ignore=shutil.ignore_patterns(STOP_FILE))
+    training = job(left.library, max_iterations=4, checkpoint_interval=2, record_video=True)
+    ended = start(left.directory, training, {"continue_from": str(left.checkpoints[1])})
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    first, *_, last = TRAINING_PROGRESS.finditer(ended.stdout)
+    assert (first["done"], last["done"], last["total"]) == ("2", "4", "4")
+    assert max(left.checkpoints) == 4
+    assert len(read_metrics(left.directory, left.library)) == 4
+    entry = "optimizer_state_dict" if left.library == "rsl_rl" else "optimizer"
+    steps, of_five = (
+        int(torch.load(path, weights_only=True)[entry]["state"][0]["step"])
+        for path in (left.checkpoints[4], whole.checkpoints[5])
+    )
+    assert steps == of_five * 4 // 5
+    (video,) = (left.run / "videos" / "train").iterdir()
+    assert video.name == "rl-video-from-iteration-1-step-0.mp4"
 
 
 @pytest.fixture(scope="module")
