@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,17 @@ Synthesise = Callable[[Settings], Synthesis]
 @pytest.fixture(scope="session")
 def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
     """Synthesise what some settings deploy, with the checks of the real app: a finding raises."""
+    made: dict[str, Synthesis] = {}
 
-    @cache
     def synthesise_once(settings: Settings) -> Synthesis:
-        directory = tmp_path_factory.mktemp("cdk.out")
-        app = new_app(directory)
-        assemble(app, settings)
-        app.synth()
-        return Synthesis(app, Path(directory))
+        key = settings.model_dump_json()
+        if key not in made:
+            directory = tmp_path_factory.mktemp("cdk.out")
+            app = new_app(directory)
+            assemble(app, settings)
+            app.synth()
+            made[key] = Synthesis(app, Path(directory))
+        return made[key]
 
     return synthesise_once
 
