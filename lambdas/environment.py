@@ -12,6 +12,10 @@ from gaitway.contracts.model import Model
 
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=10)
 """Whoever waits for a run is told by these calls: a throttled one is worth repeating."""
+IMPATIENT_CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=10
+)
+"""For calls without which the caller can be told, too."""
 
 
 class Environment(Model):

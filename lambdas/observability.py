@@ -16,7 +16,16 @@ tracer = Tracer()
 
 
 def observed(handler: Handler) -> Handler:
-    """Log with the context of the call, and trace it."""
+    """Log with the context of the call and the run that it is about, and trace it."""
     traced = tracer.capture_lambda_handler(handler, capture_response=False, capture_error=False)
-    logged: Handler = logger.inject_lambda_context(traced, log_event=False, clear_state=True)
+
+    def noted(event: Json, context: LambdaContext) -> Json:
+        match event:
+            case {"run_id": str(run_id)}:
+                logger.append_keys(run_id=run_id)
+        logger.info("called")
+        answer: Json = traced(event, context)
+        return answer
+
+    logged: Handler = logger.inject_lambda_context(noted, log_event=False, clear_state=True)
     return logged

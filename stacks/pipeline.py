@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from gaitway.settings import Settings
@@ -125,6 +124,7 @@ class PipelineStack(cdk.Stack):
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.assets.grant_read(function.role)
         grant_task_answers(function.role, "Success")
+        function.allow_metrics()
         return function
 
     def _handle_failure(self, network: Network) -> PipelineFunction:
@@ -163,18 +163,8 @@ class PipelineStack(cdk.Stack):
         grant_task_answers(function.role, "Failure", of=machine_name("pipeline"))
         self._allow_ending_jobs(function)
         function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
-        function.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["cloudwatch:PutMetricData"],
-                resources=["*"],
-                conditions={"StringEquals": {"cloudwatch:namespace": "Gaitway"}},
-            )
-        )
-        acknowledge(
-            function.role,
-            "IAM5[Resource::*]",
-            "Batch's DescribeJobs and ListJobs and CloudWatch's PutMetricData take no resource.",
-        )
+        function.allow_metrics()
+        acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs and ListJobs take no resource.")
         return function
 
     def _job_state(self) -> PipelineFunction:
@@ -193,6 +183,7 @@ class PipelineStack(cdk.Stack):
         self._allow_ending_jobs(function)
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         grant_task_answers(function.role, "Success", "Failure")
+        function.allow_metrics()
 
     def _allow_ending_jobs(self, function: PipelineFunction) -> None:
         """Let a function end jobs."""

@@ -12,8 +12,10 @@ from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, Manifest
 from gaitway.contracts.errors import ArtifactError, RunRefusedError
 from gaitway.contracts.run import JobResult, RunResult, RunState, to_json
 from lambdas.observability import logger
+from lambdas.outcome import count_success
 
 if TYPE_CHECKING:
+    from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_s3 import S3Client
 
     from gaitway.aws.run_table import RunTable
@@ -31,12 +33,14 @@ class CollectResults:
         runs: The run table.
         callers: Answers the callers' tokens.
         s3: An S3 client.
+        cloudwatch: A CloudWatch client that gives up early.
     """
 
-    def __init__(self, runs: RunTable, callers: TaskTokens, s3: S3Client) -> None:
+    def __init__(self, runs: RunTable, callers: TaskTokens, s3: S3Client, cloudwatch: CloudWatchClient) -> None:
         self._runs = runs
         self._callers = callers
         self._s3 = s3
+        self._cloudwatch = cloudwatch
 
     def handle(self, event: CollectResultsEvent) -> JobResult:
         """Check the run's outputs, write down its success, and tell its caller; doing so again changes nothing.
@@ -46,7 +50,7 @@ class CollectResults:
             RunRefusedError: The run has failed by now, or belongs to another execution.
         """
         self._check(event.run_id, event.job.manifest)
-        self._runs.update(
+        has_just_succeeded = self._runs.update(
             event.run_id,
             of_execution=event.execution_arn,
             state=RunState.SUCCEEDED,
@@ -64,6 +68,8 @@ class CollectResults:
         caller = self._runs.caller(event.run_id, event.execution_arn)
         if caller is None or not self._callers.succeed(caller, to_json(RunResult.of(record))):
             logger.warning("%s: nobody waits for its success", event.run_id)
+        if has_just_succeeded:
+            count_success(self._cloudwatch)
         return JobResult(run_id=event.run_id, manifest=record.output_files / MANIFEST)
 
     def _check(self, run_id: str, uri: S3Uri) -> None:

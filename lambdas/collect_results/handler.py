@@ -12,7 +12,7 @@ from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.pipeline import CollectResultsEvent
 from gaitway.contracts.run import to_json
 from lambdas.collect_results.collect import CollectResults
-from lambdas.environment import CLIENT_CONFIG, Environment
+from lambdas.environment import CLIENT_CONFIG, IMPATIENT_CLIENT_CONFIG, Environment
 from lambdas.observability import Json, observed
 
 
@@ -23,6 +23,7 @@ def _collect_results() -> CollectResults:
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         callers=TaskTokens(boto3.client("stepfunctions", config=CLIENT_CONFIG)),
         s3=boto3.client("s3", config=CLIENT_CONFIG),
+        cloudwatch=boto3.client("cloudwatch", config=IMPATIENT_CLIENT_CONFIG),
     )
 
 

@@ -14,9 +14,11 @@ from gaitway.contracts.run import RunRecord, RunResult, RunState, to_json
 from lambdas.handle_failure.explain import explain
 from lambdas.handle_failure.salvage import RUNNER_SECONDS, FailedRun, Salvage
 from lambdas.observability import logger
+from lambdas.outcome import count_failure
 
 if TYPE_CHECKING:
     from types_boto3_batch import BatchClient
+    from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_s3 import S3Client
 
     from gaitway.aws.run_table import RunTable
@@ -39,6 +41,7 @@ class HandleFailure:
         callers: Answers the callers' tokens.
         batch: A Batch client that gives up early.
         s3: An S3 client that gives up early.
+        cloudwatch: A CloudWatch client that gives up early.
         efs_root: Where EFS is mounted; None where nothing is to be saved from it.
         salvage_seconds: For how long the caller waits for what the run left.
         runner_seconds: For how long a runner that ends is waited for.
@@ -50,6 +53,7 @@ class HandleFailure:
         callers: TaskTokens,
         batch: BatchClient,
         s3: S3Client,
+        cloudwatch: CloudWatchClient,
         efs_root: Path | None,
         *,
         salvage_seconds: float = SALVAGE_SECONDS,
@@ -59,6 +63,7 @@ class HandleFailure:
         self._callers = callers
         self._batch = batch
         self._s3 = s3
+        self._cloudwatch = cloudwatch
         self._efs_root = efs_root
         self._salvage_seconds = salvage_seconds
         self._runner_seconds = runner_seconds
@@ -95,9 +100,10 @@ class HandleFailure:
         logger.warning("%s failed: %s", event.run_id, failure.error)
         if record is None or record.execution_arn != event.execution_arn:
             return failure, True
+        has_just_failed = False
         if record.state is not RunState.SUCCEEDED:
             self._stop_job(record, failure)
-            self._runs.update(
+            has_just_failed = self._runs.update(
                 event.run_id,
                 of_execution=event.execution_arn,
                 state=RunState.FAILED,
@@ -109,6 +115,8 @@ class HandleFailure:
             if salvage is not None:
                 salvage.wait(min(self._salvage_seconds, seconds_left() - _RESERVE_SECONDS))
             self._tell_caller(event, failure)
+            if has_just_failed:
+                count_failure(self._cloudwatch, failure)
             if salvage is not None:
                 salvage.wait(seconds_left() - _RESERVE_SECONDS)
         # The first cause stands, and is told to everybody.

@@ -8,21 +8,15 @@ from typing import Annotated
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 from pydantic import Field
 
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.contracts.pipeline import ExecutionEndedEvent, HandleFailureEvent
-from lambdas.environment import CLIENT_CONFIG, Environment
+from lambdas.environment import CLIENT_CONFIG, IMPATIENT_CLIENT_CONFIG, Environment
 from lambdas.handle_failure.ended import failure_of
 from lambdas.handle_failure.handle import HandleFailure
 from lambdas.observability import Json, observed
-
-_IMPATIENT_CLIENT_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=10
-)
-"""For calls without which the caller can be told, too."""
 
 
 class HandleFailureEnvironment(Environment):
@@ -38,8 +32,9 @@ def _handle_failure() -> HandleFailure:
     return HandleFailure(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         callers=TaskTokens(boto3.client("stepfunctions", config=CLIENT_CONFIG)),
-        batch=boto3.client("batch", config=_IMPATIENT_CLIENT_CONFIG),
-        s3=boto3.client("s3", config=_IMPATIENT_CLIENT_CONFIG),
+        batch=boto3.client("batch", config=IMPATIENT_CLIENT_CONFIG),
+        s3=boto3.client("s3", config=IMPATIENT_CLIENT_CONFIG),
+        cloudwatch=boto3.client("cloudwatch", config=IMPATIENT_CLIENT_CONFIG),
         efs_root=environment.efs_root,
     )
 
@@ -58,7 +53,7 @@ def handler(event: Json, context: LambdaContext) -> Json:
     handle_failure = _handle_failure()
     if "ended_execution" in event:
         ended = ExecutionEndedEvent.model_validate(event).ended_execution
-        stepfunctions = boto3.client("stepfunctions", config=_IMPATIENT_CLIENT_CONFIG)
+        stepfunctions = boto3.client("stepfunctions", config=IMPATIENT_CLIENT_CONFIG)
         failure = handle_failure.complete(failure_of(ended, stepfunctions), seconds_left)
     else:
         failure = handle_failure.handle(HandleFailureEvent.model_validate(event), seconds_left)

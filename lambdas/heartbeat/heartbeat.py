@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gaitway.aws.metrics import publish
 from gaitway.contracts.errors import CancelledError, Failure, GaitwayError, InterruptedRunError
-from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS, RunRecord, RunState, RunTokens
+from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS, RunRecord, RunTokens
 from lambdas.batch_job import Job
 from lambdas.heartbeat.decide import Need, decide
-from lambdas.heartbeat.measure import measure
+from lambdas.heartbeat.measure import LIVE, measure
 from lambdas.heartbeat.orphans import Orphans
 from lambdas.job_ends import explain, vanished
 from lambdas.observability import logger
@@ -32,8 +33,6 @@ THREADS = 16
 """A run takes a handful of calls that mostly wait: a thousand of them are done in well under a minute."""
 _MAX_DESCRIBED_JOBS = 100
 """In one call of DescribeJobs: docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html"""
-_LIVE = (RunState.ACCEPTED, RunState.QUEUED, RunState.RUNNING)
-NAMESPACE = "Gaitway"
 _NEVER_STARTED = "the run was accepted, and its execution never started: start the run again"
 
 
@@ -83,16 +82,17 @@ class Heartbeat:
         Raises:
             RuntimeError: Some of them could not be looked after; the others were.
         """
-        runs = list(self._runs.list_in(*_LIVE))
+        runs = list(self._runs.list_in(*LIVE))
         jobs, unknown = self._describe([run.job_id for run in runs if run.job_id is not None])
         known = [run for run in runs if run.job_id not in unknown]
         with ThreadPoolExecutor(THREADS) as pool:
-            successes = sum(pool.map(lambda run: self._try(run, jobs.get(run.job_id or "")), known))
+            looked_after = list(pool.map(lambda run: self._try(run, jobs.get(run.job_id or "")), known))
+        records = [record for is_well, record in looked_after if record is not None]
         # Last, since no run depends on these.
-        self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=measure(runs, jobs, self._clock()))
+        publish(self._cloudwatch, measure(runs, jobs, records, self._clock()))
         self._orphans.end(jobs.keys() | unknown)
-        if successes < len(runs):
-            failures = len(runs) - successes
+        failures = len(runs) - sum(is_well for is_well, _ in looked_after)
+        if failures:
             raise RuntimeError(f"{failures} of {len(runs)} runs could not be looked after: see the errors before this")
         return len(runs)
 
@@ -115,17 +115,22 @@ class Heartbeat:
                 jobs |= {job.job_id: job for job in map(Job.model_validate, described)}
         return jobs, unknown
 
-    def _try(self, run: IndexedRun, job: Job | None) -> bool:
-        """Look after a run; one that fails keeps no other from its heartbeat."""
+    def _try(self, run: IndexedRun, job: Job | None) -> tuple[bool, RunRecord | None]:
+        """Look after a run; one that fails keeps no other from its heartbeat.
+
+        Returns:
+            Whether that went well, and the run's record, where it could be read.
+        """
+        record = None
         try:
-            self._look_after(run, job)
+            record, tokens = self._runs.owned(run.run_id, run.execution_arn)
+            self._look_after(run, job, record, tokens)
         except Exception:
             logger.exception("%s could not be looked after", run.run_id)
-            return False
-        return True
+            return False, record
+        return True, record
 
-    def _look_after(self, run: IndexedRun, job: Job | None) -> None:
-        record, tokens = self._runs.owned(run.run_id, run.execution_arn)
+    def _look_after(self, run: IndexedRun, job: Job | None, record: RunRecord | None, tokens: RunTokens) -> None:
         if record is None or record.state.ended or record.job_id != run.job_id:
             return  # it went on since the index was read
         match decide(record, job, self._clock()):

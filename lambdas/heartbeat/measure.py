@@ -1,13 +1,15 @@
-"""What the pipeline's dashboards and alarms are made of."""
+"""What the heartbeat function tells dashboard and alarms."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gaitway.contracts.run import RunState
+from gaitway.aws.metrics import datum
+from gaitway.contracts.metrics import OLDEST_QUEUED_SECONDS, QUEUED_RUNS, RUNS, SILENT_SECONDS
+from gaitway.contracts.run import RunRecord, RunState
 from lambdas.batch_job import Job
 
 if TYPE_CHECKING:
@@ -15,38 +17,31 @@ if TYPE_CHECKING:
 
     from gaitway.aws.run_table import IndexedRun
 
+LIVE = (RunState.ACCEPTED, RunState.QUEUED, RunState.RUNNING)
+"""The states in which a run goes on."""
 
-def measure(runs: Sequence[IndexedRun], jobs: Mapping[str, Job], now: datetime) -> list[MetricDatumTypeDef]:
-    """Count the runs that go on.
+
+def measure(
+    runs: Sequence[IndexedRun], jobs: Mapping[str, Job], records: Iterable[RunRecord], now: datetime
+) -> list[MetricDatumTypeDef]:
+    """Describe the runs that go on.
 
     Args:
         runs: They.
         jobs: Their jobs, by id.
+        records: Their records, as far as they could be read.
         now: The current time.
 
     Returns:
-        `QueuedRuns`, runs whose job waits; `OldestQueuedSeconds`, the age of the oldest such job; and `Runs` for each
-        state in which a run goes on.
+        Each metric of this function once, and `Runs` for each state in which a run goes on; where there is no run, 0.
     """
     waiting = [job for run in runs if (job := jobs.get(run.job_id or "")) is not None and job.waits]
     by_state = Counter(run.state for run in runs)
+    silent = [(now - record.updated_at).total_seconds() for record in records if record.state is RunState.RUNNING]
     return [
-        {"MetricName": "QueuedRuns", "Value": len(waiting), "Unit": "Count", "Timestamp": now},
-        {
-            "MetricName": "OldestQueuedSeconds",
-            "Value": max((job.age_seconds(now) for job in waiting), default=0.0),
-            "Unit": "Seconds",
-            "Timestamp": now,
-        },
-        *(_in_state(state, by_state[state], now) for state in (RunState.ACCEPTED, RunState.QUEUED, RunState.RUNNING)),
+        datum(QUEUED_RUNS, len(waiting), now),
+        datum(OLDEST_QUEUED_SECONDS, max((job.age_seconds(now) for job in waiting), default=0.0), now),
+        # A record may have been written after this function looked at the clock.
+        datum(SILENT_SECONDS, max([0.0, *silent]), now),
+        *(datum(RUNS, by_state[state], now, state.value) for state in LIVE),
     ]
-
-
-def _in_state(state: RunState, count: int, now: datetime) -> MetricDatumTypeDef:
-    return {
-        "MetricName": "Runs",
-        "Dimensions": [{"Name": "State", "Value": state.value}],
-        "Value": count,
-        "Unit": "Count",
-        "Timestamp": now,
-    }

@@ -15,6 +15,7 @@ from stacks.components.file_system import MOUNT_PATH, RunFileSystem
 from stacks.components.findings import acknowledge
 from stacks.components.lambda_code import LibraryLayer, function_code, runtime
 from stacks.components.logs import log_group
+from stacks.components.metrics import grant_metrics
 from stacks.components.network import Network
 
 _VPC_ACTIONS = (
@@ -132,6 +133,10 @@ class PipelineFunction(Construct):
             )
         ]
         self.function.add_environment("GAITWAY_EFS_ROOT", MOUNT_PATH)
+
+    def allow_metrics(self) -> None:
+        """Let the function publish metrics of ours."""
+        grant_metrics(self.role)
 
     def allow(self, *actions: str, on: list[str]) -> None:
         """Let the function do something.

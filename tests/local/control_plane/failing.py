@@ -10,13 +10,14 @@ from typing import Any
 
 from gaitway.contracts.artifacts import LOCK_FILE, RESULTS, SIMULATOR_LOG, Results, run_directory
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.metrics import NAMESPACE
 from gaitway.contracts.pipeline import ConstructRunEvent, ExecutionEndedEvent, HandleFailureEvent
 from gaitway.contracts.run import RunState, output_prefix_of
 from lambdas.construct_run.construct import ConstructRun
 from lambdas.construct_run.inputs import Inputs
 from lambdas.handle_failure.ended import failure_of
 from lambdas.handle_failure.handle import HandleFailure
-from tests.local.control_plane.world import SIZES, World
+from tests.local.control_plane.world import SIZES, Json, World
 
 LOG_DIRECTORY = "logs/rsl_rl/cartpole/2026-11-20_12-00-00"
 SECONDS_LEFT = 60.0
@@ -37,6 +38,23 @@ class StandInBatch:
             raise self._error
 
 
+class StandInCloudWatch:
+    """CloudWatch, as far as counting goes: the real one adds up what all runs publish."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.published: list[tuple[str, ...]] = []
+        self._error = error
+
+    def put_metric_data(self, *, Namespace: str, MetricData: list[Json]) -> None:  # noqa: N803 - boto3's names
+        """Note each metric's name, with the value of its dimension."""
+        assert Namespace == NAMESPACE
+        for entry in MetricData:
+            assert entry["Value"] == 1
+            self.published.append((entry["MetricName"], *(one["Value"] for one in entry.get("Dimensions", []))))
+        if self._error is not None:
+            raise self._error
+
+
 class Failing:
     """The function that ends runs, with one of them."""
 
@@ -44,6 +62,7 @@ class Failing:
         self.world = world
         self.efs_root = efs_root
         self.batch = StandInBatch()
+        self.cloudwatch = StandInCloudWatch()
         self.s3: Any = world.s3
         self.times: dict[str, float] = {}
         self.seconds_left = SECONDS_LEFT
@@ -120,6 +139,7 @@ class Failing:
             self.world.task_tokens,
             self.batch,  # type: ignore[arg-type]  # no more of it is used
             self.s3,
+            self.cloudwatch,  # type: ignore[arg-type]  # no more of it is used
             self.efs_root,
             **self.times,
         )

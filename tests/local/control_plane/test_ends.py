@@ -14,7 +14,7 @@ from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import CollectResultsEvent
 from gaitway.contracts.run import RunState, output_prefix_of
 from lambdas.collect_results.collect import CollectResults
-from tests.local.control_plane.failing import Failing, StandInBatch
+from tests.local.control_plane.failing import Failing, StandInBatch, StandInCloudWatch
 from tests.local.control_plane.world import World
 
 FILES = {METRICS: b"step,reward\n1,2\n", RESULTS: b"{}", "checkpoints/model_4.pt": b"weights"}
@@ -33,7 +33,12 @@ class Silent(TaskTokens):
         raise ConnectionError
 
 
-def collect(world: World, manifest: S3Uri, task_tokens: TaskTokens | None = None) -> None:
+def collect(
+    world: World,
+    manifest: S3Uri,
+    task_tokens: TaskTokens | None = None,
+    cloudwatch: StandInCloudWatch | None = None,
+) -> None:
     event = CollectResultsEvent.model_validate(
         {
             "run_id": world.run_id,
@@ -41,7 +46,8 @@ def collect(world: World, manifest: S3Uri, task_tokens: TaskTokens | None = None
             "job": {"run_id": world.run_id, "manifest": str(manifest)},
         }
     )
-    CollectResults(world.table, task_tokens or world.task_tokens, world.s3).handle(event)
+    counted: Any = cloudwatch or StandInCloudWatch()
+    CollectResults(world.table, task_tokens or world.task_tokens, world.s3, counted).handle(event)
 
 
 def test_a_run_with_complete_outputs_succeeds_and_its_caller_learns_where_they_are(
@@ -65,11 +71,13 @@ def test_a_run_with_complete_outputs_succeeds_and_its_caller_learns_where_they_a
 def test_collecting_again_changes_nothing(world: World, failing: Failing) -> None:
     caller = failing.running()
     manifest = world.leave_outputs(FILES)
-    collect(world, manifest)
+    cloudwatch = StandInCloudWatch()
+    collect(world, manifest, cloudwatch=cloudwatch)
     ended_at = world.record.ended_at
-    collect(world, manifest)
+    collect(world, manifest, cloudwatch=cloudwatch)
     assert world.record.ended_at == ended_at
     assert world.workflow.ended(caller)["status"] == "SUCCEEDED"
+    assert cloudwatch.published == [("SucceededRuns",)]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +147,22 @@ def test_handling_a_failure_again_changes_nothing(world: World, failing: Failing
     first = failing.fail()
     failing.fail("States.Timeout", "")
     assert world.record.failure == first
+    assert failing.cloudwatch.published == [("FailedRuns",), ("Failures", "SimulationError")]
+
+
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+def test_an_end_that_cannot_be_counted_reaches_the_caller_nevertheless(
+    world: World, failing: Failing, outcome: str
+) -> None:
+    caller = failing.running()
+    broken = StandInCloudWatch(EndpointConnectionError(endpoint_url="monitoring"))
+    if outcome == "success":
+        collect(world, world.leave_outputs(FILES), cloudwatch=broken)
+    else:
+        failing.cloudwatch = broken
+        failing.fail()
+    assert world.workflow.ended(caller)["status"] == ("SUCCEEDED" if outcome == "success" else "FAILED")
+    assert broken.published
 
 
 def test_a_job_that_cannot_be_stopped_does_not_keep_the_caller_waiting(world: World, failing: Failing) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from gaitway.contracts.metrics import NAMESPACE
 from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS, RunState
 from lambdas.heartbeat.decide import QUIET_SECONDS
-from lambdas.heartbeat.heartbeat import NAMESPACE, Heartbeat
+from lambdas.heartbeat.heartbeat import Heartbeat
 from lambdas.heartbeat.orphans import Orphans
 from tests.local.conformance.batch_world import BatchWorld, batch_world
 from tests.local.conformance.workflow import until
@@ -302,5 +303,6 @@ def test_what_waits_is_published(
 
     assert published("QueuedRuns") == 1
     assert published("OldestQueuedSeconds") == pytest.approx(timedelta(days=365).total_seconds(), abs=60)
+    assert published("SilentSeconds") == 0
     assert published("Runs", State="queued") == 1
     assert published("Runs", State="running") == 0

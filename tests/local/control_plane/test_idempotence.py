@@ -222,7 +222,7 @@ def test_a_success_and_a_failure_at_once_end_the_run_in_one_way_and_the_caller_h
         job = {"run_id": world.run_id, "manifest": str(manifest)}
         event = CollectResultsEvent.model_validate({"run_id": world.run_id, "execution_arn": execution, "job": job})
         with suppress(RunRefusedError):
-            CollectResults(world.table, world.task_tokens, world.s3).handle(event)
+            CollectResults(world.table, world.task_tokens, world.s3, failing.cloudwatch).handle(event)  # type: ignore[arg-type]
 
     def fail() -> None:
         failing.fail("States.Timeout", "")
@@ -231,6 +231,8 @@ def test_a_success_and_a_failure_at_once_end_the_run_in_one_way_and_the_caller_h
     told = world.workflow.ended(caller)
     assert told["status"] == ("SUCCEEDED" if world.record.state is RunState.SUCCEEDED else "FAILED")
     assert world.workflow.event_types(caller).count("TaskFailed") + (told["status"] == "SUCCEEDED") == 1
+    # Whoever ended it has counted it.
+    assert len([name for name, *_ in failing.cloudwatch.published if name in ("SucceededRuns", "FailedRuns")]) == 1
 
 
 def test_the_runners_word_stands_whoever_speaks_after_it(world: World, shared_clients: SharedClients) -> None:

@@ -70,3 +70,15 @@ def test_an_event_that_is_no_event_is_refused_without_showing_it(wrong: dict[str
 def test_an_environment_says_which_table_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAITWAY_RUN_TABLE", "runs")
     assert Environment.read().run_table == "runs"
+
+
+def test_a_function_logs_that_it_was_called_and_for_which_run(caplog: pytest.LogCaptureFixture) -> None:
+    @observed
+    def handler(event: Json, context: LambdaContext) -> Json:
+        logger.info("at work")
+        return event
+
+    with caplog.at_level(logging.INFO):
+        handler({"run_id": "run-1", "TaskToken": TOKEN}, CONTEXT)
+        handler({"source": "aws.batch"}, CONTEXT)
+    assert [record.message for record in caplog.records] == ["called", "at work"] * 2

@@ -60,7 +60,7 @@ def test_a_run_without_a_job_must_have_an_execution() -> None:
     assert decide(record(None, LONG), None, NOW) is Need.EXECUTION
 
 
-def test_runs_are_counted_by_state_and_the_longest_wait_is_told() -> None:
+def test_runs_are_counted_by_state_and_the_longest_wait_and_silence_are_told() -> None:
     runs = [
         IndexedRun(f"run-{index}", state, NOW, "arn", job_id)
         for index, (state, job_id) in enumerate(
@@ -72,13 +72,20 @@ def test_runs_are_counted_by_state_and_the_longest_wait_is_told() -> None:
         "b": job("STARTING", created=timedelta(minutes=7)),
         "c": job("RUNNING", created=timedelta(hours=2)),
     }
+    records = [
+        record("c", timedelta(seconds=30)).model_copy(update={"state": RunState.RUNNING}),
+        record("d", timedelta(seconds=90)).model_copy(update={"state": RunState.RUNNING}),
+        # Nobody writes while its job waits.
+        record("a", timedelta(minutes=3)),
+    ]
     published = {
         (datum["MetricName"], *(dimension["Value"] for dimension in datum.get("Dimensions", []))): datum["Value"]
-        for datum in measure(runs, jobs, NOW)
+        for datum in measure(runs, jobs, records, NOW)
     }
     assert published == {
         ("QueuedRuns",): 2,
         ("OldestQueuedSeconds",): 420,
+        ("SilentSeconds",): 90,
         ("Runs", "accepted"): 1,
         ("Runs", "queued"): 2,
         ("Runs", "running"): 1,
@@ -86,4 +93,4 @@ def test_runs_are_counted_by_state_and_the_longest_wait_is_told() -> None:
 
 
 def test_where_there_is_no_run_the_metrics_say_so() -> None:
-    assert {datum["Value"] for datum in measure([], {}, NOW)} == {0}
+    assert {datum["Value"] for datum in measure([], {}, [], NOW)} == {0}
