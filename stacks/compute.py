@@ -63,5 +63,12 @@ class ComputeStack(cdk.Stack):
         grant_task_answers(run, "Success", "Failure", of=machine_name("pipeline"))
         # A job that is told to stop asks whether Batch will attempt it again.
         run.add_to_policy(iam.PolicyStatement(actions=["batch:DescribeJobs"], resources=["*"]))
-        acknowledge(run, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
+        run.add_to_policy(
+            iam.PolicyStatement(
+                actions=["cloudwatch:PutMetricData"],
+                resources=["*"],
+                conditions={"StringEquals": {"cloudwatch:namespace": "Gaitway"}},
+            )
+        )
+        acknowledge(run, "IAM5[Resource::*]", "Batch's DescribeJobs and CloudWatch's PutMetricData take no resource.")
         cdk.CfnOutput(self, "JobQueueArn", value=self.queue.job_queue_arn)

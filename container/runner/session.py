@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
 
 from gaitway.aws.run_table import RunTable
+from gaitway.contracts.metrics import NAMESPACE
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunRecord
 
@@ -67,7 +68,7 @@ def record_policy(run_id: str) -> str:
 
 
 def run_policy(record: RunRecord | None, partition: str) -> str:
-    """Allow to read a run's inputs, to write its outputs, and to answer its state machine.
+    """Allow to read a run's inputs, to write its outputs, to publish metrics, and to answer its state machine.
 
     The caller's machine is unknown here, and gets heartbeats only: a token says to nobody but AWS whose it is.
 
@@ -75,9 +76,14 @@ def run_policy(record: RunRecord | None, partition: str) -> str:
         record: The run's.
         partition: Of ARNs: `aws`, or another one.
     """
-    # Batch's DescribeJobs takes no resource.
+    # Batch's DescribeJobs and CloudWatch's PutMetricData take no resource.
     statements: list[dict[str, Any]] = [
         {"Action": ["states:SendTaskHeartbeat", "batch:DescribeJobs"], "Resource": "*"},
+        {
+            "Action": ["cloudwatch:PutMetricData"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+        },
     ]
     if record is None:
         return _policy(*statements)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import aws_cdk as cdk
@@ -17,6 +18,9 @@ from stacks.components.logs import log_group
 
 _CACHE_PATH = "/var/cache/gaitway"
 """On the instance, made by `instance_boot.sh`, and in the container."""
+_MACHINE_PATH = "/etc/gaitway"
+"""On the instance, where `instance_boot.sh` writes what it is, and in the container. A directory: Docker would make one
+of a file that is missing."""
 _EFA_DEVICE = "/dev/infiniband/uverbs0"
 """The only name that AWS Batch takes: docs.aws.amazon.com/batch/latest/userguide/efa.html"""
 
@@ -136,6 +140,8 @@ class SimulationJob(Construct):
                 # Batch tells a job which attempt it is, and not how many there are.
                 "GAITWAY_JOB_ATTEMPTS": str(self._attempts),
                 "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
+                "GAITWAY_INSTANCE_PRICES": json.dumps(settings.instance_prices, sort_keys=True),
+                "GAITWAY_MACHINE_FILE": f"{_MACHINE_PATH}/machine.json",
                 "GAITWAY_RUN_ACCESS_ROLE": self.run_access.role_arn,
                 "GAITWAY_RUN_TABLE": self._run_table,
                 **(_NCCL if multi_node else {}),
@@ -153,6 +159,9 @@ class SimulationJob(Construct):
                     use_job_role=True,
                 ),
                 batch.EcsVolume.host(name="cache", container_path=_CACHE_PATH, host_path=_CACHE_PATH),
+                batch.EcsVolume.host(
+                    name="machine", container_path=_MACHINE_PATH, host_path=_MACHINE_PATH, readonly=True
+                ),
             ],
             linux_parameters=linux_parameters,
             logging=ecs.LogDriver.aws_logs(

@@ -204,7 +204,9 @@ def test_a_job_is_given_its_runs_id_and_no_more(aws: Synthesis, container: dict[
         "GAITWAY_CACHE_ROOT": container["MountPoints"][1]["ContainerPath"],
         "GAITWAY_EFS_ROOT": container["MountPoints"][0]["ContainerPath"],
         "GAITWAY_HEARTBEAT_SECONDS": "300",
+        "GAITWAY_INSTANCE_PRICES": "{}",
         "GAITWAY_JOB_ATTEMPTS": "3",
+        "GAITWAY_MACHINE_FILE": f"{container['MountPoints'][2]['ContainerPath']}/machine.json",
         "GAITWAY_RUN_ACCESS_ROLE": "<SimulationJob/RunAccess.Arn>",
         "GAITWAY_RUN_TABLE": "<RunTable/Runs>",
     }
@@ -217,6 +219,18 @@ def test_a_job_enters_the_file_system_by_the_access_point_in_its_own_role(contai
     assert mount["AuthorizationConfig"]["Iam"] == "ENABLED"
     assert mount["AuthorizationConfig"]["AccessPointId"]
     assert mount["RootDirectory"] == "/"
+
+
+def test_a_job_reads_what_its_instance_has_written_of_itself_and_writes_nothing_there(
+    container: dict[str, Any],
+) -> None:
+    mount = container["MountPoints"][2]
+    (path,) = [
+        volume["Host"]["SourcePath"] for volume in container["Volumes"] if volume["Name"] == mount["SourceVolume"]
+    ]
+    assert (path, mount["ReadOnly"]) == ("/etc/gaitway", True)
+    boot = (ROOT / "stacks" / "components" / "instance_boot.sh").read_text(encoding="utf-8")
+    assert f"{path}/machine.json" in boot
 
 
 def test_a_job_is_tried_again_unless_it_has_reported_its_failure_and_not_for_ever(

@@ -151,6 +151,7 @@ def test_a_job_may_do_what_its_run_needs_and_only_by_becoming_it(aws: Synthesis)
     machine = _TASK_ANSWERS.replace("*", "gaitway-pipeline")
     assert aws.allowed("SimulationJob/RunAccess") == {
         Allowed("batch:DescribeJobs", "*"),
+        Allowed("cloudwatch:PutMetricData", "*"),
         Allowed("dynamodb:GetItem", "<RunTable/Runs.Arn>"),
         Allowed("dynamodb:UpdateItem", "<RunTable/Runs.Arn>"),
         Allowed("s3:AbortMultipartUpload", _OBJECTS),

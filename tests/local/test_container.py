@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -97,7 +101,64 @@ def instance(tmp_path: Path) -> dict[str, str]:
         "GAITWAY_CACHE": str(tmp_path / "cache"),
         "GAITWAY_DEVICES": str(tmp_path / "infiniband"),
         "GAITWAY_ECS_CONFIG": str(tmp_path / "ecs" / "ecs.config"),
+        "GAITWAY_MACHINE_FILE": str(tmp_path / "gaitway" / "machine.json"),
+        # Nobody listens there.
+        "GAITWAY_METADATA_SERVICE": "http://127.0.0.1:9",
     }
+
+
+class InstanceMetadata(BaseHTTPRequestHandler):
+    """What an instance's metadata service answers to who has a token, as version 2 demands it."""
+
+    lifecycle = "spot"
+
+    def do_PUT(self) -> None:
+        self.answer("a-token" if self.path == "/latest/api/token" else None)
+
+    def do_GET(self) -> None:
+        known = {"instance-type": "g6.2xlarge", "instance-life-cycle": self.lifecycle}
+        has_token = self.headers["X-aws-ec2-metadata-token"] == "a-token"
+        self.answer(known.get(self.path.removeprefix("/latest/meta-data/")) if has_token else None)
+
+    def answer(self, text: str | None) -> None:
+        self.send_response(200 if text else 401)
+        self.end_headers()
+        self.wfile.write((text or "").encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def metadata() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), InstanceMetadata) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("lifecycle", "purchase"), [("spot", "spot"), ("on-demand", "on-demand"), ("x", "on-demand")])
+def test_an_instance_writes_down_what_it_is(
+    instance: dict[str, str],
+    metadata: ThreadingHTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    lifecycle: str,
+    purchase: str,
+) -> None:
+    monkeypatch.setattr(InstanceMetadata, "lifecycle", lifecycle)
+    service = {"GAITWAY_METADATA_SERVICE": f"http://127.0.0.1:{metadata.server_port}"}
+    subprocess.run([BOOT], env=instance | service, check=True, capture_output=True)
+    machine = json.loads(Path(instance["GAITWAY_MACHINE_FILE"]).read_text(encoding="utf-8"))
+    assert machine == {"instanceType": "g6.2xlarge", "purchase": purchase}
+
+
+def test_an_instance_that_is_not_told_what_it_is_boots(instance: dict[str, str]) -> None:
+    said = subprocess.run([BOOT], env=instance, check=True, capture_output=True, text=True)
+    assert "mknod" in said.stdout
+    assert "does not tell what it is" in said.stderr
+    assert not Path(instance["GAITWAY_MACHINE_FILE"]).exists()
 
 
 def test_an_instance_keeps_images_and_caches(instance: dict[str, str]) -> None:

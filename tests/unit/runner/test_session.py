@@ -51,6 +51,16 @@ def test_outputs_are_written_inputs_are_read_and_the_own_machine_is_answered() -
     assert allowed["states:SendTaskHeartbeat"] == "*"
 
 
+@pytest.mark.parametrize("run", [None, record()])
+def test_metrics_are_published_in_our_namespace_only(run: RunRecord | None) -> None:
+    (statement,) = [
+        statement
+        for statement in json.loads(run_policy(run, "aws"))["Statement"]
+        if "cloudwatch:PutMetricData" in statement["Action"]
+    ]
+    assert statement["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Gaitway"}}
+
+
 @pytest.mark.parametrize("run", [None, record().model_copy(update={"spec": None})])
 def test_a_run_without_a_specification_touches_no_file(run: RunRecord | None) -> None:
     assert "s3:" not in run_policy(run, "aws")

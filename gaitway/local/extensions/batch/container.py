@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaitway.local.extensions.batch.images import IMAGES
+from gaitway.local.extensions.batch.instance import instance_directory
 from gaitway.local.extensions.batch.model import Container, Job
 from gaitway.local.extensions.efs import directory_of, rewrite
 from gaitway.local.guard import MARKER
@@ -153,7 +154,7 @@ def _host_directories(container: Container, runtime: Runtime) -> dict[str, Path]
             root = efs.get("rootDirectory", "/")
             directory = directory_of(runtime, efs["fileSystemId"], access_point=access_point, root=root)
         elif host and "sourcePath" in host:
-            directory = runtime.state_directory / "instance" / host["sourcePath"].strip("/")
+            directory = instance_directory(runtime) / host["sourcePath"].strip("/")
         else:
             continue
         directory.mkdir(parents=True, exist_ok=True)
