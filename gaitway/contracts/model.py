@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 _BUCKET = r"(?![^/]*\.\.)[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]"
@@ -96,5 +96,10 @@ def _validate_s3_uri(value: object) -> S3Uri:
     return S3Uri.parse(value)
 
 
-S3UriField = Annotated[S3Uri, PlainValidator(_validate_s3_uri), PlainSerializer(str, return_type=str)]
+S3UriField = Annotated[
+    S3Uri,
+    PlainValidator(_validate_s3_uri),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "format": "s3-uri", "pattern": "^s3://[^/]{3,63}(/|$)"}),
+]
 """An S3Uri as a model's field: a string in JSON."""

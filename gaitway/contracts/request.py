@@ -40,6 +40,7 @@ class TrainingConfig(UserModel):
     """What to train or evaluate, and how."""
 
     mode: Mode = "train"
+    """Train a policy, or evaluate one."""
     task: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:/-]+$")] = "Isaac-Cartpole-v0"
     """Task name as registered in Gymnasium."""
     num_envs: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_NUM_ENVS["train"]
@@ -47,6 +48,7 @@ class TrainingConfig(UserModel):
     max_iterations: Annotated[int, Field(ge=1, le=10_000_000)] = 1500
     """Total budget of the run, however often it is resumed."""
     rl_library: RlLibrary = "rsl_rl"
+    """Library that trains, with the settings of the task for it; to evaluate, the one that the policy is from."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     """The library's own default when null."""
     checkpoint_interval: Annotated[int, Field(ge=1)] | None = None
@@ -60,6 +62,7 @@ class TrainingConfig(UserModel):
     steps_per_episode: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """An episode is cut off here."""
     record_video: bool = False
+    """Whether to record videos, in both modes."""
     checkpoint_path: AssetPath | None = None
     """Policy to evaluate, relative to the asset."""
     policy_s3_uri: Annotated[S3UriField | None, Field(alias="policyS3Uri")] = None
@@ -113,9 +116,13 @@ class Request(UserModel):
     """The parameters of a run: `inputParameters`, merged over by the JSON file beside it."""
 
     name: Annotated[str, Field(max_length=256)] | None = None
+    """What people call the run."""
     description: Annotated[str, Field(max_length=4096)] | None = None
+    """Kept with the run, for people."""
     training_config: TrainingConfig = Field(default_factory=TrainingConfig)
+    """What to train or evaluate."""
     compute_config: ComputeConfig = Field(default_factory=ComputeConfig)
+    """Where it runs, and for how much."""
     custom_environment_path: AssetPath | None = None
     """Also accepted in trainingConfig."""
     custom_environment_s3_uri: Annotated[S3UriField | None, Field(alias="customEnvironmentS3Uri")] = None
@@ -160,23 +167,39 @@ class VamsMessage(UserModel):
     model_config = ConfigDict(extra="ignore")  # VAMS may add fields; these are the ones that we use
 
     input_parameters: dict[str, Any] | str | None = None
+    """The request, as an object or its JSON text."""
     output_s3_asset_files_path: Annotated[S3UriField, Field(alias="outputS3AssetFilesPath")]
+    """Where the run's files go; it makes the run's id, so that no two runs may share it."""
     input_s3_asset_file_path: Annotated[S3UriField | None, Field(alias="inputS3AssetFilePath")] = None
+    """A `.json` is merged over `inputParameters`; beside any other file a policy is looked for."""
     output_s3_asset_preview_path: Annotated[S3UriField | None, Field(alias="outputS3AssetPreviewPath")] = None
+    """Not used."""
     output_s3_asset_metadata_path: Annotated[S3UriField | None, Field(alias="outputS3AssetMetadataPath")] = None
+    """Where VAMS's metadata files go."""
     input_output_s3_asset_auxiliary_files_path: Annotated[
         S3UriField | None, Field(alias="inputOutputS3AssetAuxiliaryFilesPath")
     ] = None
+    """Not used."""
     bucket_asset: BucketName | None = None
+    """Bucket of the asset."""
     bucket_asset_auxiliary: str | None = None
+    """Not used."""
     asset_id: str | None = None
+    """VAMS's own; not used."""
     database_id: str | None = None
+    """VAMS's own; not used."""
     workflow_database_id: str | None = None
+    """VAMS's own; not used."""
     workflow_id: str | None = None
+    """VAMS's own; not used."""
     input_asset_file_key: str | None = None
+    """VAMS's own; not used."""
     input_asset_location_key: S3Key | None = None
+    """Prefix of the asset in it: a relative path of a request is looked for beside the input file first, then there."""
     output_type: str | None = None
+    """VAMS's own; not used."""
     executing_user_name: str | None = None
+    """VAMS's own; not used."""
 
     @model_validator(mode="before")
     @classmethod

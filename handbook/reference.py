@@ -1,0 +1,162 @@
+"""The pages of docs/ that are written from the code: `python -m handbook.reference` writes them.
+
+A test fails where one is older than what it is written from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+
+from pydantic import BaseModel
+
+from gaitway.contracts.artifacts import (
+    EVALUATION_CONFIG,
+    EXPORTED,
+    HISTORY,
+    MANIFEST,
+    RESULTS,
+    TRAINING_CONFIG,
+    Manifest,
+    ManifestEntry,
+    Results,
+    RunConfig,
+    TrainingSummary,
+)
+from gaitway.contracts.errors import Failure, RequestError
+from gaitway.contracts.history import AttemptHistory, Cost, Machine, RunHistory
+from gaitway.contracts.request import ComputeConfig, Request, TrainingConfig, VamsMessage, parse_request
+from gaitway.contracts.simulation import EXPORTED_SUMMARY, EvaluationSummary, PolicyExport, TensorDescription
+from gaitway.settings import Settings, SettingsError, load_settings
+from handbook.fields import described_schema, table
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+_TEMPLATES = Path(__file__).parent / "templates"
+_NOTE = "<!-- Written by `python -m handbook.reference` from handbook/templates and the code: do not edit. -->"
+
+MISTAKES = (
+    '{"trainingConfig": {"numEnv": 4096}}',
+    '{"trainingConfig": {"maxIterations": "many"}}',
+    '{"trainingConfig": {"rlLibrary": "sb3"}}',
+    '{"trainingConfig": {"mode": "train", "policyPath": "model_79.pt"}}',
+    '{"trainingConfig": {"mode": "evaluate", "resumeCheckpoint": "model_79.pt"}}',
+    '{"trainingConfig": {"mode": "evaluate", "policyPath": "a.pt", "checkpointPath": "b.pt"}}',
+    '{"trainingConfig": {"mode": "evaluate"}, "computeConfig": {"gpusPerNode": 2}}',
+    '{"customEnvironmentPath": "tasks.rar"}',
+    '{"trainingConfig": {"hydraOverrides": ["--headless"]}}',
+    '{"computeConfig": {"maxCostUsd": 0}}',
+)
+"""Requests that are refused."""
+
+WRONG_SETTINGS: tuple[dict[str, object], ...] = (
+    {},
+    {"acceptNvidaEula": "true"},
+    {"acceptNvidiaEula": "true", "maxVcpus": "4"},
+    {"acceptNvidiaEula": "true", "instanceTypes": "p5.48xlarge"},
+    {"acceptNvidiaEula": "true", "vpcId": "my-vpc"},
+)
+"""Settings, as `-c` gives them, that are refused."""
+
+
+FILES: tuple[tuple[type[BaseModel], str, str], ...] = (
+    (Results, RESULTS, "The outcome, for a machine to read: of every run, also one that failed."),
+    (TrainingSummary, "", "In `training` of results.json."),
+    (EvaluationSummary, "", "In `evaluation` of results.json."),
+    (Failure, "", "In `failure` of results.json, and in a run's record."),
+    (Cost, "", "In `cost`: [costs](costs.md)."),
+    (RunHistory, HISTORY, "In `history` of results.json; a file of its own on EFS, while the run goes on."),
+    (AttemptHistory, "", "In `attempts` of the history."),
+    (Machine, "", "In `machine` of an attempt."),
+    (Manifest, MANIFEST, "Of a run that succeeded: every object of its outputs but itself. Written last."),
+    (ManifestEntry, "", "In `files`."),
+    (RunConfig, f"{TRAINING_CONFIG}, {EVALUATION_CONFIG}", "What was asked for, every default filled in."),
+    (PolicyExport, f"{EXPORTED}{EXPORTED_SUMMARY}", "What the exported policy takes and gives."),
+    (TensorDescription, "", "In `inputs` and `outputs`."),
+)
+"""Model, the file that it stands in, and what it is."""
+
+
+def request_page() -> str:
+    """Write docs/request.md."""
+    links = {"TrainingConfig": "#trainingconfig", "ComputeConfig": "#computeconfig"}
+    return _page(
+        "request.md",
+        example=(ROOT / "examples" / "cartpole-train.json").read_text(encoding="utf-8").strip(),
+        request=table(Request, links),
+        training=table(TrainingConfig, links),
+        compute=table(ComputeConfig, links),
+        refusals="\n\n".join(f"```json\n{mistake}\n```\n\n```text\n{_refusal(mistake)}\n```" for mistake in MISTAKES),
+        message=table(VamsMessage, links),
+    )
+
+
+def settings_page() -> str:
+    """Write docs/settings.md."""
+    refusals = (
+        f"```text\n$ {' '.join(['cdk deploy', *(f'-c {name}={value}' for name, value in wrong.items())])}\n"
+        f"{_settings_refusal(wrong)}\n```"
+        for wrong in WRONG_SETTINGS
+    )
+    return _page("settings.md", settings=table(Settings, {}), refusals="\n\n".join(refusals))
+
+
+def files_page() -> str:
+    """Write docs/files.md."""
+    links = {model.__name__: f"#{model.__name__.lower()}" for model, _, _ in FILES}
+    links |= {"TrainingConfig": "request.md#trainingconfig", "ComputeConfig": "request.md#computeconfig"}
+    sections = (
+        f"## {model.__name__}\n\n{f'**{name}.** ' if name else ''}{text}\n\n{table(model, links, defaults=False)}"
+        for model, name, text in FILES
+    )
+    return _page("files.md", files="\n\n".join(sections))
+
+
+def request_schema() -> str:
+    """Write docs/request.schema.json."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Request to Gaitway"}
+    return json.dumps(schema | described_schema(Request), indent=2) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "request.md": request_page,
+    "settings.md": settings_page,
+    "files.md": files_page,
+    "request.schema.json": request_schema,
+}
+"""By name in docs/: what writes it."""
+
+
+def _page(name: str, **parts: str) -> str:
+    """Fill in a template; its title stays the first line."""
+    text = Template((_TEMPLATES / name).read_text(encoding="utf-8")).substitute(parts)
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n{_NOTE}\n{rest}"
+
+
+def _refusal(request: str) -> str:
+    try:
+        parse_request(request)
+    except RequestError as error:
+        return str(error)
+    raise AssertionError(f"{request} is not refused")
+
+
+def _settings_refusal(context: dict[str, object]) -> str:
+    try:
+        load_settings(context, ROOT)
+    except SettingsError as error:
+        return str(error)
+    raise AssertionError(f"{context} is not refused")
+
+
+def main() -> None:
+    """Write every page."""
+    for name, write in PAGES.items():
+        (DOCS / name).write_text(write(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
