@@ -75,7 +75,8 @@ class Settings(BaseModel):
     auto_register_with_vams: bool = Field(default=False, alias="autoRegisterWithVAMS")
     """Whether to register the pipelines with VAMS, which has to be deployed in the same account and region."""
     vams_import_function_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-    """Name of VAMS's function that imports pipelines and workflows."""
+    """Name of VAMS's function that imports pipelines and workflows: look it up in the Lambda console; it holds
+    `importGlobalPipelineWorkflow`. To be given together with `autoRegisterWithVAMS`."""
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
     """Who hears of alarms: a subscription, which has to be confirmed. Null: the topic has none."""
     instance_prices: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_parse)] = Field(
@@ -155,6 +156,20 @@ class Settings(BaseModel):
             raise ValueError(
                 f"useSpot is True, but instanceTypes has {len(self.gpu_counts)} different numbers of GPUs, and a queue "
                 f"has room for {_MAX_ENVIRONMENTS_PER_QUEUE} compute environments: leave the types of one number out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _vams_is_known(self) -> Self:
+        if self.auto_register_with_vams and self.vams_import_function_name is None:
+            raise ValueError(
+                "autoRegisterWithVAMS is True, but vamsImportFunctionName is missing: name VAMS's function that "
+                "imports pipelines and workflows"
+            )
+        if self.vams_import_function_name is not None and not self.auto_register_with_vams:
+            raise ValueError(
+                f"vamsImportFunctionName is {self.vams_import_function_name!r}, but autoRegisterWithVAMS is False: set "
+                "that to true, or leave the name out"
             )
         return self
 

@@ -15,6 +15,7 @@ from stacks.components.lambda_code import LibraryLayer
 from stacks.components.machine import LambdaMachine, machine_name
 from stacks.components.network import Network
 from stacks.components.task_tokens import grant_task_answers
+from stacks.components.vams import VamsRegistration
 from stacks.components.watchers import Watchers
 from stacks.compute import ComputeStack
 from stacks.storage import StorageStack
@@ -80,10 +81,14 @@ class PipelineStack(cdk.Stack):
             workflow=workflow.state_machine_arn,
         )
 
-        if settings.auto_register_with_vams:
-            cdk.Annotations.of(self).add_warning_v2(
-                "gaitway:autoRegisterWithVAMS",
-                "autoRegisterWithVAMS has no effect yet: register the pipelines in VAMS yourself.",
+        if settings.vams_import_function_name is not None:
+            VamsRegistration(
+                self,
+                "Vams",
+                settings,
+                import_function_name=settings.vams_import_function_name,
+                launch=launch.function,
+                layer=self._layer,
             )
         cdk.CfnOutput(self, "PipelineArn", value=pipeline_arn)
         cdk.CfnOutput(self, "WorkflowArn", value=workflow.state_machine_arn)

@@ -23,6 +23,7 @@ from gaitway.contracts.simulation import (
     EXPORTED_DIRECTORY,
     LOGS_DIRECTORY,
 )
+from gaitway.contracts.vams import accepted_name
 from gaitway.outputs.checkpoints import checkpoints
 
 
@@ -75,7 +76,8 @@ def _training_outputs(directory: Path, library: RlLibrary) -> Iterator[tuple[str
         yield f"{CHECKPOINTS}{checkpoint.name}", checkpoint.path
     for path in sorted(logs.rglob(f"{EXPORTED_DIRECTORY}/*")):
         if path.is_file() and not path.name.startswith("."):
-            yield f"{EXPORTED}{path.name}", path
+            # The only files that somebody else names: a custom environment's own.
+            yield f"{EXPORTED}{accepted_name(path.name)}", path
     for path in sorted(logs.rglob("git/*.diff")):
         yield f"{path.stem}_git_diff.txt", path
     for path in sorted(logs.rglob("params/*.yaml")):

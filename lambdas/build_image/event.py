@@ -1,21 +1,12 @@
-"""What CloudFormation asks of a custom resource, and how it is answered.
-
-docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
-"""
+"""What CloudFormation asks of this function."""
 
 from __future__ import annotations
 
-import json
-import urllib.request
-from typing import Literal
-
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from pydantic.alias_generators import to_pascal
 
 from gaitway.contracts.model import Model
-
-_MAX_REASON_CHARACTERS = 2000
-"""CloudFormation takes an answer of 4096 bytes."""
+from lambdas.custom_resource import CustomResourceEvent
 
 
 class ImageProperties(Model):
@@ -31,48 +22,14 @@ class ImageProperties(Model):
     """Names the sources."""
 
 
-class ImageEvent(Model):
+class ImageEvent(CustomResourceEvent):
     """One request."""
 
-    # An error must not print the address of the answer: whoever has it may answer.
-    model_config = ConfigDict(alias_generator=to_pascal, extra="ignore", hide_input_in_errors=True)
-
-    request_type: Literal["Create", "Update", "Delete"]
-    request_id: str
-    response_url: str = Field(alias="ResponseURL", repr=False)
-    stack_id: str
-    logical_resource_id: str
-    physical_resource_id: str | None = None
     resource_properties: ImageProperties
     build_id: str | None = None
     """Ours: the build that an earlier call of this function has started."""
 
-
-def answer(event: ImageEvent, *, digest: str | None = None, failure: str | None = None) -> None:
-    """Tell CloudFormation how the request ended.
-
-    Args:
-        event: The request.
-        digest: Of the image.
-        failure: Why there is none.
-    """
-    properties = event.resource_properties
-    document = {
-        "Status": "FAILED" if failure else "SUCCESS",
-        "Reason": (failure or "")[:_MAX_REASON_CHARACTERS],
-        # With another one CloudFormation deletes the resource of the old one, which does nothing.
-        "PhysicalResourceId": (event.physical_resource_id if event.request_type == "Delete" else None)
-        or f"{properties.repository_name}:{properties.image_tag}",
-        "StackId": event.stack_id,
-        "RequestId": event.request_id,
-        "LogicalResourceId": event.logical_resource_id,
-        "Data": {"ImageDigest": digest} if digest else {},
-    }
-    request = urllib.request.Request(  # noqa: S310  # CloudFormation's own address
-        event.response_url,
-        data=json.dumps(document).encode(),
-        method="PUT",
-        # The address is signed for none.
-        headers={"Content-Type": ""},
-    )
-    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+    @property
+    def image(self) -> str:
+        """What the resource is; that of the old sources is deleted when there are others, which does nothing."""
+        return f"{self.resource_properties.repository_name}:{self.resource_properties.image_tag}"

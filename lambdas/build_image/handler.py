@@ -13,7 +13,8 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.build_image.build import BuildFailedError, ImageBuilder
-from lambdas.build_image.event import ImageEvent, answer
+from lambdas.build_image.event import ImageEvent
+from lambdas.custom_resource import answer
 from lambdas.environment import CLIENT_CONFIG
 from lambdas.observability import Json, logger, observed
 
@@ -32,7 +33,7 @@ def handler(event: Json, context: LambdaContext) -> Json:
     try:
         if request.request_type == "Delete":
             # The repository deletes its images itself.
-            answer(request)
+            answer(request, request.image)
         elif (build_id := _unfinished_build(request, context)) is not None:
             boto3.client("lambda", config=CLIENT_CONFIG).invoke(
                 FunctionName=context.function_name,
@@ -40,13 +41,14 @@ def handler(event: Json, context: LambdaContext) -> Json:
                 Payload=json.dumps(event | {"BuildId": build_id}).encode(),
             )
         else:
-            answer(request, digest=_digest(request))
+            answer(request, request.image, data={"ImageDigest": _digest(request)})
     except BuildFailedError as error:
-        answer(request, failure=str(error))
+        answer(request, request.image, failure=str(error))
     except Exception as error:
         # Without an answer CloudFormation waits for an hour.
         logger.exception("no image")
-        answer(request, failure=f"{type(error).__name__}: {error}. The log of {context.function_name} says more.")
+        why = f"{type(error).__name__}: {error}. The log of {context.function_name} says more."
+        answer(request, request.image, failure=why)
     return {}
 
 

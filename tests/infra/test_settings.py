@@ -52,7 +52,6 @@ def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
     [
         ("acceptNvidiaEula", "true", "accept_nvidia_eula", True),
         ("keepWarmInstance", "true", "keep_warm_instance", True),
-        ("autoRegisterWithVAMS", "true", "auto_register_with_vams", True),
         ("maxVcpus", "32", "max_vcpus", 32),
         ("vpcId", "vpc-0123456789abcdef0", "vpc_id", "vpc-0123456789abcdef0"),
         ("instanceTypes", "g6e.2xlarge,g5.2xlarge", "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
@@ -89,6 +88,8 @@ def test_another_file_can_be_named() -> None:
         ),
         ({"instancePrices": {"g6.2xlagre": 0.5}}, ["instancePrices", "'g6.2xlagre'", "g6.2xlarge", "local"]),
         ({"instancePrices": {"g6.2xlarge": -1}}, ["instancePrices", "-1", "greater than or equal to 0"]),
+        ({"autoRegisterWithVAMS": True}, ["autoRegisterWithVAMS is True", "vamsImportFunctionName is missing"]),
+        ({"vamsImportFunctionName": "vams-f"}, ["vamsImportFunctionName", "'vams-f'", "autoRegisterWithVAMS is False"]),
         ({"permissionsBoundary": "bound"}, ["permissionsBoundary", "'bound'", "arn:aws"]),
         ({"containerImageUri": "registry.example/isaac"}, ["containerImageUri", "registry.example/isaac", "pattern"]),
         ({"lambdaPython": "2.7"}, ["lambdaPython", "'2.7'", "'3.14' or 'host'"]),

@@ -1,0 +1,1 @@
+"""register_with_vams: tells VAMS of our pipelines while their stack is deployed."""

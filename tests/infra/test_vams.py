@@ -1,0 +1,83 @@
+"""VAMS in the same account: what is registered there, by whom, and who may call what is registered."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gaitway.contracts.request import parse_request
+from gaitway.contracts.run import HEARTBEAT_TIMEOUT_SECONDS, TIMEOUT_SECONDS
+from tests.infra.conftest import Synthesise
+from tests.infra.deployments import VAMS_IMPORT, settings_of
+from tests.infra.templates import Allowed, Resource, Synthesis
+
+_IMPORT = f"arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:{VAMS_IMPORT}"
+
+
+@pytest.fixture(scope="module")
+def vams(synthesise: Synthesise) -> Synthesis:
+    return synthesise(settings_of("vams"))
+
+
+@pytest.fixture(scope="module")
+def registered(vams: Synthesis) -> dict[str, Resource]:
+    return {item.properties["pipelineId"]: item for item in vams.resources("Custom::VamsPipeline")}
+
+
+def test_a_training_and_an_evaluation_are_registered_each_with_a_workflow(
+    vams: Synthesis, registered: dict[str, Resource]
+) -> None:
+    types = {
+        name: tuple(item.properties[key] for key in ("assetType", "outputType", "taskTimeout", "taskHeartbeatTimeout"))
+        for name, item in registered.items()
+    }
+    assert types == {
+        "isaaclab-training": (".all", ".pt", "28800", "3600"),
+        "isaaclab-evaluation": (".pt", ".json", "7200", "1800"),
+    }
+    for name, item in registered.items():
+        assert item.properties["workflowId"] == name
+        assert item.properties["waitForCallback"] == "Enabled"
+        assert vams.text(item.stack, item.properties["lambdaName"]) == "<Launch/Function>"
+
+
+@pytest.mark.parametrize(("name", "mode"), [("isaaclab-training", "train"), ("isaaclab-evaluation", "evaluate")])
+def test_what_a_pipeline_begins_with_are_the_defaults_of_its_mode(
+    registered: dict[str, Resource], name: str, mode: str
+) -> None:
+    seed = json.loads(registered[name].properties["inputParameters"])
+    request = parse_request(seed)
+    assert request.training_config.mode == mode
+    assert request == parse_request({"trainingConfig": {"mode": mode, "task": seed["trainingConfig"]["task"]}})
+
+
+def test_vams_waits_as_long_as_a_run_may_take(registered: dict[str, Resource]) -> None:
+    training, evaluation = (registered[f"isaaclab-{name}"].properties for name in ("training", "evaluation"))
+    assert int(training["taskTimeout"]) == TIMEOUT_SECONDS["train"]
+    assert int(evaluation["taskTimeout"]) == TIMEOUT_SECONDS["evaluate"]
+    assert int(evaluation["taskHeartbeatTimeout"]) > HEARTBEAT_TIMEOUT_SECONDS
+
+
+def test_the_function_may_call_that_of_vams_and_nothing_else(vams: Synthesis) -> None:
+    allowed = {grant for grant in vams.allowed("Vams/Function/Role") if not grant.action.startswith(("logs:", "xray:"))}
+    assert allowed == {Allowed("lambda:InvokeFunction", _IMPORT)}
+
+
+def test_the_launch_function_leaves_it_to_the_account_who_may_call_it(vams: Synthesis) -> None:
+    permission = vams.resource("AWS::Lambda::Permission", "Launch/Function/Vams").properties
+    assert vams.text("GaitwayPipeline", permission["FunctionName"]) == "<Launch/Function.Arn>"
+    assert vams.text("GaitwayPipeline", permission["Principal"]) == "<AWS::AccountId>"
+    assert permission["Action"] == "lambda:InvokeFunction"
+
+
+def test_what_vams_may_call_begins_with_its_name(vams: Synthesis) -> None:
+    launch = vams.resource("AWS::Lambda::Function", "Launch/Function")
+    assert launch.properties["FunctionName"].startswith("vams")
+
+
+def test_nothing_of_this_is_deployed_without_vams(aws: Synthesis) -> None:
+    assert aws.resources("Custom::VamsPipeline") == []
+    functions = [function.properties["FunctionName"] for function in aws.resources("AWS::Lambda::Function")]
+    assert [name for name in functions if "register" in name] == []
+    assert [item.name for item in aws.resources("AWS::Lambda::Permission") if "Launch/" in item.name] == []
