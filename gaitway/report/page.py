@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from gaitway.contracts.artifacts import ManifestEntry, Results, RunConfig
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("gaitway.report", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+from gaitway.contracts.artifacts import MANIFEST, REPORT, ManifestEntry, Results, RunConfig
+from gaitway.report import lineage, timeline
+from gaitway.report.figures import figures
+from gaitway.report.run_charts import episode_charts, gpu_charts, learning_charts, speed_chart
+from gaitway.report.subject import Subject
+from gaitway.report.template import fill
+from gaitway.report.videos import videos
 
 
 def render(
@@ -31,4 +27,21 @@ def render(
         files: The run's files that are here: place below the run's prefix, and file.
         listed: What S3 holds of the run, with sizes.
     """
-    return _TEMPLATES.get_template("report.html.jinja").render(results=results, config=config, listed=listed)
+    run = Subject(results, config, files, [entry for entry in listed if entry.path not in (REPORT, MANIFEST)])
+    return fill(
+        "report.html.jinja",
+        run=run,
+        figures=figures(run),
+        learning=learning_charts(run),
+        speed=speed_chart(run),
+        gpus=gpu_charts(run.gpus),
+        episode_charts=episode_charts(run),
+        videos=list(videos(run)),
+        timeline=timeline.timeline_of(results.history, results.ended_at) if results.history else None,
+        phases=timeline.phase_names(results.mode),
+        request=lineage.request_json(config) if config else None,
+        inputs=list(lineage.inputs(config)) if config else [],
+        diffs=list(lineage.git_diffs(run)),
+        newest_checkpoint=lineage.newest_checkpoint(run),
+        folders=lineage.folders(run.listed),
+    )

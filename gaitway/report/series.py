@@ -1,0 +1,96 @@
+"""Series of numbers as they are drawn: read, smoothed, and thinned out without losing an extreme."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_BUCKETS = 300
+"""About as many as a chart has pixels for a line."""
+_WINDOW_SHARE = 40
+_TRUTH = {"True": 1.0, "False": 0.0}
+
+
+def read_columns(path: Path | None) -> dict[str, array[float]]:
+    """Read a CSV file's columns of numbers, of which each is as long as the file; NaN stands for what is no number.
+
+    A file that is missing, or torn, is read as far as it goes.
+    """
+    columns: dict[str, array[float]] = {}
+    try:
+        if path is None:
+            return {}
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            rows = csv.reader(file)
+            columns = {name: array("d") for name in next(rows, [])}
+            series = list(columns.values())
+            for row in rows:
+                if len(row) == len(series):
+                    for values, text in zip(series, row, strict=True):
+                        values.append(_number(text))
+    except (OSError, csv.Error) as error:
+        logger.warning("%s cannot be read to its end: %s", path, error)
+    shortest = min(map(len, columns.values()), default=0)
+    return {name: values[:shortest] for name, values in columns.items()}
+
+
+def finite(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Leave out the points of which a coordinate is no number."""
+    kept = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    return [a for a, _ in kept], [b for _, b in kept]
+
+
+def smoothed(values: Sequence[float]) -> tuple[list[float], int]:
+    """Average each value with its neighbours, with fewer of them towards the ends.
+
+    Args:
+        values: Finite numbers.
+
+    Returns:
+        As many values, and over how many each is averaged; 1 where there are too few to smooth.
+    """
+    half = len(values) // _WINDOW_SHARE // 2
+    if half == 0:
+        return list(values), 1
+    sums = [0.0, *accumulate(values)]
+    last = len(values) - 1
+    result = []
+    for index in range(len(values)):
+        reach = min(half, index, last - index)
+        result.append((sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1))
+    return result, 2 * half + 1
+
+
+def thinned(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
+    """Choose the points that a drawing shows: of each column of pixels the first, the last, the lowest and the highest.
+
+    That is M4 of Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation" (VLDB 2014), which draws the
+    very same line.
+
+    Args:
+        x: In ascending order.
+        y: As many.
+    """
+    if len(x) <= 4 * _BUCKETS:
+        return list(zip(x, y, strict=True))
+    width = len(x) / _BUCKETS
+    kept: list[tuple[float, float]] = []
+    for begin, end in pairwise(round(width * bucket) for bucket in range(_BUCKETS + 1)):
+        indices = range(begin, end)
+        chosen = {begin, end - 1, min(indices, key=y.__getitem__), max(indices, key=y.__getitem__)}
+        kept += ((x[index], y[index]) for index in sorted(chosen))
+    return kept
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return _TRUTH.get(text, math.nan)
