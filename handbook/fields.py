@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from handbook.page import cell
+
 Schema = dict[str, Any]
 """A JSON Schema, or a part of one."""
 
@@ -70,7 +72,7 @@ def table(model: type[BaseModel], links: Mapping[str, str], *, defaults: bool = 
         cells = [f"`{name}`", allowed(part, links)]
         if defaults:
             cells.append("refused" if name in required else _default(part))
-        cells.append(_escape(part.get("description", "")))
+        cells.append(cell(part.get("description", "")))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -128,7 +130,7 @@ def _text(part: Schema) -> str:
     if "maxLength" in part:
         words.append(f"at most {part['maxLength']:,} characters")
     if "pattern" in part:
-        words.append(f"`{_escape(part['pattern'])}`")
+        words.append(f"`{cell(part['pattern'])}`")
     return ", ".join(words)
 
 
@@ -139,10 +141,6 @@ def _default(part: Schema) -> str:
     if isinstance(default, list):
         return "<br>".join(f"`{value}`" for value in default) or "empty"
     return f"`{json.dumps(default)}`"
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", r"\|")
 
 
 def _model_named(root: type[BaseModel], name: str) -> type[BaseModel] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from string import Template
 
 from pydantic import BaseModel
 
@@ -31,11 +30,11 @@ from gaitway.contracts.request import ComputeConfig, Request, TrainingConfig, Va
 from gaitway.contracts.simulation import EXPORTED_SUMMARY, EvaluationSummary, PolicyExport, TensorDescription
 from gaitway.settings import Settings, SettingsError, load_settings
 from handbook.fields import described_schema, table
+from handbook.operations import operations_page
+from handbook.page import page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-_TEMPLATES = Path(__file__).parent / "templates"
-_NOTE = "<!-- Written by `python -m handbook.reference` from handbook/templates and the code: do not edit. -->"
 
 MISTAKES = (
     '{"trainingConfig": {"numEnv": 4096}}',
@@ -82,7 +81,7 @@ FILES: tuple[tuple[type[BaseModel], str, str], ...] = (
 def request_page() -> str:
     """Write docs/request.md."""
     links = {"TrainingConfig": "#trainingconfig", "ComputeConfig": "#computeconfig"}
-    return _page(
+    return page(
         "request.md",
         example=(ROOT / "examples" / "cartpole-train.json").read_text(encoding="utf-8").strip(),
         request=table(Request, links),
@@ -100,7 +99,7 @@ def settings_page() -> str:
         f"{_settings_refusal(wrong)}\n```"
         for wrong in WRONG_SETTINGS
     )
-    return _page("settings.md", settings=table(Settings, {}), refusals="\n\n".join(refusals))
+    return page("settings.md", settings=table(Settings, {}), refusals="\n\n".join(refusals))
 
 
 def files_page() -> str:
@@ -111,7 +110,7 @@ def files_page() -> str:
         f"## {model.__name__}\n\n{f'**{name}.** ' if name else ''}{text}\n\n{table(model, links, defaults=False)}"
         for model, name, text in FILES
     )
-    return _page("files.md", files="\n\n".join(sections))
+    return page("files.md", files="\n\n".join(sections))
 
 
 def request_schema() -> str:
@@ -124,16 +123,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "request.md": request_page,
     "settings.md": settings_page,
     "files.md": files_page,
+    "operations.md": operations_page,
     "request.schema.json": request_schema,
 }
 """By name in docs/: what writes it."""
-
-
-def _page(name: str, **parts: str) -> str:
-    """Fill in a template; its title stays the first line."""
-    text = Template((_TEMPLATES / name).read_text(encoding="utf-8")).substitute(parts)
-    title, _, rest = text.partition("\n")
-    return f"{title}\n\n{_NOTE}\n{rest}"
 
 
 def _refusal(request: str) -> str:

@@ -23,7 +23,7 @@ _AGAIN = "Start the run again: it goes on from its newest checkpoint"
 
 
 @dataclass(frozen=True)
-class _End:
+class End:
     """An end that has been seen before."""
 
     pattern: re.Pattern[str]
@@ -34,11 +34,11 @@ class _End:
     """What it means, and what to do next."""
 
 
-def _end(pattern: str, error: type[GaitwayError], explanation: str) -> _End:
-    return _End(re.compile(pattern, re.IGNORECASE), error, explanation)
+def _end(pattern: str, error: type[GaitwayError], explanation: str) -> End:
+    return End(re.compile(pattern, re.IGNORECASE), error, explanation)
 
 
-_BY_BATCH = (
+BY_BATCH = (
     _end(
         r"Job attempt duration exceeded timeout",
         InterruptedRunError,
@@ -65,7 +65,7 @@ _BY_BATCH = (
 )
 """Ends that Batch itself brings about: they are told from a user's by their words, since both cancel the job."""
 
-_BY_ITSELF = (
+BY_ITSELF = (
     _end(
         r"CannotPull\w*Error.*(time(d )?.?out|deadline exceeded|temporar|toomanyrequests|too many requests|throttl"
         r"|connection (reset|refused)|TLS handshake|unexpected EOF|no such host|5\d\d )",
@@ -124,7 +124,7 @@ def explain(job: Job) -> GaitwayError:
         An error whose class says whether the same run, tried again, can succeed.
     """
     said = _said(job)
-    for end in _BY_BATCH:
+    for end in BY_BATCH:
         if end.pattern.search(said):
             return _error(job, end.error, end.explanation, said)
     if job.is_terminated or job.is_cancelled:
@@ -134,7 +134,7 @@ def explain(job: Job) -> GaitwayError:
             f"job {job.job_id} was {verb} in AWS Batch, which said: {reason!r}. What it had trained is kept; ask for a "
             "new run where this was not meant"
         )
-    for end in _BY_ITSELF:
+    for end in BY_ITSELF:
         if end.pattern.search(said):
             return _error(job, end.error, end.explanation, said)
     if job.status == "SUCCEEDED":
