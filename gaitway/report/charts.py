@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from gaitway.report.series import finite, smoothed, thinned
 from gaitway.report.words import number, tick
@@ -178,6 +179,7 @@ def histogram(title: str, x_label: str, values: Sequence[float], successes: Sequ
     for value, success in zip(values, successes, strict=True):
         tallies[min(count - 1, int((value - low) / width))][not success] += 1
     x_axis = _Axis(low, high)
+    mean = fmean(values)
     y_axis = _Axis(0, 1.05 * max(map(sum, tallies)))
     bars = []
     for index, tally in enumerate(tallies):
@@ -199,6 +201,7 @@ def histogram(title: str, x_label: str, values: Sequence[float], successes: Sequ
         x_ticks=x_axis.ticks(6),
         y_ticks=y_axis.ticks(5, least_step=1),
         bars=bars,
+        marks=[Tick(x_axis.percent(mean), f"mean {number(mean)}")],
     )
 
 

@@ -28,7 +28,7 @@ class Curves:
     axis: str
     """What `at` counts: `iteration`, or `time step` where nobody says how many of them an iteration has."""
     at: Sequence[float]
-    minutes: Sequence[float]
+    seconds: Sequence[float]
     """Since the first row."""
     reward: Sequence[float]
     length: Sequence[float]
@@ -68,7 +68,7 @@ def read_curves(files: Mapping[str, Path], library: RlLibrary, num_envs: int | N
     return Curves(
         axis=axis,
         at=at,
-        minutes=[(moment - began) / 60 for moment in wall_time],
+        seconds=[moment - began for moment in wall_time],
         reward=reward,
         length=length,
         steps_per_second=speed,

@@ -16,7 +16,7 @@ class GpuUsage:
     """One GPU's samples, in the order in which they were taken."""
 
     name: str
-    minutes: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     """Since the run's first sample."""
     utilization_percent: list[float] = field(default_factory=list)
     memory_gib: list[float] = field(default_factory=list)
@@ -35,7 +35,7 @@ def read_gpu_usage(files: Mapping[str, Path]) -> list[GpuUsage]:
     for time, node, gpu, utilization, used, total in rows:
         name = f"node {node:.0f}, GPU {gpu:.0f}" if several_nodes else f"GPU {gpu:.0f}"
         usage = gpus.setdefault((node, gpu), GpuUsage(name))
-        usage.minutes.append((time - rows[0][0]) / 60)
+        usage.seconds.append(time - rows[0][0])
         usage.utilization_percent.append(utilization)
         usage.memory_gib.append(used / 1024)
         usage.memory_total_gib = total / 1024

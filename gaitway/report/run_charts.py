@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gaitway.report.charts import TONES, Chart, Line, histogram, line_chart
@@ -11,6 +13,7 @@ from gaitway.report.subject import Subject
 _MOST_SMALL = 48
 """Of the scalars besides losses."""
 _LOSS = "loss"
+_TIME_UNITS = (("hours", 3600), ("minutes", 60))
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,24 @@ def speed_chart(run: Subject) -> Chart | None:
     """Draw how fast a training simulated; None where nobody logged it."""
     if run.curves is None:
         return None
-    line = Line("Steps a second", run.curves.minutes, run.curves.steps_per_second, tone=4, is_smoothed=True)
-    return line_chart("Environment steps a second", "minutes since the first iteration", [line], y_range=(0, 0))
+    unit, seconds = _time_unit(run.curves.seconds)
+    at = [moment / seconds for moment in run.curves.seconds]
+    line = Line("Steps a second", at, run.curves.steps_per_second, tone=4, is_smoothed=True)
+    return line_chart("Environment steps a second", f"{unit} since the first iteration", [line], y_range=(0, 0))
 
 
 def gpu_charts(gpus: list[GpuUsage]) -> list[Chart]:
     """Draw how busy the GPUs were, and how full their memory."""
-    x_label = "minutes since the first sample"
     shown = gpus[:TONES]
     if not shown:
         return []
+    unit, seconds = _time_unit([moment for gpu in shown for moment in gpu.seconds])
+    at = [[moment / seconds for moment in gpu.seconds] for gpu in shown]
+    x_label = f"{unit} since the first sample"
+    numbered = list(enumerate(zip(shown, at, strict=True), start=1))
     total = max(gpu.memory_total_gib for gpu in shown)
-    busy = [Line(gpu.name, gpu.minutes, gpu.utilization_percent, tone) for tone, gpu in enumerate(shown, start=1)]
-    full = [Line(gpu.name, gpu.minutes, gpu.memory_gib, tone) for tone, gpu in enumerate(shown, start=1)]
+    busy = [Line(gpu.name, x, gpu.utilization_percent, tone) for tone, (gpu, x) in numbered]
+    full = [Line(gpu.name, x, gpu.memory_gib, tone) for tone, (gpu, x) in numbered]
     charts = (
         line_chart("GPU utilisation, per cent of the time", x_label, busy, y_range=(0, 100)),
         line_chart("GPU memory, GiB", x_label, full, y_range=(0, total)),
@@ -84,3 +92,9 @@ def episode_charts(run: Subject) -> list[Chart]:
         histogram("Length of an episode", "environment steps", episodes.lengths, episodes.successes),
     )
     return [chart for chart in charts if chart]
+
+
+def _time_unit(moments: Sequence[float]) -> tuple[str, int]:
+    """Choose a unit for times in seconds, and say how many of them it has."""
+    longest = max(filter(math.isfinite, moments), default=0.0)
+    return next(((unit, size) for unit, size in _TIME_UNITS if longest >= 3 * size), ("seconds", 1))

@@ -14,7 +14,8 @@ logger = logging.getLogger(__name__)
 
 _BUCKETS = 300
 """About as many as a chart has pixels for a line."""
-_WINDOW_SHARE = 40
+_WINDOW_SHARE = 25
+"""A mean is taken over this part of a series."""
 _TRUTH = {"True": 1.0, "False": 0.0}
 
 

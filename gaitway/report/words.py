@@ -67,10 +67,8 @@ def size(count: int) -> str:
 
 
 def dollars(usd: float) -> str:
-    """Write a price: cents where it is a dollar or more, else enough digits to tell it from nothing."""
-    if usd == 0 or usd >= 1:
-        return f"{usd:,.2f} USD"
-    return f"{usd:.4f} USD" if usd >= 0.0001 else f"{usd:.1e} USD"
+    """Write a price: in cents, or as exactly as tells it from nothing."""
+    return f"{usd:,.2f} USD" if usd == 0 or usd >= 0.1 else f"{usd:.2g} USD"
 
 
 def _plain(value: float, digits: int) -> str:
