@@ -125,7 +125,7 @@ class Launcher:
             ServerStartError: The emulator did not start.
             DeployError: The stacks could not be deployed.
         """
-        with self._alone(), _interrupted_by_any_signal():
+        with self._alone(), interrupted_by_any_signal():
             record = running_server(self.state_directory)
             started = record is None
             try:
@@ -240,7 +240,7 @@ def _resident_bytes(process: psutil.Process) -> int:
 
 
 @contextlib.contextmanager
-def _interrupted_by_any_signal() -> Iterator[None]:
+def interrupted_by_any_signal() -> Iterator[None]:
     """Let a closed terminal or a `kill` clean up as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield

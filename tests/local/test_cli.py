@@ -1,5 +1,6 @@
 """The `gaitway` command against our stacks on the embedded AWS."""
 
+import http.client
 import json
 import os
 import re
@@ -70,6 +71,35 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(capsys)
 
 
+def scalars_in_tensorboard(*arguments: str) -> set[str]:
+    """Ask TensorBoard for the scalars of the one run that it shows, and end it."""
+    with subprocess.Popen(
+        [GAITWAY, "tensorboard", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as showing:
+        try:
+            assert showing.stdout is not None
+            said = showing.stdout.readline()
+            address = re.search(r"http://(127\.0\.0\.1:\d+)/", said)
+            assert address, said
+            server = http.client.HTTPConnection(address[1])
+
+            def runs() -> dict[str, set[str]]:
+                server.request("GET", "/data/plugin/scalars/tags")
+                return {name: {*tags} for name, tags in json.load(server.getresponse()).items()}
+
+            # It reads in the background, and again every five seconds.
+            until(lambda: any(runs().values()), RUN_SECONDS)
+            [scalars] = runs().values()
+        finally:
+            showing.send_signal(signal.SIGINT)
+            _, err = showing.communicate(timeout=RUN_SECONDS)
+    assert showing.returncode == 0, err
+    server.close()
+    with pytest.raises(ConnectionRefusedError):
+        server.connect()
+    return scalars
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("local_aws")
 def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
@@ -80,6 +110,10 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
 
     for line in "".join(blocks).splitlines():
         words = [run if word == "RUN" else word for word in shlex.split(line)]
+        if words[1] == "tensorboard":
+            assert scalars_in_tensorboard(*words[2:]) >= {"Train/mean_reward", "Loss/value"}
+            said[line] = ""
+            continue
         ended = subprocess.run([GAITWAY, *words[1:]], capture_output=True, text=True, check=False)
         assert ended.returncode == 0, line + ended.stdout + ended.stderr
         assert "--local" not in words or ended.stderr.startswith("Using the embedded AWS"), ended.stderr
@@ -88,7 +122,18 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
             run = submitted[1]
 
     commands = {line.split()[1] for line in said}
-    assert commands >= {"validate", "submit", "watch", "ls", "show", "logs", "results", "cancel", "doctor"}
+    assert commands >= {
+        "validate",
+        "submit",
+        "watch",
+        "ls",
+        "show",
+        "logs",
+        "tensorboard",
+        "results",
+        "cancel",
+        "doctor",
+    }
     assert "succeeded" in said["gaitway logs RUN --follow --local"].splitlines()[-1]
     assert "80/80" in said["gaitway watch RUN --local"]
     assert "steps/s" in said["gaitway ls --local"]
@@ -127,6 +172,7 @@ def test_a_watched_run_goes_on_after_ctrl_c_and_ends_when_it_is_cancelled(
     assert f"gaitway cancel {record.run_id} --local" in err.decode()
 
     assert "is running" in command.error(f"results {record.run_id} --local", code=3)
+    assert "Train/mean_reward" in scalars_in_tensorboard(record.run_id, "--local")
     cancelled = command.document(f"cancel {record.run_id[:12]} --local")
 
     assert (cancelled["state"], cancelled["failure"]["error"]) == ("failed", "CancelledError")
@@ -134,6 +180,7 @@ def test_a_watched_run_goes_on_after_ctrl_c_and_ends_when_it_is_cancelled(
     assert "CancelledError" in command(f"watch {record.run_id} --local", code=1)[1]
     left = command.document(f"results {record.run_id} -o left --local")
     assert (tmp_path / "left" / left["files"][0]["path"]).is_file()
+    assert "Train/mean_reward" in scalars_in_tensorboard(record.run_id, "--local")
     lines = command.document(f"logs {record.run_id} --local")["events"]
     assert any("simulate" in line["message"] for line in lines)
 
