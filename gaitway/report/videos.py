@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gaitway.contracts.artifacts import VIDEOS
 from gaitway.report.subject import Subject
 
-_MOST_BYTES = 20_000_000
+MOST_BYTES = 20_000_000
 """Of all videos of a page together."""
 
 
@@ -23,9 +23,9 @@ class Video:
     """Its content in base64; None where the page only links to it."""
 
 
-def videos(run: Subject) -> Iterator[Video]:
-    """Read the videos, in the order of their names, until together they are too large."""
-    left = _MOST_BYTES
+def videos(run: Subject, most_bytes: int = MOST_BYTES) -> Iterator[Video]:
+    """Read the videos, in the order of their names, as long as together they are no larger than that."""
+    left = most_bytes
     for name, path in sorted(run.files.items()):
         if not name.startswith(VIDEOS):
             continue

@@ -19,7 +19,7 @@ for (const plot of document.querySelectorAll(".plot")) {
     const nearest = lines.map(({ points }) =>
       points.reduce((best, point) => (Math.abs(point[0] - at) < Math.abs(best[0] - at) ? point : best)));
     const x = nearest.reduce((best, point) => (Math.abs(point[0] - at) < Math.abs(best[0] - at) ? point : best))[0];
-    const rows = [`${text(left + (x / plane) * (right - left))} ${plot.dataset.xLabel}`];
+    const rows = [`${plot.dataset.xLabel}: ${text(left + (x / plane) * (right - left))}`];
     lines.forEach(({ label }, index) => {
       rows.push(`${label}: ${text(high - (nearest[index][1] / plane) * (high - low))}`);
     });
