@@ -13,6 +13,8 @@ from stacks.components.findings import acknowledge, acknowledge_wildcard
 from stacks.components.function import PipelineFunction, RunDirectories
 from stacks.components.lambda_code import LibraryLayer
 from stacks.components.machine import LambdaMachine, machine_name
+from stacks.components.monitored import Monitored, WatchedFunction, WatchedMachine
+from stacks.components.monitoring import Monitoring
 from stacks.components.network import Network
 from stacks.components.task_tokens import grant_task_answers
 from stacks.components.vams import VamsRegistration
@@ -39,6 +41,7 @@ class PipelineStack(cdk.Stack):
         self._settings = settings
         self._storage = storage
         self._layer = LibraryLayer(self, "Libraries", settings)
+        self._watched: dict[str, WatchedFunction] = {}
 
         construct_run = self._construct_run()
         submit_job = self._submit_job(compute)
@@ -68,17 +71,33 @@ class PipelineStack(cdk.Stack):
             definition="workflow",
             functions={"LaunchFunctionArn": launch.function},
             names={"AssetBucketName": storage.assets.bucket.bucket_name},
-        ).machine
+        )
         job_queues = [compute.queue.job_queue_arn, compute.multi_node_queue.job_queue_arn]
-        Watchers(
+        heartbeat = self._heartbeat(handle_failure, job_queues)
+        watchers = Watchers(
             self,
             "Watchers",
-            heartbeat=self._heartbeat(handle_failure, job_queues),
+            heartbeat=heartbeat,
             job_state=self._job_state(),
             handle_failure=handle_failure,
             job_queues=job_queues,
             pipeline=pipeline_arn,
-            workflow=workflow.state_machine_arn,
+            workflow=workflow.machine.state_machine_arn,
+        )
+        Monitoring(
+            self,
+            "Monitoring",
+            settings,
+            Monitored(
+                functions=tuple(self._watched.values()),
+                heartbeat=self._watched[heartbeat.node.id],
+                pipeline=WatchedMachine(machine_name("pipeline"), pipeline.machine, pipeline.logs),
+                workflow=WatchedMachine(machine_name("workflow"), workflow.machine, workflow.logs),
+                rules=watchers.rules,
+                lost_events=watchers.lost_events,
+                file_system=storage.file_system.file_system,
+                bucket=storage.assets.bucket,
+            ),
         )
 
         if settings.vams_import_function_name is not None:
@@ -91,7 +110,7 @@ class PipelineStack(cdk.Stack):
                 layer=self._layer,
             )
         cdk.CfnOutput(self, "PipelineArn", value=pipeline_arn)
-        cdk.CfnOutput(self, "WorkflowArn", value=workflow.state_machine_arn)
+        cdk.CfnOutput(self, "WorkflowArn", value=workflow.machine.state_machine_arn)
         cdk.CfnOutput(self, "LaunchFunctionName", value=launch.function.function_name)
 
     def _launch(self, pipeline_arn: str) -> PipelineFunction:
@@ -221,14 +240,17 @@ class PipelineStack(cdk.Stack):
         directories: RunDirectories | None = None,
     ) -> PipelineFunction:
         """Make a function that knows the run table."""
-        return PipelineFunction(
+        name = name or f"gaitway-{verb.replace('_', '-')}"
+        function = PipelineFunction(
             self,
             construct_id or "".join(part.title() for part in verb.split("_")),
             self._settings,
             verb=verb,
-            name=name or f"gaitway-{verb.replace('_', '-')}",
+            name=name,
             layer=self._layer,
             timeout=timeout or cdk.Duration.seconds(30),
             environment={"GAITWAY_RUN_TABLE": self._storage.runs.table.table_name, **(environment or {})},
             directories=directories,
         )
+        self._watched[function.node.id] = WatchedFunction(name, function.function, function.logs)
+        return function

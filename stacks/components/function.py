@@ -42,6 +42,7 @@ class PipelineFunction(Construct):
 
     Attributes:
         function: The function.
+        logs: Its log group.
         role: What it may do: at first no more than write its logs and traces.
     """
 
@@ -72,9 +73,9 @@ class PipelineFunction(Construct):
             directories: Given to a function that reads them, at `GAITWAY_EFS_ROOT`.
         """
         super().__init__(scope, construct_id)
-        logs = log_group(self, "Logs", f"/gaitway/{name}")
+        self.logs = log_group(self, "Logs", f"/gaitway/{name}")
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        logs.grant_write(self.role)
+        self.logs.grant_write(self.role)
         tracing = {} if settings.tracing else {"POWERTOOLS_TRACE_DISABLED": "true"}
         self.function = lambda_.Function(
             self,
@@ -85,7 +86,7 @@ class PipelineFunction(Construct):
             handler=f"lambdas.{verb}.handler.handler",
             layers=[layer],
             role=self.role,
-            log_group=logs,
+            log_group=self.logs,
             timeout=timeout,
             # CPU comes with memory: at less, importing the libraries takes seconds.
             memory_size=512,

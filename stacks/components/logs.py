@@ -6,6 +6,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+JOB_LOGS = "/gaitway/job"
+"""Log group of the jobs."""
+
 
 def log_group(scope: Construct, construct_id: str, name: str) -> logs.LogGroup:
     """Make a log group that keeps its lines for three months."""

@@ -28,6 +28,7 @@ class LambdaMachine(Construct):
 
     Attributes:
         machine: The state machine.
+        logs: Its log group.
         executions_arn: ARN of its executions.
     """
 
@@ -68,6 +69,9 @@ class LambdaMachine(Construct):
                 resources=[function.function_arn for function in functions.values()],
             )
         )
+        # Log deliveries to other names fill up a policy of limited size that the whole account shares:
+        # docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+        self.logs = log_group(self, "Logs", f"/aws/vendedlogs/states/{name}")
         self.machine = sfn.StateMachine(
             self,
             "Machine",
@@ -80,9 +84,7 @@ class LambdaMachine(Construct):
             role=role,
             tracing_enabled=settings.tracing,
             logs=sfn.LogOptions(
-                # Log deliveries to other names fill up a policy of limited size that the whole account shares:
-                # docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
-                destination=log_group(self, "Logs", f"/aws/vendedlogs/states/{name}"),
+                destination=self.logs,
                 level=sfn.LogLevel.ALL,
                 # The data hold task tokens.
                 include_execution_data=False,

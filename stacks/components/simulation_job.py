@@ -14,7 +14,7 @@ from constructs import Construct
 from gaitway.settings import Settings
 from stacks.components.file_system import MOUNT_PATH, RunFileSystem
 from stacks.components.job_image import JobImage
-from stacks.components.logs import log_group
+from stacks.components.logs import JOB_LOGS, log_group
 
 _CACHE_PATH = "/var/cache/gaitway"
 """On the instance, made by `instance_boot.sh`, and in the container."""
@@ -71,7 +71,7 @@ class SimulationJob(Construct):
         file_system.grant_read_write(self.role)
         self.run_access = iam.Role(self, "RunAccess", assumed_by=iam.ArnPrincipal(self.role.role_arn))
         self.run_access.grant_assume_role(self.role)
-        self._logs = log_group(self, "Logs", "/gaitway/job")
+        self._logs = log_group(self, "Logs", JOB_LOGS)
         self._execution_role = iam.Role(
             self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com")
         )

@@ -25,6 +25,7 @@ class Watchers(Construct):
     Attributes:
         lost_events: Events that no attempt could deliver, or that their function failed on three times. Nothing takes
             them out again: whoever looks after the deployment reads them.
+        rules: The rules, by what they are about.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class Watchers(Construct):
             maximum_retry_attempts=0,
             maximum_event_age_in_seconds=_HEARTBEAT_MINUTES * 60,
         )
-        events.Rule(
+        every_few_minutes = events.Rule(
             self,
             "EveryFewMinutes",
             description="Gaitway: keep queued runs alive",
             schedule=events.Schedule.rate(cdk.Duration.minutes(_HEARTBEAT_MINUTES)),
             targets=[targets.LambdaFunction(heartbeat.function)],
         )
-        events.Rule(
+        job_ended = events.Rule(
             self,
             "JobEnded",
             description="Gaitway: a job succeeded, or failed and is attempted no more",
@@ -86,26 +87,32 @@ class Watchers(Construct):
         # Of an event's detail nothing is handed on but names: EventBridge escapes no value that it puts into a
         # template, and an error's cause is free text (docs.aws.amazon.com/eventbridge/latest/userguide/
         # eb-transform-target-input.html).
-        self._on_end(
+        execution_ended = self._on_end(
             "ExecutionEnded",
             "a run's execution was stopped, timed out or failed",
             pipeline,
             handle_failure,
             {"ended_execution": {"execution_arn": _detail("executionArn"), "status": _detail("status")}},
         )
-        self._on_end(
+        caller_ended = self._on_end(
             "CallerEnded",
             "an execution that may wait for a run has ended",
             workflow,
             job_state,
             {"ended_caller": {"execution_name": _detail("name"), "status": _detail("status")}},
         )
+        self.rules = {
+            "every-few-minutes": every_few_minutes,
+            "job-ended": job_ended,
+            "execution-ended": execution_ended,
+            "caller-ended": caller_ended,
+        }
 
     def _on_end(
         self, construct_id: str, description: str, machine: str, function: PipelineFunction, message: dict[str, object]
-    ) -> None:
+    ) -> events.Rule:
         """Call a function when an execution of a machine ends without success."""
-        events.Rule(
+        return events.Rule(
             self,
             construct_id,
             description=f"Gaitway: {description}",

@@ -12,6 +12,7 @@ from gaitway.local.extensions import (
     iam,
     lambda_files,
     marks,
+    saved_queries,
     schedules,
     stepfunctions,
 )
@@ -48,6 +49,7 @@ def register_all(runtime: Runtime) -> None:
     iam.register()
     lambda_files.register(runtime)
     marks.register()
+    saved_queries.register()
     schedules.register()
     stepfunctions.register()
 

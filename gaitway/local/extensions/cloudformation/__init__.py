@@ -2,10 +2,11 @@
 
 from ministack.services.cloudformation import provisioners
 
-from gaitway.local.extensions.cloudformation import batch, cloudwatch, ec2
+from gaitway.local.extensions.cloudformation import batch, cloudwatch, ec2, logs
 
 
 def register() -> None:
     """Add the resource types."""
-    provisioners._RESOURCE_HANDLERS.update(batch.HANDLERS | cloudwatch.HANDLERS | ec2.HANDLERS)
+    for part in (batch, cloudwatch, ec2, logs):
+        provisioners._RESOURCE_HANDLERS.update(part.HANDLERS)
     ec2.add_vpc_attributes()

@@ -1,0 +1,49 @@
+"""What dashboard, alarms and saved queries look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_efs as efs
+from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+
+
+@dataclass(frozen=True)
+class WatchedFunction:
+    """A function."""
+
+    name: str
+    """In AWS, as it stands in the source: alarms are named after it."""
+    function: lambda_.Function
+    logs: logs.ILogGroup
+
+
+@dataclass(frozen=True)
+class WatchedMachine:
+    """A state machine."""
+
+    name: str
+    machine: sfn.StateMachine
+    logs: logs.ILogGroup
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """The parts of a deployment that are watched."""
+
+    functions: tuple[WatchedFunction, ...]
+    pipeline: WatchedMachine
+    workflow: WatchedMachine
+    heartbeat: WatchedFunction
+    """One of the functions, which a schedule calls every few minutes."""
+    rules: dict[str, events.Rule]
+    """The rules that call functions, by a name in kebab case."""
+    lost_events: sqs.Queue
+    file_system: efs.FileSystem
+    """In elastic throughput mode: there are no burst credits."""
+    bucket: s3.IBucket
