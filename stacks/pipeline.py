@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 from constructs import Construct
 
+from gaitway.contracts.vams import METADATA_SUFFIX
 from gaitway.settings import Settings
 from stacks.components.findings import acknowledge, acknowledge_wildcard
 from stacks.components.function import PipelineFunction, RunDirectories
@@ -147,6 +148,7 @@ class PipelineStack(cdk.Stack):
         function = self._function("collect_results", timeout=cdk.Duration.minutes(5))
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.assets.grant_read(function.role)
+        self._storage.assets.grant_put(function.role, f"*{METADATA_SUFFIX}")
         grant_task_answers(function.role, "Success")
         function.allow_metrics()
         return function

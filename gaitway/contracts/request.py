@@ -230,6 +230,15 @@ class VamsMessage(UserModel):
         file = self.input_s3_asset_file_path
         return file if file is not None and file.key.lower().endswith(".json") else None
 
+    @property
+    def follows_another_step(self) -> bool:
+        """Whether an earlier step of the same workflow has written to the output path.
+
+        VAMS gives all steps one output path, and from the second on that is their input, too:
+        github.com/awslabs/visual-asset-management-system, handlers/workflows/createWorkflow.py.
+        """
+        return self.input_s3_asset_file_path == self.output_s3_asset_files_path
+
 
 class ReceivedMessage(UserModel):
     """A message as it arrived, and the token of the task that waits for its run."""

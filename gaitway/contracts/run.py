@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from datetime import datetime
 from enum import StrEnum
@@ -40,7 +41,26 @@ def run_id_of(output_files_path: S3Uri) -> str:
 
     The id is valid as a Batch job name, as part of a Step Functions execution name, and as a directory.
     """
-    return f"run-{hashlib.sha256(str(output_files_path).encode()).hexdigest()[:20]}"
+    return _run_id(hashlib.sha256(str(output_files_path).encode()).hexdigest())
+
+
+def run_id_of_message(message: VamsMessage) -> str:
+    """Name the run that a message asks for: after its output path, and after all of it where steps share that path.
+
+    A step that is tried again sends the same message, so that it means the same run.
+    """
+    if message.follows_another_step:
+        return _run_id(message_digest(message))
+    return run_id_of(message.output_s3_asset_files_path)
+
+
+def message_digest(message: VamsMessage) -> str:
+    """Digest a message, to tell the same run again from another one."""
+    return hashlib.sha256(json.dumps(to_json(message), sort_keys=True).encode()).hexdigest()
+
+
+def _run_id(digest: str) -> str:
+    return f"run-{digest[:20]}"
 
 
 def workflow_output_path(bucket: str, execution_name: str) -> S3Uri:
@@ -53,6 +73,20 @@ def output_prefix_of(output_files_path: S3Uri) -> S3Uri:
     path = output_files_path / ""
     match = _VAMS_FILES_PATH.search(path.key)
     return path / f"{match['uuid']}/" if match else path
+
+
+def output_prefix_of_step(message: VamsMessage, mode: Mode, run_id: str) -> S3Uri:
+    """Say where the files go of the run that a message asks for: beside those of the steps before it.
+
+    Args:
+        message: The message.
+        mode: What the run does, to tell its folder from others at a glance.
+        run_id: The run.
+    """
+    path = message.output_s3_asset_files_path
+    if message.follows_another_step:
+        return path / f"{mode}-{run_id.removeprefix('run-')[:8]}/"
+    return output_prefix_of(path)
 
 
 class RunState(StrEnum):
@@ -90,7 +124,7 @@ class RunSpec(Model):
     output_files: S3UriField
     """Prefix that this run, and no other, writes to."""
     output_metadata: S3UriField | None = None
-    """Prefix for VAMS's metadata files."""
+    """Prefix for the documents of what VAMS is to note of the output files: each has the name of its file there."""
 
 
 class Progress(Model):

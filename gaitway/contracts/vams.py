@@ -34,6 +34,8 @@ _REFUSED_BY_TYPE = {".class", ".docx", ".js", ".mjs", ".sh", ".sql"}
 REFUSED_SUFFIXES = frozenset(_REFUSED_BY_NAME | _REFUSED_BY_TYPE)
 """VAMS takes none of a run's files where one of them ends like this: `common/constants.py`."""
 _HARMLESS_SUFFIX = ".bin"
+METADATA_SUFFIX = ".metadata.json"
+"""Below the metadata path, after the name that a file has below the files path: a document of what to note of it."""
 
 
 def accepted_name(name: str) -> str:

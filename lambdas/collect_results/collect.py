@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, Manifest
 from gaitway.contracts.errors import ArtifactError, RunRefusedError
 from gaitway.contracts.run import JobResult, RunResult, RunState, to_json
+from lambdas.collect_results.metadata import write_metadata
 from lambdas.observability import logger
 from lambdas.outcome import count_success
 
@@ -62,15 +63,17 @@ class CollectResults:
             record is None
             or record.state is not RunState.SUCCEEDED
             or record.execution_arn != event.execution_arn
-            or record.output_files is None
+            or record.spec is None
         ):
             raise RunRefusedError(f"{event.run_id} has ended otherwise, or was begun anew by another execution")
+        # Once its caller knows of the success, it reads them.
+        write_metadata(self._s3, record.spec)
         caller = self._runs.caller(event.run_id, event.execution_arn)
         if caller is None or not self._callers.succeed(caller, to_json(RunResult.of(record))):
             logger.warning("%s: nobody waits for its success", event.run_id)
         if has_just_succeeded:
             count_success(self._cloudwatch)
-        return JobResult(run_id=event.run_id, manifest=record.output_files / MANIFEST)
+        return JobResult(run_id=event.run_id, manifest=record.spec.output_files / MANIFEST)
 
     def _check(self, run_id: str, uri: S3Uri) -> None:
         manifest = self._read(uri)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from gaitway.contracts.errors import RunRefusedError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import Request, TrainingConfig, VamsMessage, parse_request
-from gaitway.contracts.run import CLOSING_SECONDS, TIMEOUT_SECONDS, ConstructedRun, RunSpec, output_prefix_of
+from gaitway.contracts.run import (
+    CLOSING_SECONDS,
+    TIMEOUT_SECONDS,
+    ConstructedRun,
+    RunSpec,
+    output_prefix_of,
+    output_prefix_of_step,
+)
 from lambdas.construct_run.policy import find_policy
 from lambdas.job_sizes import job_size
 from lambdas.observability import logger
@@ -64,6 +71,7 @@ class ConstructRun:
     def _resolve(self, run_id: str, message: VamsMessage, request: Request) -> RunSpec:
         training = request.training_config
         places = _places(message)
+        output_files = output_prefix_of_step(message, training.mode, run_id)
 
         def resolve(field: str, path: str | S3Uri | None) -> S3Uri | None:
             return self._inputs.resolve(field, path, places) if path is not None else None
@@ -78,8 +86,8 @@ class ConstructRun:
             resume_checkpoint=resolve("trainingConfig.resumeCheckpoint", training.resume_checkpoint),
             custom_environment=resolve("customEnvironmentPath", training.custom_environment_path)
             or resolve("customEnvironmentS3Uri", training.custom_environment_s3_uri),
-            output_files=output_prefix_of(message.output_s3_asset_files_path),
-            output_metadata=message.output_s3_asset_metadata_path,
+            output_files=output_files,
+            output_metadata=_metadata_prefix(message, output_files),
         )
 
     def _policy(self, message: VamsMessage, training: TrainingConfig, places: list[S3Uri]) -> S3Uri | None:
@@ -96,9 +104,17 @@ class ConstructRun:
         return find_policy(message.input_s3_asset_file_path, places, self._inputs)
 
 
+def _metadata_prefix(message: VamsMessage, output_files: S3Uri) -> S3Uri | None:
+    """Say where metadata go: below their path as the files below theirs, so that VAMS finds the file to each."""
+    if message.output_s3_asset_metadata_path is None:
+        return None
+    folder = output_files.key.removeprefix((message.output_s3_asset_files_path / "").key)
+    return message.output_s3_asset_metadata_path / folder
+
+
 def _places(message: VamsMessage) -> list[S3Uri]:
-    """List the folders that a path may be relative to: the input file's, and the asset's."""
-    places = []
+    """List the folders that a path may be relative to: the first step's outputs, the input file's, and the asset's."""
+    places = [output_prefix_of(message.output_s3_asset_files_path)] if message.follows_another_step else []
     file = message.input_s3_asset_file_path
     if file is not None:
         is_folder = not file.key or file.key.endswith("/")

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 from gaitway.contracts.errors import Failure, RequestError
 from gaitway.contracts.request import ReceivedMessage, VamsMessage, find_task_token, parse_message, parse_request
-from gaitway.contracts.run import LaunchAnswer, PipelineInput, RunRecord, RunResult, RunState, run_id_of, to_json
+from gaitway.contracts.run import (
+    LaunchAnswer,
+    PipelineInput,
+    RunRecord,
+    RunResult,
+    RunState,
+    message_digest,
+    run_id_of_message,
+    to_json,
+)
 from lambdas.observability import Json, logger
 
 if TYPE_CHECKING:
@@ -69,8 +78,8 @@ class Launch:
         return {"statusCode": 200, "body": json.dumps(to_json(answer))}
 
     def _take(self, received: ReceivedMessage) -> LaunchAnswer:
-        run_id = run_id_of(received.message.output_s3_asset_files_path)
-        digest = _digest(received.message)
+        run_id = run_id_of_message(received.message)
+        digest = message_digest(received.message)
         for _ in range(_ATTEMPTS):
             record = self._runs.get(run_id)
             if record is not None and record.message_digest != digest:
@@ -122,7 +131,7 @@ class Launch:
 
     def _begin(self, received: ReceivedMessage, digest: str, *, instead_of: RunRecord | None) -> LaunchAnswer | None:
         """Write down that the run begins, and start its execution; None where somebody else was faster."""
-        run_id = run_id_of(received.message.output_s3_asset_files_path)
+        run_id = run_id_of_message(received.message)
         now = datetime.now(UTC)
         record = RunRecord(
             run_id=run_id,
@@ -131,6 +140,7 @@ class Launch:
             updated_at=now,
             started_at=instead_of.started_at if instead_of else None,
             attempts=instead_of.attempts if instead_of else None,
+            cost=instead_of.cost if instead_of else None,
             execution_arn=_execution_arn(self._pipeline_arn, run_id, received.task_token),
             message_digest=digest,
         )
@@ -171,10 +181,6 @@ def _check(message: VamsMessage) -> None:
 
 def _answer(record: RunRecord) -> LaunchAnswer:
     return LaunchAnswer(job_id=record.run_id, execution_arn=record.execution_arn, status=record.state.name)
-
-
-def _digest(message: VamsMessage) -> str:
-    return hashlib.sha256(json.dumps(to_json(message), sort_keys=True).encode()).hexdigest()
 
 
 def _execution_arn(pipeline_arn: str, run_id: str, task_token: str) -> str:

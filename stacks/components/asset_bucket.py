@@ -58,10 +58,14 @@ class AssetBucket(Construct):
         """Let a role write objects; an upload in parts that fails can be taken back."""
         self._grant(role, "s3:PutObject", "s3:AbortMultipartUpload")
 
-    def _grant(self, role: iam.IRole, *actions: str) -> None:
+    def grant_put(self, role: iam.IRole, objects: str) -> None:
+        """Let a role write the objects whose keys match a pattern."""
+        self._grant(role, "s3:PutObject", objects=objects)
+
+    def _grant(self, role: iam.IRole, *actions: str, objects: str = "*") -> None:
         role.add_to_principal_policy(
-            iam.PolicyStatement(actions=[*actions], resources=[self.bucket.arn_for_objects("*")])
+            iam.PolicyStatement(actions=[*actions], resources=[self.bucket.arn_for_objects(objects)])
         )
         # The finding names the bucket as the other stack's template does: by its export.
         exported = cdk.Stack.of(self).export_value(self.bucket.bucket_arn)
-        acknowledge_wildcard(role, f"{exported}/*", "Runs name their inputs and outputs themselves.")
+        acknowledge_wildcard(role, f"{exported}/{objects}", "Runs name their inputs and outputs themselves.")

@@ -82,6 +82,7 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
         Allowed("ecr:GetAuthorizationToken", "*"),
         Allowed("s3:GetObject", _OBJECTS),
         Allowed("s3:PutObject", _OBJECTS),
+        Allowed("s3:PutObject", "<AssetBucket/Assets.Arn>/*.metadata.json"),
         Allowed("s3:AbortMultipartUpload", _OBJECTS),
         Allowed("states:SendTaskSuccess", _TASK_ANSWERS),
         Allowed("states:SendTaskFailure", _TASK_ANSWERS),

@@ -77,9 +77,13 @@ class Failing:
         """The run's inner execution."""
         return self.world.record.execution_arn or ""
 
-    def running(self) -> str:
-        """Bring the run as far as its job; return its caller."""
-        caller = self.world.launched()
+    def running(self, **fields: object) -> str:
+        """Bring the run as far as its job; return its caller.
+
+        Args:
+            fields: Of the message that asks for it, beside the usual ones.
+        """
+        caller = self.world.launched(**fields)
         started = json.loads(self.world.describe(self.execution)["input"])
         event = ConstructRunEvent.model_validate(started | {"execution_arn": self.execution})
         ConstructRun(self.world.table, Inputs(self.world.s3), SIZES).handle(event)

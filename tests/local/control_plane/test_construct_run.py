@@ -8,8 +8,8 @@ import pytest
 from gaitway.contracts.errors import GaitwayError, InputNotFoundError, RequestError, RunRefusedError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import ConstructRunEvent
-from gaitway.contracts.request import ComputeConfig
-from gaitway.contracts.run import RunSpec
+from gaitway.contracts.request import ComputeConfig, parse_message
+from gaitway.contracts.run import RunSpec, output_prefix_of, run_id_of_message
 from lambdas.construct_run.construct import ConstructRun
 from lambdas.construct_run.inputs import MAX_CONFIG_BYTES, Inputs
 from tests.local.control_plane.world import SIZES, World
@@ -56,7 +56,7 @@ def test_a_training_gets_its_defaults_its_outputs_and_its_time(world: World) -> 
     assert record.spec.policy is None
     uuid = world.output_path.key.split("/")[-3]
     assert record.spec.output_files == world.output_path / f"{uuid}/"
-    assert record.spec.output_metadata == S3Uri("assets", "metadata/")
+    assert record.spec.output_metadata == S3Uri("assets", f"metadata/{uuid}/")
 
 
 def test_an_evaluation_has_less_time(world: World) -> None:
@@ -144,6 +144,19 @@ def test_a_checkpoint_as_input_file_is_the_policy(world: World) -> None:
     world.put("a/model_100.pt")
     file = world.put("a/model_50.pt")
     assert spec(world, inputS3AssetFilePath=str(file), inputParameters=EVALUATE).policy == file
+
+
+def test_the_second_step_of_a_workflow_evaluates_what_the_first_one_trained_and_writes_beside_it(world: World) -> None:
+    first = output_prefix_of(world.output_path)
+    checkpoint = world.put((first / "checkpoints/model_100.pt").key)
+    fields = {"inputS3AssetFilePath": str(world.output_path), "inputParameters": EVALUATE}
+    fields["outputS3AssetMetadataPath"] = "s3://assets/metadata/"
+    world.run_id = run_id_of_message(parse_message(world.event("token", **fields)).message)
+    found = spec(world, **fields)
+    assert found.policy == checkpoint
+    assert found.output_files.parent == world.output_path
+    assert found.output_files != first
+    assert found.output_metadata == S3Uri("assets", f"metadata/{found.output_files.name}/")
 
 
 def test_the_newest_checkpoint_of_the_asset_is_found_without_an_input_file(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from gaitway.aws.task_tokens import TaskTokens
-from gaitway.contracts.artifacts import METRICS, RESULTS
+from gaitway.contracts.artifacts import METRICS, RESULTS, Results, TrainingSummary
 from gaitway.contracts.errors import ArtifactError, CancelledError, Failure, RunRefusedError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import CollectResultsEvent
@@ -66,6 +66,47 @@ def test_a_run_with_complete_outputs_succeeds_and_its_caller_learns_where_they_a
     }
     assert world.record.state is RunState.SUCCEEDED
     assert world.record.ended_at is not None
+
+
+def test_what_vams_is_to_note_is_written_before_the_caller_is_told(world: World, failing: Failing) -> None:
+    metadata = S3Uri(world.bucket, "pipelines/output/1/metadata/")
+    caller = failing.running(outputS3AssetMetadataPath=str(metadata))
+    results = Results(
+        run_id=world.run_id,
+        status="succeeded",
+        mode="train",
+        task="Isaac-Cartpole-v0",
+        rl_library="rsl_rl",
+        attempts=1,
+        ended_at=world.record.updated_at,
+        training=TrainingSummary(
+            iterations=5,
+            final_checkpoint="checkpoints/model_4.pt",
+            mean_reward=7.5,
+            mean_steps_per_second=None,
+            training_seconds=1.0,
+        ),
+    )
+    manifest = world.leave_outputs(FILES | {RESULTS: results.model_dump_json(by_alias=True).encode()})
+    document = metadata / output_prefix_of(world.output_path).name / "checkpoints/model_4.pt.metadata.json"
+
+    def read() -> Any:
+        return json.loads(world.s3.get_object(Bucket=document.bucket, Key=document.key)["Body"].read())
+
+    with pytest.raises(ConnectionError):
+        collect(world, manifest, Silent(world.stepfunctions))
+    written = read()
+    assert written["type"] == "metadata"
+    assert {"metadataKey": "meanReturn", "metadataValue": "7.5", "metadataValueType": "number"} in written["metadata"]
+    collect(world, manifest)
+    assert read() == written
+    assert world.workflow.ended(caller)["status"] == "SUCCEEDED"
+
+
+def test_a_run_succeeds_though_nothing_can_be_noted_of_it(world: World, failing: Failing) -> None:
+    caller = failing.running(outputS3AssetMetadataPath="s3://no-such-bucket-anywhere/metadata/")
+    collect(world, world.leave_outputs(FILES))
+    assert world.workflow.ended(caller)["status"] == "SUCCEEDED"
 
 
 def test_collecting_again_changes_nothing(world: World, failing: Failing) -> None:

@@ -182,3 +182,11 @@ def test_another_request_for_the_same_outputs_is_refused(world: World) -> None:
     assert answer["statusCode"] == 400
     assert "allowed: a path of its own for each run" in world.workflow.ended(caller)["cause"]
     assert len(world.executions()) == 1
+
+
+def test_a_later_step_of_the_workflow_is_a_run_of_its_own_and_the_same_one_when_it_is_tried_again(world: World) -> None:
+    step = {"inputS3AssetFilePath": str(world.output_path), "inputParameters": {"trainingConfig": {"mode": "evaluate"}}}
+    world.launched()
+    world.launched(**step)
+    world.launched(**step)
+    assert len(world.executions()) == 2
