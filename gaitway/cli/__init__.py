@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gaitway.cli import doctor, local, outputs, requests, runs, tensorboard
+from gaitway.cli import compare, doctor, local, outputs, requests, runs, tensorboard
 from gaitway.cli.demo import run_demo
 from gaitway.cli.exits import EXIT_CODES, HANDLED, Exit, explain, tell
 from gaitway.cli.target import WHERE
@@ -46,6 +46,7 @@ for _command in (
     runs.show,
     outputs.logs,
     outputs.results,
+    compare.compare,
     tensorboard.tensorboard,
     runs.cancel,
     doctor.doctor,

@@ -106,10 +106,10 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "command-line.md").read_text()
     blocks = re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     said: dict[str, str] = {}
-    run = ""
+    run = other = ""
 
     for line in "".join(blocks).splitlines():
-        words = [run if word == "RUN" else word for word in shlex.split(line)]
+        words = [{"RUN": run, "OTHER_RUN": other}.get(word, word) for word in shlex.split(line)]
         if words[1] == "tensorboard":
             assert scalars_in_tensorboard(*words[2:]) >= {"Train/mean_reward", "Loss/value"}
             said[line] = ""
@@ -119,7 +119,7 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
         assert "--local" not in words or ended.stderr.startswith("Using the embedded AWS"), ended.stderr
         said[line] = ended.stdout
         if submitted := re.search(r"^Submitted (run-[0-9a-f]{12})", ended.stdout):
-            run = submitted[1]
+            run, other = submitted[1], run
 
     commands = {line.split()[1] for line in said}
     assert commands >= {
@@ -131,6 +131,7 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
         "logs",
         "tensorboard",
         "results",
+        "compare",
         "cancel",
         "doctor",
     }
@@ -139,6 +140,7 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
     assert "steps/s" in said["gaitway ls --local"]
     assert "succeeded" in said["gaitway show RUN --local"]
     assert (tmp_path / "outputs" / "cartpole" / "checkpoints" / "model_79.pt").is_file()
+    assert "2 runs" in (tmp_path / "outputs" / "compare.html").read_text()
     assert "Cancelled run-" in said["gaitway cancel RUN --local"]
     shown = json.loads(said["gaitway show RUN --json --local"])
     assert (shown["state"], shown["failure"]["error"]) == ("failed", "CancelledError")
@@ -271,7 +273,9 @@ def test_doctor_says_what_stands_in_the_way(
         "embedded AWS",
         "credentials",
         "deployment",
+        "version",
         "job queue",
+        "quotas",
         "image",
     ]
     without = command("doctor --region eu-west-1", code=1)[0]
