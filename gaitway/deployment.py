@@ -35,6 +35,8 @@ class Deployment(Model):
     asset_bucket_name: str
     run_table_name: str
     job_queue_arn: str
+    gaitway_version: str | None = None
+    """Which sources were deployed: `gaitway.version`; None of those that are older than this output."""
 
 
 def read_deployment(cloudformation: CloudFormationClient) -> Deployment:

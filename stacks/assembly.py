@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from cdk_nag import AwsSolutionsChecks
 
 from gaitway.settings import Settings, SettingsError
+from gaitway.version import checkout_version
 from stacks.compute import ComputeStack
 from stacks.network import NetworkStack
 from stacks.pipeline import PipelineStack
@@ -27,7 +28,8 @@ def assemble(app: cdk.App, settings: Settings) -> None:
     network = NetworkStack(app, "GaitwayNetwork", settings, env=env).network
     storage = StorageStack(app, "GaitwayStorage", network, env=env)
     compute = ComputeStack(app, "GaitwayCompute", settings, network, storage, env=env)
-    PipelineStack(app, "GaitwayPipeline", settings, network, storage, compute, env=env)
+    pipeline = PipelineStack(app, "GaitwayPipeline", settings, network, storage, compute, env=env)
+    cdk.CfnOutput(pipeline, "GaitwayVersion", value=checkout_version())
     if settings.permissions_boundary is not None:
         for stack in app.node.children:
             assert isinstance(stack, cdk.Stack)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 from botocore.exceptions import ClientError
@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gaitway.cli.exits import HANDLED, Exit, NotUpError, explain
+from gaitway.cli.findings import Finding
+from gaitway.cli.quotas import look_at_quotas
 from gaitway.cli.show import console, print_json
 from gaitway.cli.target import (
     JsonOption,
@@ -22,9 +24,10 @@ from gaitway.cli.target import (
     choose_place,
     embedded_endpoint,
 )
-from gaitway.contracts.model import Model
 from gaitway.deployment import STACKS, Deployment, read_deployment
+from gaitway.local import launcher
 from gaitway.local.launcher import LocalSession
+from gaitway.version import checkout_version
 
 if TYPE_CHECKING:
     from types_boto3_batch.type_defs import JobDefinitionTypeDef
@@ -35,22 +38,13 @@ _ECR_IMAGE = re.compile(
 _STYLES = {"ok": "green", "problem": "red", "note": "yellow"}
 
 
-class Finding(Model):
-    """What was found out about one thing."""
-
-    subject: str
-    state: Literal["ok", "problem", "note"]
-    detail: str
-    """What there is; of a problem, what is wrong and what mends it."""
-
-
 def doctor(
     as_json: JsonOption = False,
     local: LocalOption = False,
     profile: ProfileOption = None,
     region: RegionOption = None,
 ) -> None:
-    """Look for what stands in the way of a run: credentials, deployment, job queue, image; each with its cure."""
+    """Look for what stands in the way of a run: credentials, deployment, queue, quotas, image; each with its cure."""
     findings = list(_findings(local, profile, region))
     if as_json:
         print_json([finding.model_dump() for finding in findings])
@@ -84,19 +78,28 @@ def _findings_in(place: Place) -> Iterator[Finding]:
     yield deployed
     if deployed.state == "problem":
         return
-    yield _look("job queue", lambda: _job_queue(place, _deployment(place)))
+    deployment = _deployment(place)
+    yield _look("version", lambda: _version(place, deployment))
+    yield _look("job queue", lambda: _job_queue(place, deployment))
+    yield from _quotas(place)
     yield _look("image", lambda: _image(place))
 
 
 def _look(subject: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(subject=subject, state="ok", detail=check())
+    except _NoteError as note:
+        return Finding(subject=subject, state="note", detail=str(note))
     except (*HANDLED, _ProblemError) as error:
         return Finding(subject=subject, state="problem", detail=explain(error)[1])
 
 
 class _ProblemError(Exception):
     """Something is there, but not as a run needs it."""
+
+
+class _NoteError(Exception):
+    """Something stops no run, but is worth knowing."""
 
 
 def _credentials(place: Place) -> str:
@@ -106,6 +109,21 @@ def _credentials(place: Place) -> str:
 
 def _deployment(place: Place) -> Deployment:
     return read_deployment(place.session.client("cloudformation"))
+
+
+def _version(place: Place, deployment: Deployment) -> str:
+    here = checkout_version()
+    if isinstance(place.session, LocalSession):
+        if not launcher.status().is_current:
+            raise _NoteError("older than the sources of this checkout: `gaitway local up` deploys them")
+        return f"{here}, as in this checkout"
+    if deployment.gaitway_version != here:
+        deployed = deployment.gaitway_version or "a version without a name"
+        raise _NoteError(
+            f"{deployed} is deployed, and this checkout is {here}: run `cdk deploy --all` to deploy it, or check out "
+            "what is deployed"
+        )
+    return f"{here}, as in this checkout"
 
 
 def _job_queue(place: Place, deployment: Deployment) -> str:
@@ -136,6 +154,20 @@ def _job_queue(place: Place, deployment: Deployment) -> str:
     return f"{name} is enabled, with {len(environments) - len(idle)} of {len(environments)} compute environments"
 
 
+def _quotas(place: Place) -> Iterator[Finding]:
+    if isinstance(place.session, LocalSession):
+        yield Finding(subject="quotas", state="ok", detail="none: jobs are processes of this machine")
+        return
+    try:
+        names = _physical_ids(place, "AWS::Batch::ComputeEnvironment")
+        batch = place.session.client("batch")
+        environments = batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+        yield from look_at_quotas(place.session.client("service-quotas"), environments)
+    except HANDLED as error:
+        # Who may start runs need not be allowed to read quotas.
+        yield Finding(subject="quotas", state="note", detail=f"not looked at: {explain(error)[1]}")
+
+
 def _image(place: Place) -> str:
     images = {_image_of(definition) for definition in _job_definitions(place)}
     if not images:
@@ -146,17 +178,22 @@ def _image(place: Place) -> str:
 
 
 def _job_definitions(place: Place) -> list[JobDefinitionTypeDef]:
-    resources = place.session.client("cloudformation").get_paginator("list_stack_resources")
-    names = [
-        resource["PhysicalResourceId"]
-        for page in resources.paginate(StackName="GaitwayCompute")
-        for resource in page["StackResourceSummaries"]
-        if resource["ResourceType"] == "AWS::Batch::JobDefinition"
-    ]
+    names = _physical_ids(place, "AWS::Batch::JobDefinition")
     if not names:
         return []
     definitions = place.session.client("batch").describe_job_definitions(jobDefinitions=names)["jobDefinitions"]
     return [definition for definition in definitions if definition.get("status") == "ACTIVE"]
+
+
+def _physical_ids(place: Place, resource_type: str) -> list[str]:
+    """List what the stack with queues and jobs has of one type."""
+    resources = place.session.client("cloudformation").get_paginator("list_stack_resources")
+    return [
+        resource["PhysicalResourceId"]
+        for page in resources.paginate(StackName="GaitwayCompute")
+        for resource in page["StackResourceSummaries"]
+        if resource["ResourceType"] == resource_type
+    ]
 
 
 def _image_of(definition: JobDefinitionTypeDef) -> str:

@@ -78,4 +78,6 @@ def _table(current: LocalStatus) -> Table:
     if current.deployment:
         for name, value in current.deployment.model_dump().items():
             table.add_row(name.replace("_", " "), value)
+        if not current.is_current:
+            table.add_row("sources", "[yellow]newer than what is deployed[/yellow]: `gaitway local up` deploys them")
     return table

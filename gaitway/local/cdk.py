@@ -16,30 +16,12 @@ from pathlib import Path
 import psutil
 
 from gaitway.local.runtime import ACCOUNT_ID, REGION, REPOSITORY_ROOT
+from gaitway.version import STACK_SOURCES, digest_of
 
 Progress = Callable[[str], None]
 
 CONFIG_FILE = Path(__file__).with_name("config.json")
 """The settings of the embedded deployment; stacks and state machines are the same as everywhere else."""
-
-_SOURCES = (
-    "app.py",
-    "cdk.json",
-    "constraints.txt",
-    "gaitway/aws",
-    "gaitway/contracts",
-    "gaitway/instance_types.json",
-    "gaitway/instance_types.py",
-    "gaitway/local/config.json",
-    "gaitway/outputs",
-    "gaitway/settings.py",
-    "lambdas",
-    "package-lock.json",
-    "requirements.txt",
-    "stacks",
-    "statemachines",
-)
-"""Everything from which the deployed templates and assets are made."""
 
 _ASSEMBLIES = REPOSITORY_ROOT / "build" / "embedded-assemblies"
 
@@ -64,11 +46,8 @@ class CdkDeployer:
 
     def digest(self) -> str:
         """Say from what a deployment would be made: two equal digests mean that nothing has changed."""
-        digest = hashlib.sha256(sys.version.encode())
-        for path in _source_files():
-            digest.update(str(path.relative_to(REPOSITORY_ROOT)).encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()
+        sources = (*STACK_SOURCES, str(CONFIG_FILE.relative_to(REPOSITORY_ROOT)))
+        return hashlib.sha256((sys.version + digest_of(sources)).encode()).hexdigest()
 
     def deploy(self, environment: Mapping[str, str], progress: Progress) -> None:
         """Bootstrap the emulator's account, and deploy all stacks.
@@ -141,15 +120,6 @@ class CdkDeployer:
                     progress(f"deploying {event['stack']} ({event['done']} of {event['total']} resources)")
             if process.wait() != 0:
                 raise DeployError(f"`cdk {command[0]}` failed:\n{''.join(lines[-40:])}")
-
-
-def _source_files() -> Iterator[Path]:
-    for source in _SOURCES:
-        path = REPOSITORY_ROOT / source
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-        elif path.exists():
-            yield path
 
 
 def _forget_old_assemblies() -> None:

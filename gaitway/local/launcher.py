@@ -85,6 +85,8 @@ class LocalStatus(Model):
     state_directory: Path
     endpoint_url: str | None = None
     deployment: Deployment | None = None
+    is_current: bool = False
+    """Whether it was deployed from the sources as they are now; what jobs run is always taken from them."""
     process_ids: tuple[int, ...] = ()
     """The emulator, its guard, and the Lambda functions and jobs that run in it."""
     memory_mib: float = 0.0
@@ -146,11 +148,14 @@ class Launcher:
         if record is None:
             return LocalStatus(running=False, state_directory=self.state_directory)
         processes = processes_with(MARKER, record.emulator_id)
+        session = LocalSession(record.endpoint_url)
+        deployment = _current_deployment(session)
         return LocalStatus(
             running=True,
             state_directory=self.state_directory,
             endpoint_url=record.endpoint_url,
-            deployment=_current_deployment(LocalSession(record.endpoint_url)),
+            deployment=deployment,
+            is_current=deployment is not None and _deployed_digest(session) == self._deployer.digest(),
             process_ids=tuple(sorted(process.pid for process in processes)),
             memory_mib=sum(_resident_bytes(process) for process in processes) / 2**20,
         )
@@ -229,7 +234,7 @@ def _deployed_digest(session: boto3.Session) -> str | None:
     ssm: Any = session.client("ssm")
     try:
         return str(ssm.get_parameter(Name=_DIGEST_PARAMETER)["Parameter"]["Value"])
-    except ClientError:
+    except (BotoCoreError, ClientError):
         return None
 
 
