@@ -6,31 +6,26 @@ CodeBuild reports success there at once, and builds nothing. What a build would 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import queue
 import threading
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
 from gaitway.local.runtime import ACCOUNT_ID, REGION
-from gaitway.settings import Settings
 from lambdas.build_image import handler as function
 from lambdas.build_image.build import ImageBuilder
 from lambdas.build_image.event import ImageEvent
 from stacks.components.image_build import ImageBuild
 from tests.infra.deployments import new_app
 from tests.local.emulator import Emulator
+from tests.local.one_stack import SETTINGS, Json, OneStack
 
-Json = dict[str, Any]
-STACK = "ImageOfTheJob"
 REPOSITORY = "gaitway"
 RESOURCE = "Custom::GaitwayImage"
 
@@ -40,10 +35,14 @@ class World:
     """The part of our stacks that builds the image."""
 
     emulator: Emulator
-    template: Json
+    stack: OneStack
 
     def client(self, service: str) -> Any:
         return self.emulator.client(service)
+
+    @property
+    def template(self) -> Json:
+        return self.stack.template
 
     @property
     def tag(self) -> str:
@@ -55,22 +54,6 @@ class World:
         """The same stack before anything is built."""
         kept = {name: item for name, item in self.template["Resources"].items() if item["Type"] != RESOURCE}
         return {"Resources": kept}
-
-    def deploy(self, template: Json) -> Json:
-        """Create or update the stack; return how it stands when that has ended."""
-        cloudformation = self.client("cloudformation")
-        exists = any(stack["StackName"] == STACK for stack in cloudformation.describe_stacks()["Stacks"])
-        call = cloudformation.update_stack if exists else cloudformation.create_stack
-        call(StackName=STACK, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"])
-        waiter = cloudformation.get_waiter("stack_update_complete" if exists else "stack_create_complete")
-        try:
-            waiter.wait(StackName=STACK, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
-        except Exception:
-            stack: Json = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-            assert "ROLLBACK" in stack["StackStatus"], stack
-            return stack
-        ended: Json = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-        return ended
 
     def push(self, tag: str) -> str:
         """Push an image, as a build does; return its digest."""
@@ -88,52 +71,24 @@ class World:
 @pytest.fixture(scope="module")
 def world(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The stack without an image, and its assets."""
-    directory = tmp_path_factory.mktemp("image")
-    app = new_app(directory)
-    stack = cdk.Stack(app, STACK)
-    settings = Settings.model_validate({"acceptNvidiaEula": True, "lambdaPython": "host", "tracing": False})
-    cdk.CfnOutput(stack, "ImageUri", value=ImageBuild(stack, "ImageBuild", settings).image.uri)
-    app.synth()
-    upload_assets(emulator.client("s3"), directory)
-    template = json.loads((directory / f"{STACK}.template.json").read_text(encoding="utf-8"))
-    template["Parameters"] = {}
-    template.pop("Rules", None)
-    world = World(emulator, template)
-    assert world.deploy(world.without_image())["StackStatus"] == "CREATE_COMPLETE"
+    stack = cdk.Stack(new_app(tmp_path_factory.mktemp("image")), "ImageOfTheJob")
+    cdk.CfnOutput(stack, "ImageUri", value=ImageBuild(stack, "ImageBuild", SETTINGS).image.uri)
+    world = World(emulator, OneStack(emulator, stack))
+    assert world.stack.deploy(world.without_image())["StackStatus"] == "CREATE_COMPLETE"
     return world
 
 
-def upload_assets(s3: Any, directory: Path) -> None:
-    """Do what `cdk deploy` does before it deploys."""
-    files = json.loads((directory / f"{STACK}.assets.json").read_text(encoding="utf-8"))["files"]
-    bucket = f"cdk-hnb659fds-assets-{ACCOUNT_ID}-{REGION}"
-    s3.create_bucket(Bucket=bucket)
-    for asset in files.values():
-        if asset["source"]["packaging"] == "zip":
-            (destination,) = asset["destinations"].values()
-            s3.put_object(Bucket=bucket, Key=destination["objectKey"], Body=packed(directory / asset["source"]["path"]))
-
-
-def packed(directory: Path) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in sorted(directory.rglob("*")):
-            archive.write(path, path.relative_to(directory))
-    return content.getvalue()
-
-
 def test_a_build_that_leaves_no_image_fails_the_deployment_and_says_why(world: World) -> None:
-    stack = world.deploy(world.template)
+    stack = world.stack.deploy(world.template)
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
-    events = world.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
-    reasons = [event.get("ResourceStatusReason", "") for event in events]
+    reasons = world.stack.reasons()
     assert any(f"has no image {world.tag}" in reason and "gaitway-image" in reason for reason in reasons), reasons
     assert world.builds() == 1
 
 
 def test_an_image_that_is_there_is_not_built_again_and_is_named_by_its_digest(world: World) -> None:
     digest, built = world.push(world.tag), world.builds()
-    stack = world.deploy(world.template)
+    stack = world.stack.deploy(world.template)
     assert stack["StackStatus"] == "UPDATE_COMPLETE"
     (output,) = stack["Outputs"]
     assert output["OutputValue"].endswith(f"/{REPOSITORY}@{digest}")
