@@ -10,8 +10,8 @@ from gaitway.contracts.errors import GaitwayError
 from handbook.reference import DOCS, ROOT
 
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
-INSIDE = ("gaitway/local/extensions", "gaitway/local/services.py", "container/simulators")
-"""What is raised there is told in other words: those of AWS, and those that the runner finds in the output."""
+INSIDE = ("gaitway/local/extensions", "gaitway/local/services.py", "container/runner/budget.py", "container/simulators")
+"""What is raised there is told in other words: those of AWS, and those that the runner finds."""
 
 
 def _ours(root: type[GaitwayError] = GaitwayError) -> Iterator[type[GaitwayError]]:
