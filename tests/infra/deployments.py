@@ -17,6 +17,7 @@ from gaitway.settings import Settings, load_settings
 from stacks.assembly import assemble
 from tests.infra.templates import ROOT
 
+ADDRESS = "robots@example.com"
 BOUNDARY = "arn:aws:iam::123456789012:policy/bound"
 VAMS_IMPORT = "vams-core-prod-us-east-1-importGlobalPipelineWorkflow7C1D-x9Qk2"
 EXISTING_VPC = "vpc-0123456789abcdef0"
@@ -30,7 +31,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "existing-vpc": {"vpcId": EXISTING_VPC},
     "image-given": {"containerImageUri": "210987654321.dkr.ecr.eu-west-1.amazonaws.com/robots/isaac:7"},
     "several-nodes": {"instanceTypes": "g6.8xlarge,g6.12xlarge", "maxVcpus": "384"},
-    "bounded": {"permissionsBoundary": BOUNDARY},
+    "bounded": {"permissionsBoundary": BOUNDARY, "alarmEmail": ADDRESS},
     "vams": {"autoRegisterWithVAMS": "true", "vamsImportFunctionName": VAMS_IMPORT},
 }
 

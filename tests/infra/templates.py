@@ -131,6 +131,13 @@ def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(inner)
 
 
+def containers(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    """The containers of a job definition, of one node or of several."""
+    if "NodeProperties" not in definition:
+        return [definition["ContainerProperties"]]
+    return [node["Container"] for node in definition["NodeProperties"]["NodeRangeProperties"]]
+
+
 def _path(logical_id: str, body: dict[str, Any]) -> str:
     path: str | None = body.get("Metadata", {}).get("aws:cdk:path")
     return path.partition("/")[2].removesuffix("/Resource") if path else logical_id

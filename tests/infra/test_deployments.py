@@ -11,7 +11,7 @@ from container.runner.run import EXIT_FAILED
 from gaitway.instance_types import INSTANCE_SIZES
 from gaitway.settings import load_settings
 from tests.infra.conftest import Synthesise
-from tests.infra.deployments import BOUNDARY, ENVIRONMENT, settings_of
+from tests.infra.deployments import ADDRESS, BOUNDARY, ENVIRONMENT, settings_of
 from tests.infra.templates import ROOT, Synthesis
 from tests.infra.test_compute import definition, environments, network_interfaces, security_groups
 
@@ -95,3 +95,16 @@ def test_a_boundary_bounds_every_role(deployed: Deployed) -> None:
     assert not any(
         "PermissionsBoundary" in role.properties for role in deployed("on-demand").resources("AWS::IAM::Role")
     )
+
+
+def test_alarms_tell_the_address_that_the_settings_name(deployed: Deployed) -> None:
+    assert deployed("on-demand").resources("AWS::SNS::Subscription") == []
+    subscription = deployed("bounded").resource("AWS::SNS::Subscription").properties
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", ADDRESS)
+
+
+def test_every_log_group_of_every_deployment_forgets(deployed: Deployed) -> None:
+    for name in ("on-demand", "spot", "several-nodes", "existing-vpc", "bounded"):
+        groups = deployed(name).resources("AWS::Logs::LogGroup")
+        assert groups
+        assert [group.name for group in groups if not group.properties.get("RetentionInDays")] == []

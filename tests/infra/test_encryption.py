@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.infra.templates import Resource, Synthesis
+from tests.infra.templates import Resource, Synthesis, containers
 
 _CLEAR_TEXT = {"Bool": {"aws:SecureTransport": "false"}}
 
@@ -24,12 +24,13 @@ AT_REST: dict[str, Callable[[Properties], bool]] = {
     "AWS::EC2::LaunchTemplate": lambda template: all(disk["Encrypted"] for disk in _disks(template)),
     "AWS::EFS::FileSystem": lambda system: system["Encrypted"],
     "AWS::S3::Bucket": lambda bucket: bool(bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]),
+    "AWS::SNS::Topic": lambda topic: "KmsMasterKeyId" in topic,
     "AWS::SQS::Queue": lambda queue: queue.get("SqsManagedSseEnabled", False) or "KmsMasterKeyId" in queue,
 }
 OTHERS = {
     "AWS::DocDB::DBCluster", "AWS::EC2::Volume", "AWS::ElastiCache::ReplicationGroup", "AWS::FSx::FileSystem",
     "AWS::Kinesis::Stream", "AWS::KinesisFirehose::DeliveryStream", "AWS::OpenSearchService::Domain",
-    "AWS::RDS::DBCluster", "AWS::RDS::DBInstance", "AWS::SNS::Topic", "AWS::SecretsManager::Secret",
+    "AWS::RDS::DBCluster", "AWS::RDS::DBInstance", "AWS::SecretsManager::Secret",
 }  # fmt: skip
 """Further types that hold data: whoever adds one says above how it is encrypted."""
 
@@ -73,9 +74,10 @@ def _names(resources: list[Resource]) -> set[str]:
     return {f"<{resource.name}>" for resource in resources}
 
 
-def test_buckets_queues_and_file_systems_refuse_clear_text(aws: Synthesis) -> None:
+def test_buckets_queues_topics_and_file_systems_refuse_clear_text(aws: Synthesis) -> None:
     assert _refused(aws, "AWS::S3::BucketPolicy", "Bucket") == _names(aws.resources("AWS::S3::Bucket"))
     assert _refused(aws, "AWS::SQS::QueuePolicy", "Queues") == _names(aws.resources("AWS::SQS::Queue"))
+    assert _refused(aws, "AWS::SNS::TopicPolicy", "Topics") == _names(aws.resources("AWS::SNS::Topic"))
     for file_system in aws.resources("AWS::EFS::FileSystem"):
         assert any(map(_denies_clear_text, file_system.properties["FileSystemPolicy"]["Statement"])), file_system.name
 
@@ -84,7 +86,7 @@ def test_jobs_mount_the_file_system_over_tls_with_their_role(aws: Synthesis) -> 
     mounted = [
         volume["EfsVolumeConfiguration"]
         for definition in aws.resources("AWS::Batch::JobDefinition")
-        for container in _containers(definition.properties)
+        for container in containers(definition.properties)
         for volume in container["Volumes"]
         if "EfsVolumeConfiguration" in volume
     ]
@@ -92,12 +94,6 @@ def test_jobs_mount_the_file_system_over_tls_with_their_role(aws: Synthesis) -> 
     for volume in mounted:
         assert volume["TransitEncryption"] == "ENABLED"
         assert volume["AuthorizationConfig"]["Iam"] == "ENABLED"
-
-
-def _containers(definition: Properties) -> list[Properties]:
-    if "NodeProperties" not in definition:
-        return [definition["ContainerProperties"]]
-    return [node["Container"] for node in definition["NodeProperties"]["NodeRangeProperties"]]
 
 
 def test_nobody_is_sent_to_an_address_without_tls(aws: Synthesis) -> None:

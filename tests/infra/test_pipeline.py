@@ -7,6 +7,7 @@ import json
 import sys
 from email.parser import HeaderParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -14,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from gaitway.settings import load_settings
 from lambdas.submit_job.handler import SubmitJobEnvironment
-from tests.infra.templates import ROOT, Synthesis
+from tests.infra.templates import ROOT, Resource, Synthesis, containers
 
 SIZES = {
     processes: size._asdict() for processes, size in load_settings({"acceptNvidiaEula": "true"}, ROOT).job_sizes.items()
@@ -129,29 +130,38 @@ def test_the_layers_binaries_are_lambdas_and_not_this_machines(libraries: Path) 
     assert [name for name in binaries if "cpython-314-x86_64-linux-gnu" not in name] == []
 
 
-def test_every_log_group_forgets(aws: Synthesis) -> None:
-    groups = aws.resources("AWS::Logs::LogGroup")
-    assert [group.name for group in groups if not group.properties.get("RetentionInDays")] == []
-
-
 def test_whatever_logs_does_so_in_a_group_of_ours(aws: Synthesis) -> None:
-    ours = {f"<{group.name}>" for group in aws.resources("AWS::Logs::LogGroup")}
-    used = [
-        *(
-            aws.text(function.stack, function.properties["LoggingConfig"]["LogGroup"])
+    ours = {group.name for group in aws.resources("AWS::Logs::LogGroup")}
+
+    def group(resource: Resource, value: Any) -> str:
+        """The name of the group that a resource logs to, by its name or its ARN."""
+        return aws.text(resource.stack, value).removeprefix("<").removesuffix(">").removesuffix(".Arn")
+
+    used = {
+        "functions": [
+            group(function, function.properties["LoggingConfig"]["LogGroup"])
             for function in aws.resources("AWS::Lambda::Function")
-        ),
-        *(
-            aws.text(
-                definition.stack,
-                definition.properties["ContainerProperties"]["LogConfiguration"]["Options"]["awslogs-group"],
-            )
-            for definition in aws.resources("AWS::Batch::JobDefinition")
-            if definition.properties["Type"] == "container"
-        ),
-    ]
-    assert set(used) <= ours
-    assert len(set(used)) == len(used)
+        ],
+        "machines": [
+            group(machine, destination["CloudWatchLogsLogGroup"]["LogGroupArn"])
+            for machine in aws.resources("AWS::StepFunctions::StateMachine")
+            for destination in machine.properties["LoggingConfiguration"]["Destinations"]
+        ],
+        "builds": [
+            group(project, project.properties["LogsConfig"]["CloudWatchLogs"]["GroupName"])
+            for project in aws.resources("AWS::CodeBuild::Project")
+        ],
+        "flows": [group(flow, flow.properties["LogGroupName"]) for flow in aws.resources("AWS::EC2::FlowLog")],
+    }
+    jobs = {
+        group(definition, container["LogConfiguration"]["Options"]["awslogs-group"])
+        for definition in aws.resources("AWS::Batch::JobDefinition")
+        for container in containers(definition.properties)
+    }
+    assert all(used.values())
+    named = [name for names in used.values() for name in names]
+    # Each has one of its own, but for jobs, which share theirs.
+    assert sorted([*named, *jobs]) == sorted(ours)
 
 
 def test_machines_log_what_happens_but_not_the_data_with_the_tokens(aws: Synthesis) -> None:
