@@ -136,10 +136,6 @@ class World:
         """Start the runner as a process, with a scripted simulator."""
         return self._start("tests.local.scripted_runner", script, self.run_id, **variables)
 
-    def start_real_job(self, **variables: str) -> Job:
-        """Start the runner as AWS Batch does, with the embedded simulator."""
-        return self._start("container.runner", self.run_id, **variables)
-
     def run_here(
         self,
         script: str,

@@ -19,7 +19,6 @@ from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import Manifest, Results, RunConfig
 from gaitway.contracts.errors import CancelledError, Failure, InterruptedRunError
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import TrainingConfig
 from gaitway.contracts.run import CALLER_GONE, RunState
 from tests.local.conformance.workflow import until
 from tests.local.emulator import Emulator
@@ -60,7 +59,9 @@ def no_handover(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "HANDOVER_SECONDS", 0.0)
 
 
-def test_a_training_ends_its_task_with_results_that_the_manifest_lists(world: World) -> None:
+def test_a_training_ends_its_task_with_results_that_the_manifest_lists_and_a_record_that_tells_how_far_it_is(
+    world: World,
+) -> None:
     world.submit()
 
     job = world.start_job("succeed")
@@ -83,13 +84,6 @@ def test_a_training_ends_its_task_with_results_that_the_manifest_lists(world: Wo
     config = RunConfig.model_validate_json(objects["training-config.json"])
     assert config.training_config == TRAINING
     assert "torch" in config.versions
-
-
-def test_the_record_tells_how_far_the_run_is(world: World) -> None:
-    world.submit()
-
-    world.start_job("succeed").wait()
-
     record = world.record
     # It is the pipeline that ends the run, once it has checked the manifest.
     assert record.state is RunState.RUNNING
@@ -202,15 +196,6 @@ def test_an_input_that_is_not_there_fails_the_task_before_the_simulator_starts(w
     assert not (world.directory / "simulator.log").exists()
 
 
-def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on(world: World) -> None:
-    world.submit(heartbeat_timeout_seconds=5)
-
-    assert world.run_here("train_for_six_seconds") == EXIT_DONE
-
-    assert world.outcome()["status"] == "SUCCEEDED"
-    assert world.status(world.caller) == "RUNNING"
-
-
 def test_a_simulator_without_progress_is_ended_and_its_caller_told_where_it_stood(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +211,7 @@ def test_a_simulator_without_progress_is_ended_and_its_caller_told_where_it_stoo
 
 def test_a_run_without_progress_gets_no_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "START_UP_ALLOWANCE_SECONDS", 0)
-    world.submit(heartbeat_timeout_seconds=6)
+    world.submit(heartbeat_timeout_seconds=3)
     stop = StopRequest()
     with ThreadPoolExecutor() as threads, locked(world.directory, stop):
         job = threads.submit(world.run_here, "succeed", stop=stop)
@@ -280,9 +265,11 @@ def test_a_run_whose_caller_stays_away_is_cancelled_and_the_inner_machine_told_w
     assert (outcome["error"], outcome["cause"]) == ("CancelledError", CALLER_GONE)
 
 
-def test_a_run_goes_on_for_a_caller_that_tries_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on_and_a_caller_that_tries_again_gets_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("container.runner.heartbeat.CALLER_GRACE_SECONDS", 1)
-    world.submit()
+    world.submit(heartbeat_timeout_seconds=5)
     stop = StopRequest()
     with ThreadPoolExecutor() as threads:
         job = threads.submit(world.run_here, "hang", stop=stop)
@@ -291,10 +278,10 @@ def test_a_run_goes_on_for_a_caller_that_tries_again(world: World, monkeypatch: 
         caller, token = world.start_execution(HeartbeatSeconds=5)
         world.table.set_tokens(world.run_id, external=token)
 
-        # Its heartbeats alone keep the new caller waiting: for longer than its timeout, and than the old one's grace.
+        # Its heartbeats alone keep both waiting: for longer than their timeout, and than the old caller's grace.
         with pytest.raises(TimeoutError):
             job.result(6)
-        assert world.status(caller) == "RUNNING"
+        assert world.status(caller) == world.status(world.execution) == "RUNNING"
         stop.request(InterruptedRunError("the test ends it"))
         assert job.result(30) == EXIT_FAILED
 
@@ -414,17 +401,3 @@ def test_a_bucket_that_appears_late_is_waited_for(world_without_bucket: World) -
 
     assert job.wait() == EXIT_DONE
     assert set(world.objects()) == TRAINED
-
-
-def test_the_embedded_simulator_trains_through_the_runner(world: World) -> None:
-    training = TrainingConfig(task="Isaac-Cartpole-Direct-v0", max_iterations=3, num_envs=32)
-    world.submit(training)
-
-    job = world.start_real_job()
-
-    assert job.wait() == 0, job.output
-    objects = world.objects()
-    assert "checkpoints/model_2.pt" in objects
-    assert len(objects["metrics.csv"].splitlines()) == 1 + 3
-    assert world.record.progress is not None
-    assert world.record.progress.done == 3

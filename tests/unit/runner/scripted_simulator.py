@@ -233,11 +233,6 @@ def refuse(training: dict[str, Any]) -> None:
     sys.exit(EXIT_BAD_REQUEST)
 
 
-def train_for_six_seconds(training: dict[str, Any]) -> None:
-    time.sleep(6)
-    succeed(training)
-
-
 def log_nothing(training: dict[str, Any]) -> None:
     train(training["maxIterations"])
 
@@ -267,7 +262,7 @@ def hang_with_child_and_ignore_sigterm(training: dict[str, Any]) -> None:
 SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
     script.__name__: script
     for script in (
-        succeed, export, train_for_six_seconds, stay_after_the_work, crash_at_shutdown, log_nothing, exit_early,
+        succeed, export, stay_after_the_work, crash_at_shutdown, log_nothing, exit_early,
         crash, crash_half_way, succeed_once_then_crash_half_way,
         lose_the_runner, fail_to_start, fail_in_rank_1, vanish_in_rank_1, diverge, refuse, hang,
         hang_with_child_and_ignore_sigterm,

@@ -12,12 +12,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from rl_games.algos_torch.a2c_continuous import A2CAgent
-from rl_games.algos_torch.model_builder import ModelBuilder
-from rl_games.common import a2c_common
-from rl_games.common.algo_observer import AlgoObserver
-from rl_games.common.ivecenv import IVecEnv
-from rl_games.common.tr_helpers import DefaultRewardsShaper
 from tensorboardX import SummaryWriter
 from torch import Tensor
 
@@ -29,6 +23,15 @@ from container.simulators.common.watch import TrainingWatch
 from container.simulators.embedded.environment import VectorEnvironment
 from container.simulators.embedded.libraries import Training
 from container.simulators.embedded.libraries.rl_games_config import AgentConfig, translate
+
+# It compiles a network of its own tests when it is imported, and to import the compiler takes longer than all the rest.
+with replaced(torch, "compile", lambda function: function):
+    from rl_games.algos_torch.a2c_continuous import A2CAgent
+    from rl_games.algos_torch.model_builder import ModelBuilder
+    from rl_games.common import a2c_common
+    from rl_games.common.algo_observer import AlgoObserver
+    from rl_games.common.ivecenv import IVecEnv
+    from rl_games.common.tr_helpers import DefaultRewardsShaper
 
 OnStep = Callable[[Step], None]
 
