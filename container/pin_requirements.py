@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 _FOLDER = Path(__file__).parent
-_RUNNER = ("boto3", "jinja2", "packaging", "pandas", "pydantic", "tenacity", "tensorboard")
+_RUNNER = ("boto3", "jinja2", "nvidia-ml-py", "packaging", "pandas", "pydantic", "tenacity", "tensorboard")
 _EMBEDDED = (
     *_RUNNER,
     *("gymnasium", "imageio[pyav]", "numpy", "onnx", "onnxscript", "pillow", "PyYAML"),
@@ -53,12 +53,13 @@ def pins(packages: Iterable[str]) -> list[str]:
     """List packages and all that they need in turn, with the versions installed here."""
     found: dict[str, str] = {}
     waiting = [Requirement(package) for package in packages]
+    asked = {canonicalize_name(requirement.name) for requirement in waiting}
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
         key = (name, frozenset(requirement.extras))
-        if key in seen or name.startswith(_LEFT_OUT):
+        if key in seen or (name.startswith(_LEFT_OUT) and name not in asked):
             continue
         seen.add(key)
         installed = distribution(name)

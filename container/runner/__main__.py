@@ -28,7 +28,7 @@ from gaitway.contracts.errors import InterruptedRunError
 _IMPATIENT_CLIENT_CONFIG = Config(
     connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
 )
-"""Asked while the job is being ended, which leaves seconds."""
+"""Asked while the job is being ended, which leaves seconds; or told what is not worth waiting for."""
 _CLIENT_CONFIG = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5})
 
 
@@ -83,6 +83,7 @@ def _clients(run_id: str, environment: Environment) -> Clients:
         dynamodb=client("dynamodb", config=_CLIENT_CONFIG),
         stepfunctions=client("stepfunctions", config=_CLIENT_CONFIG),
         batch=client("batch", config=_IMPATIENT_CLIENT_CONFIG),
+        cloudwatch=client("cloudwatch", config=_IMPATIENT_CLIENT_CONFIG),
     )
 
 

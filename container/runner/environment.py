@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, Json
 
 from gaitway.contracts.model import Model
 
@@ -50,6 +50,14 @@ class Environment(Model):
     """Attempt of the Batch job, from 1."""
     job_attempts: Annotated[int, Field(alias="GAITWAY_JOB_ATTEMPTS", ge=1)] = 1
     """How often Batch attempts the job at most."""
+    machine_file: Annotated[Path | None, Field(alias="GAITWAY_MACHINE_FILE")] = None
+    """Where the instance has written down what it is."""
+    instance_prices: Annotated[
+        Json[dict[str, Annotated[float, Field(ge=0)]]], Field(alias="GAITWAY_INSTANCE_PRICES")
+    ] = Field(default_factory=dict)
+    """USD per hour by instance type, as far as a deployer has set them."""
+    task_metadata: Annotated[str | None, Field(alias="ECS_CONTAINER_METADATA_URI_V4", pattern=r"^https?://")] = None
+    """Where the ECS agent tells of the job's task; None outside ECS."""
     num_nodes: Annotated[int, Field(alias="AWS_BATCH_JOB_NUM_NODES", ge=1)] = 1
     node_index: Annotated[int, Field(alias="AWS_BATCH_JOB_NODE_INDEX", ge=0)] = 0
     main_node_index: Annotated[int, Field(alias="AWS_BATCH_JOB_MAIN_NODE_INDEX", ge=0)] = 0

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from container.runner.environment import Environment
+from container.runner.gpus import GpuSampler, usage_file
 from container.runner.node_messages import (
     BEAT_SECONDS,
     JOIN_SECONDS,
@@ -75,7 +76,8 @@ def _run(
         )
         watch = Watch(check=stop.check, makes_progress=lambda: True, is_done=lambda: False)
         log_name = f"simulator-node-{environment.node_index}.log"
-        end = unwrap(simulate(torchrun(group, command), directory, watch, lambda line: None, log_name))
+        with GpuSampler(usage_file(directory, environment.node_index), environment.node_index):
+            end = unwrap(simulate(torchrun(group, command), directory, watch, lambda line: None, log_name))
         leader.say(Ended(code=end.code, lines=list(end.last_lines)))
         leader.wait_for_end(_FAREWELL_SECONDS)
         return end.code

@@ -15,11 +15,11 @@ from container.runner.custom_environment_archive import MAX_BYTES
 from container.runner.retry import retrying
 from container.runner.stop import StopRequest
 from gaitway.aws.errors import AWS_ERRORS
-from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, run_directory
+from gaitway.contracts.artifacts import MANIFEST, METRICS, REPORT, RESULTS, run_directory
 from gaitway.contracts.errors import InputNotFoundError, RequestError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunSpec
-from gaitway.contracts.simulation import EVALUATION_DIRECTORY, SimulationJob
+from gaitway.contracts.simulation import EVALUATION_DIRECTORY, STOP_FILE, SimulationJob
 from gaitway.outputs.checkpoints import Checkpoint, newest
 from gaitway.outputs.results import write_json
 
@@ -66,7 +66,7 @@ def prepare(spec: RunSpec, efs_root: Path, s3: S3Client, stop: StopRequest) -> P
     directory = run_directory(efs_root, spec.run_id)
     inputs = directory / INPUTS
     inputs.mkdir(parents=True, exist_ok=True)
-    for name in (METRICS, RESULTS, MANIFEST):
+    for name in (METRICS, RESULTS, REPORT, MANIFEST, STOP_FILE):
         (directory / name).unlink(missing_ok=True)
     shutil.rmtree(directory / EVALUATION_DIRECTORY, ignore_errors=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gaitway.aws.run_table import RunTable
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.history import Cost
 from gaitway.contracts.run import RunState
 
 logger = logging.getLogger(__name__)
@@ -37,18 +39,22 @@ def interval_seconds(elapsed_seconds: float) -> float:
 class RecordWriter:
     """Writes what is noted, from a thread of its own: a new phase at once, progress the more rarely the longer it goes.
 
-    A write that fails is logged, and never fails the run.
+    Each write tells the cost, too. A write that fails is logged, and never fails the run.
 
     Args:
         run_id: The run.
         execution_arn: The inner execution that started the job; once the run has gone to another, nothing is written.
         table: The run table.
+        cost: Tells what the run has cost so far; None where no price is known.
     """
 
-    def __init__(self, run_id: str, execution_arn: str | None, table: RunTable) -> None:
+    def __init__(
+        self, run_id: str, execution_arn: str | None, table: RunTable, cost: Callable[[], Cost | None]
+    ) -> None:
         self._run_id = run_id
         self._execution_arn = execution_arn
         self._table = table
+        self._cost = cost
         self._pending: dict[str, object] = {}
         self._lock = threading.Lock()
         self._changed = threading.Event()
@@ -102,6 +108,9 @@ class RecordWriter:
     def _write(self) -> None:
         with self._lock:
             fields, self._pending = self._pending, {}
+        cost = self._cost()
+        if cost is not None and (fields or self._closed.is_set()):
+            fields["cost"] = cost
         if not fields:
             return
         try:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from gaitway.contracts.artifacts import CONFIG_FILES, RESULTS, RunConfig, TrainingSummary
+from gaitway.contracts.artifacts import CONFIG_FILES, RESULTS, Results, RunConfig, TrainingSummary
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.history import Cost, RunHistory
 from gaitway.contracts.run import RunSpec
 from gaitway.contracts.simulation import EvaluationSummary
 from gaitway.outputs.results import results_of, write_json
@@ -16,8 +17,14 @@ from gaitway.outputs.results import results_of, write_json
 _LIBRARIES = ("gaitway", "gymnasium", "isaaclab", "isaacsim", "rl-games", "rsl-rl-lib", "skrl", "torch")
 
 
-def write_config(directory: Path, spec: RunSpec) -> None:
-    """Write `training-config.json` or `evaluation-config.json`."""
+def write_config(directory: Path, spec: RunSpec, image: str | None) -> None:
+    """Write `training-config.json` or `evaluation-config.json`.
+
+    Args:
+        directory: The run's directory.
+        spec: The run.
+        image: The job's container image, with its digest; None where it runs in none.
+    """
     config = RunConfig(
         run_id=spec.run_id,
         name=spec.name,
@@ -28,6 +35,7 @@ def write_config(directory: Path, spec: RunSpec) -> None:
         resume_checkpoint=str(spec.resume_checkpoint) if spec.resume_checkpoint else None,
         custom_environment=str(spec.custom_environment) if spec.custom_environment else None,
         versions=library_versions(),
+        image=image,
     )
     write_json(directory / CONFIG_FILES[spec.training.mode], config)
 
@@ -39,7 +47,9 @@ def write_results(
     attempts: int,
     started_at: datetime,
     outcome: TrainingSummary | EvaluationSummary | Failure,
-) -> None:
+    cost: Cost | None,
+    history: RunHistory,
+) -> Results:
     """Write `results.json`.
 
     Args:
@@ -48,9 +58,20 @@ def write_results(
         attempts: How often it was tried, with this time.
         started_at: When the first attempt began.
         outcome: What came of it.
+        cost: What all attempts have cost; None where no price is known.
+        history: How they went.
     """
-    results = results_of(spec, attempts=attempts, started_at=started_at, ended_at=datetime.now(UTC), outcome=outcome)
+    results = results_of(
+        spec,
+        attempts=attempts,
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        outcome=outcome,
+        cost=cost,
+        history=history,
+    )
     write_json(directory / RESULTS, results)
+    return results
 
 
 def library_versions() -> dict[str, str]:

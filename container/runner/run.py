@@ -11,27 +11,36 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from container.runner.attempt import Attempt, do
 from container.runner.batch_job import BatchJob
+from container.runner.budget import Budget
 from container.runner.environment import Environment
+from container.runner.gpus import GpuSampler, usage_file
 from container.runner.heartbeat import Activity, Heartbeat
+from container.runner.history import History
 from container.runner.launch import simulator_of
+from container.runner.machine import read_machine
 from container.runner.prepare import SIMULATION_FILE
+from container.runner.published import PublishedMetrics
 from container.runner.record import RecordWriter
 from container.runner.report import Reporter
 from container.runner.retry import retrying
 from container.runner.salvage import salvage
 from container.runner.stop import StopRequest
+from container.runner.task_metadata import Task, read_task
 from container.runner.tokens import JobTokens
 from container.runner.upload import PatientUploader
 from gaitway.aws.errors import AWS_ERRORS
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
+from gaitway.contracts.artifacts import run_directory
 from gaitway.contracts.errors import ArtifactError, Failure, GaitwayError, InterruptedRunError
+from gaitway.contracts.history import AttemptHistory
 from gaitway.contracts.run import RunRecord, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from types_boto3_batch import BatchClient
+    from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
@@ -54,6 +63,7 @@ class Clients:
     dynamodb: DynamoDBClient
     stepfunctions: SFNClient
     batch: BatchClient
+    cloudwatch: CloudWatchClient
 
 
 def run(run_id: str, command: Sequence[str], environment: Environment, clients: Clients, stop: StopRequest) -> int:
@@ -69,6 +79,7 @@ def run(run_id: str, command: Sequence[str], environment: Environment, clients: 
     Returns:
         Exit code.
     """
+    began_at = datetime.now(UTC)
     table = RunTable(clients.dynamodb, environment.run_table)
     record = retrying(AWS_ERRORS, stop.sleep)(table.get, run_id)
     if record is None or record.state.ended or record.job_id not in (None, environment.job_id):
@@ -86,25 +97,36 @@ def run(run_id: str, command: Sequence[str], environment: Environment, clients: 
         reporter.fail(Failure.of(ArtifactError("the run's record holds no specification: was it constructed?")))
         return EXIT_FAILED
 
+    spec, task = record.spec, read_task(environment.task_metadata)
+    begun = _begun(record, spec.compute.num_nodes, environment, task, began_at)
+    directory = run_directory(environment.efs_root, run_id)
+    history = History(directory, record.created_at, begun, record.cost)
+    gpus = GpuSampler(usage_file(directory, 0), 0)
     attempt = Attempt(
-        spec=record.spec,
-        number=(record.attempts or 0) + 1,
-        started_at=record.started_at or datetime.now(UTC),
+        spec=spec,
+        number=begun.number,
+        machine=begun.machine,
+        started_at=record.started_at or began_at,
         command=(*command, SIMULATION_FILE),
-        simulator=simulator_of(command, record.spec.compute.gpus_per_node, environment, stop),
+        simulator=simulator_of(command, spec.compute.gpus_per_node, environment, stop),
         exit_allowance_seconds=environment.exit_allowance_seconds,
         efs_root=environment.efs_root,
+        image=task.image,
         s3=clients.s3,
         stop=stop,
         activity=activity,
-        record=RecordWriter(run_id, record.execution_arn, table),
-        uploader=PatientUploader(clients.s3, record.spec.output_files, stop, on_upload=activity.note),
+        record=RecordWriter(run_id, record.execution_arn, table, lambda: history.cost),
+        history=history,
+        budget=Budget(spec.compute.max_cost_usd, lambda: history.cost),
+        gpus=gpus,
+        published=PublishedMetrics(run_id, clients.cloudwatch, lambda: history.attempt_cost, gpus.take_load),
+        uploader=PatientUploader(clients.s3, spec.output_files, stop, on_upload=activity.note),
     )
     if not _begin(attempt, record, environment, table):
         logger.warning("%s: nothing to do, the run has ended or belongs to another execution", run_id)
         return EXIT_DONE
     try:
-        with heartbeat, attempt.record:
+        with heartbeat, attempt.record, attempt.published:
             result = do(attempt)
     except Exception as error:
         _log_failure(run_id, error)
@@ -122,6 +144,18 @@ def run(run_id: str, command: Sequence[str], environment: Environment, clients: 
     return EXIT_DONE
 
 
+def _begun(record: RunRecord, num_nodes: int, environment: Environment, task: Task, at: datetime) -> AttemptHistory:
+    """Describe the attempt as it begins."""
+    return AttemptHistory(
+        number=(record.attempts or 0) + 1,
+        machine=read_machine(environment.machine_file, num_nodes, environment.instance_prices),
+        image_pull_began_at=task.pull_started_at,
+        image_pull_ended_at=task.pull_stopped_at,
+        began_at=at,
+        last_seen_at=at,
+    )
+
+
 def _begin(attempt: Attempt, record: RunRecord, environment: Environment, table: RunTable) -> bool:
     """Write down that the attempt begins; False where the run has ended or gone to another execution."""
     # At once, and not by the record's writer: an attempt that is killed in its first second counts, too.
@@ -134,6 +168,7 @@ def _begin(attempt: Attempt, record: RunRecord, environment: Environment, table:
         attempts=attempt.number,
         job_id=environment.job_id,
         started_at=attempt.started_at,
+        machine=attempt.machine,
         progress=None,
     )
 

@@ -20,6 +20,11 @@ class StopRequest:
         if self._reason is None:
             self._reason = reason
 
+    @property
+    def is_requested(self) -> bool:
+        """Whether the run is to end."""
+        return self._reason is not None
+
     def check(self) -> None:
         """Go on, or raise the reason to stop."""
         if self._reason is not None:

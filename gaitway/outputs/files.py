@@ -10,9 +10,9 @@ from gaitway.contracts.artifacts import (
     CONFIG_FILES,
     EVENTS,
     EXPORTED,
+    GPU_USAGE,
     METRICS,
     PARAMETERS,
-    RESULTS,
     SIMULATOR_LOG,
     VIDEOS,
 )
@@ -28,7 +28,9 @@ from gaitway.outputs.checkpoints import checkpoints
 
 
 def outputs(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Path]]:
-    """Give every output that is there, but not the manifest: its place below the run's prefix, and its file.
+    """Give every output that is there: its place below the run's prefix, and its file.
+
+    Results, report and manifest, which tell of the others, are not among them.
 
     Args:
         directory: The run's directory.
@@ -38,13 +40,13 @@ def outputs(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Pa
         yield from _training_outputs(directory, training.rl_library)
     else:
         yield from _evaluation_outputs(directory)
-    for name in (CONFIG_FILES[training.mode], SIMULATOR_LOG, RESULTS):
+    for name in (CONFIG_FILES[training.mode], GPU_USAGE, SIMULATOR_LOG):
         if (directory / name).is_file():
             yield name, directory / name
 
 
 def remains(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Path]]:
-    """Give what a failed run left that may be of use, the most useful first, but not its results.
+    """Give what a failed run left that may be of use, the most useful first.
 
     That is its outputs, and what metrics.csv would have been made of, had it come that far: TensorBoard's own files,
     and the logs of other nodes.
@@ -59,7 +61,7 @@ def remains(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Pa
     if training.mode == "train":
         for checkpoint in reversed(checkpoints(directory, training.rl_library)):
             yield f"{CHECKPOINTS}{checkpoint.name}", checkpoint.path
-    first = {SIMULATOR_LOG, CONFIG_FILES[training.mode], RESULTS}
+    first = {SIMULATOR_LOG, CONFIG_FILES[training.mode]}
     for name, path in outputs(directory, training):
         if name not in first and not name.startswith(CHECKPOINTS):
             yield name, path

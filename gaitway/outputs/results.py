@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gaitway.contracts.artifacts import ManifestEntry, Results, TrainingSummary
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.history import Cost, RunHistory
 from gaitway.contracts.model import Model
 from gaitway.contracts.run import RunSpec
 from gaitway.contracts.simulation import EvaluationSummary
@@ -20,6 +21,8 @@ def results_of(
     started_at: datetime | None,
     ended_at: datetime,
     outcome: TrainingSummary | EvaluationSummary | Failure,
+    cost: Cost | None,
+    history: RunHistory | None,
     files: Sequence[ManifestEntry] | None = None,
 ) -> Results:
     """Describe a run's outcome.
@@ -30,6 +33,8 @@ def results_of(
         started_at: When the first attempt began; None where none ever did.
         ended_at: When the run ended.
         outcome: What came of it.
+        cost: What all attempts have cost; None where no price was known.
+        history: How they went; None where none ever began.
         files: Of a failed run, what S3 holds.
     """
     return Results(
@@ -44,6 +49,8 @@ def results_of(
         training=outcome if isinstance(outcome, TrainingSummary) else None,
         evaluation=outcome if isinstance(outcome, EvaluationSummary) else None,
         failure=outcome if isinstance(outcome, Failure) else None,
+        cost=cost,
+        history=history,
         files=None if files is None else [*files],
     )
 

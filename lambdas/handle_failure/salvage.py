@@ -20,6 +20,7 @@ from gaitway.contracts.errors import ArtifactError, Failure
 from gaitway.contracts.run import RunRecord, RunSpec
 from gaitway.outputs.checkpoint_log import CheckpointLog
 from gaitway.outputs.files import remains
+from gaitway.outputs.history import read_history, total_cost
 from gaitway.outputs.results import results_of, write_json
 from gaitway.outputs.upload import Uploader
 from lambdas.observability import logger
@@ -156,12 +157,15 @@ class Salvage:
     def _put_results(self) -> bool:
         """Write the results with what S3 holds so far; tell whether they arrived."""
         record = self._run.record
+        history = read_history(self._directory)
         results = results_of(
             self._run.spec,
             attempts=record.attempts or 0,
             started_at=record.started_at,
             ended_at=record.ended_at or record.updated_at,
             outcome=self._run.failure,
+            cost=total_cost(history, record.cost),
+            history=history,
             files=[entry for entry in self._uploader.entries if entry.path != RESULTS],
         )
         # Not on EFS, which may be full.

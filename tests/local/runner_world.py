@@ -154,6 +154,7 @@ class World:
             dynamodb=self._emulator.client("dynamodb"),
             stepfunctions=self._emulator.client("stepfunctions"),
             batch=self._emulator.client("batch"),
+            cloudwatch=self._emulator.client("cloudwatch"),
         )
 
     def status(self, execution: str) -> str:

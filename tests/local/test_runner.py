@@ -33,6 +33,7 @@ TRAINED = {
     "metrics.csv",
     "training-config.json",
     "results.json",
+    "report.html",
     "simulator.log",
     "manifest.json",
 }
@@ -120,6 +121,7 @@ def test_an_evaluation_gets_its_policy_and_leaves_its_metrics(world: World) -> N
         "videos/episode-0.mp4",
         "evaluation-config.json",
         "results.json",
+        "report.html",
         "simulator.log",
         "manifest.json",
     }

@@ -9,13 +9,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from container.runner.lock import locked
-from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE, EXIT_FAILED, Clients
+from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE, EXIT_FAILED
 from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import Manifest, Results
 from gaitway.contracts.errors import InterruptedRunError
@@ -216,7 +217,7 @@ def test_a_job_that_is_told_to_stop_tells_its_caller_unless_it_goes_on(
 ) -> None:
     stop = StopRequest()
     clients = world.clients()
-    clients = Clients(clients.s3, clients.dynamodb, clients.stepfunctions, batch=FakeBatch(**job))  # type: ignore[arg-type]
+    clients = replace(clients, batch=FakeBatch(**job))  # type: ignore[arg-type]
     stop.request(InterruptedRunError("told to stop"))
 
     assert world.run_here("succeed", clients, stop, variables=FIRST_OF_THREE) == code

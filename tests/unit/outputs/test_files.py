@@ -19,9 +19,16 @@ def test_the_outputs_of_a_training(run_directory: Path) -> None:
     train(3)
     video = LOG_DIRECTORY / "videos" / "train" / "rl-video-step-0.mp4"
     video.parent.mkdir(parents=True)
-    for path in (video, Path("metrics.csv"), Path("training-config.json"), Path("results.json"), Path("simulator.log")):
+    for path in (
+        video,
+        Path("metrics.csv"),
+        Path("training-config.json"),
+        Path("gpu-usage.csv"),
+        Path("simulator.log"),
+    ):
         path.touch()
-    Path("manifest.json").touch()
+    for name in ("results.json", "report.html", "manifest.json"):
+        Path(name).touch()
     Path("inputs").mkdir()
     Path("inputs/model_7.pt").touch()
 
@@ -33,7 +40,7 @@ def test_the_outputs_of_a_training(run_directory: Path) -> None:
         "videos/rl-video-step-0.mp4",
         "metrics.csv",
         "training-config.json",
-        "results.json",
+        "gpu-usage.csv",
         "simulator.log",
     }
 

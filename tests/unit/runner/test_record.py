@@ -38,7 +38,7 @@ def test_a_short_run_is_seen_every_second_and_a_long_one_costs_no_more_than_a_th
 
 def test_a_new_phase_is_written_at_once_and_what_was_noted_last_is_not_lost() -> None:
     table = Table()
-    with RecordWriter("run-1", "execution", table) as record:  # type: ignore[arg-type]
+    with RecordWriter("run-1", "execution", table, lambda: None) as record:  # type: ignore[arg-type]
         record.note(phase="prepare")
         assert table.has(phase="prepare")
         record.note(phase="simulate")

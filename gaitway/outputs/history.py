@@ -1,0 +1,50 @@
+"""How a run's attempts went, and what they have cost: `attempts.json`, beside what they left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gaitway.contracts.artifacts import HISTORY
+from gaitway.contracts.history import Cost, RunHistory
+
+logger = logging.getLogger(__name__)
+
+
+def read_history(directory: Path) -> RunHistory | None:
+    """Read what a run's attempts have written down; None where none has, or it cannot be read.
+
+    Args:
+        directory: The run's directory.
+    """
+    try:
+        return RunHistory.model_validate_json((directory / HISTORY).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        logger.warning("%s cannot be read: %s", HISTORY, error)
+        return None
+
+
+def total_cost(history: RunHistory | None, recorded: Cost | None) -> Cost | None:
+    """Say what a run has cost; None where no price is known.
+
+    Of an attempt that was killed, history and record each know of its last minute what they were told.
+
+    Args:
+        history: What its attempts have written down.
+        recorded: What its record says.
+    """
+    added = together(attempt.cost for attempt in history.attempts) if history else None
+    return max((cost for cost in (added, recorded) if cost is not None), key=lambda cost: cost.usd, default=None)
+
+
+def together(costs: Iterable[Cost | None]) -> Cost | None:
+    """Add up what is known; None where nothing is."""
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return None
+    return Cost(usd=sum(cost.usd for cost in known), machine_seconds=sum(cost.machine_seconds for cost in known))
