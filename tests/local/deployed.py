@@ -32,6 +32,7 @@ class ControlPlane:
         self.batch = session.client("batch")
         self.s3 = session.client("s3")
         self.logs = session.client("logs")
+        self.cloudwatch = session.client("cloudwatch")
         self.lambda_ = session.client("lambda")
         create_any_role(session.client("iam"))
         self.bucket = self.deployment.asset_bucket_name
@@ -48,13 +49,25 @@ class ControlPlane:
         """Run our own workflow to its end."""
         return self.ended(self.start(self.deployment.workflow_arn, document))
 
-    def vams_machine(self, parameters: Json) -> str:
-        """Make a machine as VAMS generates it, but one that does not wait 5 seconds before each retry."""
+    def vams_machine(self, *steps: Json) -> str:
+        """Make a machine as VAMS generates it, but one that does not wait 5 seconds before each retry.
+
+        Args:
+            steps: The parameters of each of the workflow's pipelines.
+        """
         text = VAMS_WORKFLOW.read_text().replace("${LaunchFunctionName}", self.deployment.launch_function_name)
         definition = json.loads(text)
-        state = definition["States"][VAMS_STATE]
-        state["Parameters"]["Payload"]["body"]["inputParameters"] = json.dumps(parameters)
-        state["Retry"][0]["IntervalSeconds"] = 1
+        states = definition["States"]
+        first = states.pop(VAMS_STATE)
+        first["Retry"][0]["IntervalSeconds"] = 1
+        names = [VAMS_STATE, *(f"{number}-{VAMS_STATE}" for number in range(2, len(steps) + 1))]
+        for name, parameters, then in zip(names, steps, [*names[1:], first["Next"]], strict=True):
+            states[name] = state = json.loads(json.dumps(first)) | {"Next": then, "ResultPath": f"$.{name}.output"}
+            body = state["Parameters"]["Payload"]["body"]
+            body["inputParameters"] = json.dumps(parameters)
+            if name != VAMS_STATE:
+                # All steps share the first one's paths, and the later ones work on what is there.
+                body["inputS3AssetFilePath.$"] = body["outputS3AssetFilesPath.$"]
         name = f"vams-{uuid.uuid4().hex[:12]}"
         machine = self.stepfunctions.create_state_machine(
             name=name, definition=json.dumps(definition), roleArn=ROLE_ARN

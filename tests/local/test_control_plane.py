@@ -70,20 +70,29 @@ def test_what_cannot_be_resolved_fails_both_machines_with_the_same_words(
     assert plane.jobs_of(record.run_id) == []
 
 
-def test_a_vams_workflow_trains_a_policy(plane: ControlPlane) -> None:
-    machine = plane.vams_machine({"trainingConfig": TINY})
+def test_a_vams_workflow_trains_a_policy_and_evaluates_it(plane: ControlPlane) -> None:
+    evaluate = {"mode": "evaluate", "task": TINY["task"], "numEnvs": 4, "numEpisodes": 4}
+    machine = plane.vams_machine({"trainingConfig": TINY}, {"trainingConfig": evaluate})
     execution = plane.ended(plane.start(machine, plane.vams_input()))
     record = plane.vams_record_of(execution)
     assert record is not None
     assert execution["status"] == "SUCCEEDED", record.failure
     output = json.loads(execution["output"])
     assert output["assetId"] == "asset-1"
-    result = output[VAMS_STATE]["output"]
-    assert (result["jobId"], result["status"]) == (record.run_id, "SUCCEEDED")
-    manifest = S3Uri.parse(result["manifest"])
-    assert plane.s3.head_object(Bucket=manifest.bucket, Key=manifest.key)
+    trained, evaluated = output[VAMS_STATE]["output"], output[f"2-{VAMS_STATE}"]["output"]
+    assert (trained["jobId"], trained["status"]) == (record.run_id, "SUCCEEDED")
+    for result in (trained, evaluated):
+        manifest = S3Uri.parse(result["manifest"])
+        assert plane.s3.head_object(Bucket=manifest.bucket, Key=manifest.key)
+        assert len(plane.jobs_of(result["jobId"])) == 1
     assert plane.ended(record.execution_arn or "")["status"] == "SUCCEEDED"
-    assert len(plane.jobs_of(record.run_id)) == 1
+    # What VAMS will note of the files stands where it looks for it, by the files' own places.
+    place = f"pipelines/isaaclab/{VAMS_STATE}/output/{execution['name']}"
+    found = [entry["Key"] for entry in plane.s3.list_objects_v2(Bucket=plane.bucket, Prefix=place)["Contents"]]
+    noted = [key.removesuffix(".metadata.json") for key in found if key.endswith(".metadata.json")]
+    assert [key.rpartition("/")[2] for key in sorted(noted)] == ["model_1.pt", "results.json"]
+    for key in noted:
+        assert key.replace("/metadata/", "/files/") in found
 
 
 def test_what_no_retry_can_mend_is_refused_when_vams_tries_again(plane: ControlPlane) -> None:
