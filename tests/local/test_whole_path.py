@@ -5,18 +5,22 @@ import csv
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import psutil
 import pytest
 
 from gaitway.contracts.artifacts import CHECKPOINTS, Results
+from gaitway.contracts.metrics import COST, GPU_MEMORY_UTILIZATION, GPU_UTILIZATION, METRICS, NAMESPACE
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import RunState
+from gaitway.local.launcher import LocalAws
 from gaitway.runs import StartedRun
 from tests.local.conformance.workflow import ROLE_ARN, until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
+from tests.local.saved_queries import DISCOVERED, OF_EXCEPTIONS, OF_MACHINES, fields_of, keys_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -188,6 +192,69 @@ def test_the_same_call_again_starts_nothing(plane: ControlPlane) -> None:
     arns = {json.loads(answer["body"])["executionArn"] for answer in answers}
     assert len(arns) == 1
     plane.ended(arns.pop())
+
+
+@pytest.mark.timeout(600)
+def test_whatever_a_dashboard_draws_of_runs_has_been_published(
+    plane: ControlPlane, trained: tuple[StartedRun, Path]
+) -> None:
+    run, _ = trained
+    nowhere = TINY | {"resumeCheckpoint": f"s3://{plane.bucket}/nowhere/model_9.pt"}
+    assert plane.run_workflow({"inputParameters": {"trainingConfig": nowhere}})["error"] == "InputNotFoundError"
+    plane.lambda_.invoke(FunctionName="gaitway-heartbeat", Payload=b"{}")
+
+    pages = plane.cloudwatch.get_paginator("list_metrics").paginate(Namespace=NAMESPACE)
+    published: dict[str, set[tuple[str, str]]] = {}
+    for metric in (metric for page in pages for metric in page["Metrics"]):
+        dimensions = {(dimension["Name"], dimension["Value"]) for dimension in metric["Dimensions"]}
+        published.setdefault(metric["MetricName"], set()).update(dimensions)
+
+    # No GPU is there to be measured, and no price is known of this machine.
+    assert published.keys() >= {metric.name for metric in METRICS} - {
+        metric.name for metric in (GPU_UTILIZATION, GPU_MEMORY_UTILIZATION, COST)
+    }
+    for metric in METRICS:
+        assert {name for name, _ in published.get(metric.name, ())} <= {metric.dimension}, metric.name
+    assert ("Error", "InputNotFoundError") in published["Failures"]
+    for name in ("StepsPerSecond", "MeanReward"):
+        assert ("RunId", run.run_id) in published[name]
+
+
+@pytest.mark.timeout(600)
+def test_a_saved_query_reads_what_log_lines_have(plane: ControlPlane, trained: tuple[StartedRun, Path]) -> None:
+    run, _ = trained
+    queries = plane.logs.describe_query_definitions(queryDefinitionNamePrefix="gaitway/")["queryDefinitions"]
+    lines = plane.log_text().splitlines()
+    known = keys_of(lines) | DISCOVERED | OF_MACHINES | OF_EXCEPTIONS
+    assert len(queries) >= 5
+    for query in queries:
+        assert fields_of(query["queryString"]) - known == set(), query["name"]
+    # The run's story: each function that was called for it says so.
+    told = [json.loads(line) for line in lines if line.startswith("{") and run.run_id in line]
+    assert {line["function_name"] for line in told if line.get("run_id") == run.run_id} == {
+        "gaitway-construct-run",
+        "gaitway-submit-job",
+        "gaitway-collect-results",
+    }
+
+
+def test_an_alarm_tells_whoever_subscribes(local_aws: LocalAws, plane: ControlPlane) -> None:
+    name = "gaitway-stalled-run"
+    session: Any = local_aws.session()
+    sqs = session.client("sqs")
+    queue = sqs.create_queue(QueueName=f"told-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = {"Version": "2012-10-17", "Statement": [allowed | {"Resource": queue_arn}]}
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+    (alarm,) = plane.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    (topic,) = alarm["AlarmActions"]
+    session.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
+    plane.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+    (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
+    told = json.loads(json.loads(message["Body"])["Message"])
+    assert told["NewStateValue"] == "ALARM"
+    assert "docs/dashboard.md#stalled-run" in told["AlarmDescription"]
 
 
 def _processes_of(run: StartedRun) -> list[psutil.Process]:

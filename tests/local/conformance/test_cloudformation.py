@@ -87,6 +87,15 @@ TEMPLATE: Json = {
             "Type": "AWS::CloudWatch::CompositeAlarm",
             "Properties": {"AlarmRule": {"Fn::Sub": 'ALARM("${Alarm}")'}},
         },
+        "SavedQuery": {
+            "Type": "AWS::Logs::QueryDefinition",
+            "Properties": {
+                "Name": "folder/query",
+                "QueryString": "filter level = '{{level}}'",
+                "LogGroupNames": ["jobs"],
+                "Parameters": [{"Name": "level", "Description": "how bad"}],
+            },
+        },
         "Environment": {
             "Type": "AWS::Batch::ComputeEnvironment",
             "Properties": {
@@ -163,6 +172,7 @@ TEMPLATE: Json = {
         "Placement": {"Value": ref("Placement")},
         "Composite": {"Value": ref("Composite")},
         "CompositeArn": {"Value": attribute("Composite", "Arn")},
+        "SavedQuery": {"Value": ref("SavedQuery")},
         "Environment": {"Value": ref("Environment")},
         "EnvironmentArn": {"Value": attribute("Environment", "ComputeEnvironmentArn")},
         "Queue": {"Value": ref("Queue")},
@@ -254,6 +264,33 @@ def test_a_composite_alarm_watches_its_children(emulator: Emulator, stack: Stack
     [alarm] = response["CompositeAlarms"]
     assert alarm["AlarmRule"].startswith('ALARM("')
     assert alarm["AlarmArn"] == outputs["CompositeArn"]
+
+
+def test_a_saved_query_stays_the_same_resource_when_its_text_changes(emulator: Emulator, stack: Stack) -> None:
+    logs, definition_id = emulator.client("logs"), stack.outputs()["SavedQuery"]
+
+    def found() -> Json:
+        definitions = logs.describe_query_definitions(queryDefinitionNamePrefix="folder/")["queryDefinitions"]
+        [definition] = [one for one in definitions if one["queryDefinitionId"] == definition_id]
+        return dict(definition)
+
+    assert (found()["name"], found()["logGroupNames"]) == ("folder/query", ["jobs"])
+    stack.properties("SavedQuery")["QueryString"] = "fields @message"
+    stack.update()
+    assert stack.outputs()["SavedQuery"] == definition_id
+    assert found()["queryString"] == "fields @message"
+
+
+def test_queries_are_saved_changed_and_forgotten(emulator: Emulator) -> None:
+    logs = emulator.client("logs")
+    definition_id = logs.put_query_definition(name="mine", queryString="fields @message")["queryDefinitionId"]
+    logs.put_query_definition(name="mine", queryString="limit 1", queryDefinitionId=definition_id)
+    [found] = logs.describe_query_definitions(queryDefinitionNamePrefix="mine")["queryDefinitions"]
+    assert (found["queryDefinitionId"], found["queryString"]) == (definition_id, "limit 1")
+    assert logs.delete_query_definition(queryDefinitionId=definition_id)["success"]
+    assert logs.describe_query_definitions(queryDefinitionNamePrefix="mine")["queryDefinitions"] == []
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.put_query_definition(name="mine", queryString="limit 1", queryDefinitionId=definition_id)
 
 
 def test_a_multi_node_definition_holds_its_nodes(emulator: Emulator, stack: Stack) -> None:
