@@ -77,6 +77,11 @@ class Settings(BaseModel):
     vams_import_function_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     """Name of VAMS's function that imports pipelines and workflows: look it up in the Lambda console; it holds
     `importGlobalPipelineWorkflow`. To be given together with `autoRegisterWithVAMS`."""
+    asset_buckets: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")], ...], BeforeValidator(_split)
+    ] = ()
+    """Buckets beside the deployment's own in which callers keep their files, as VAMS its assets: runs read and write
+    there, too."""
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
     """Who hears of alarms: a subscription, which has to be confirmed. Null: the topic has none."""
     instance_prices: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_parse)] = Field(

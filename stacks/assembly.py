@@ -26,7 +26,7 @@ def assemble(app: cdk.App, settings: Settings) -> None:
         return
     env = _environment(settings)
     network = NetworkStack(app, "GaitwayNetwork", settings, env=env).network
-    storage = StorageStack(app, "GaitwayStorage", network, env=env)
+    storage = StorageStack(app, "GaitwayStorage", settings, network, env=env)
     compute = ComputeStack(app, "GaitwayCompute", settings, network, storage, env=env)
     pipeline = PipelineStack(app, "GaitwayPipeline", settings, network, storage, compute, env=env)
     cdk.CfnOutput(pipeline, "GaitwayVersion", value=checkout_version())

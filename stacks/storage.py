@@ -5,6 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
+from gaitway.settings import Settings
 from stacks.components.asset_bucket import AssetBucket
 from stacks.components.file_system import RunFileSystem
 from stacks.components.network import Network
@@ -20,9 +21,17 @@ class StorageStack(cdk.Stack):
         runs: The runs' records.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, network: Network, *, env: cdk.Environment | None) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: Settings,
+        network: Network,
+        *,
+        env: cdk.Environment | None,
+    ) -> None:
         super().__init__(scope, construct_id, env=env, description="Gaitway: storage")
-        self.assets = AssetBucket(self, "AssetBucket")
+        self.assets = AssetBucket(self, "AssetBucket", others=settings.asset_buckets)
         self.runs = RunTable(self, "RunTable")
         self.file_system = RunFileSystem(
             self,

@@ -1,6 +1,8 @@
-"""The bucket of inputs and results."""
+"""The bucket of inputs and results, and others that are used in the same way."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -17,8 +19,17 @@ class AssetBucket(Construct):
         bucket: The bucket.
     """
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, others: Sequence[str]) -> None:
+        """Make the bucket.
+
+        Args:
+            scope: Parent.
+            construct_id: Id.
+            others: Names of buckets in the same account that callers keep their files in: whoever may do something with
+                objects of ours may do so with theirs.
+        """
         super().__init__(scope, construct_id)
+        self._others = [cdk.Fn.join("", ["arn:", cdk.Aws.PARTITION, f":s3:::{name}"]) for name in others]
         access_logs = s3.Bucket(
             self,
             "AccessLogs",
@@ -52,7 +63,9 @@ class AssetBucket(Construct):
     def grant_read(self, role: iam.IRole) -> None:
         """Let a role read objects, find them, and tell a missing one from a forbidden one."""
         self.grant_get(role)
-        role.add_to_principal_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket.bucket_arn]))
+        role.add_to_principal_policy(
+            iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket.bucket_arn, *self._others])
+        )
 
     def grant_write(self, role: iam.IRole) -> None:
         """Let a role write objects; an upload in parts that fails can be taken back."""
@@ -63,9 +76,11 @@ class AssetBucket(Construct):
         self._grant(role, "s3:PutObject", objects=objects)
 
     def _grant(self, role: iam.IRole, *actions: str, objects: str = "*") -> None:
+        buckets = [self.bucket.bucket_arn, *self._others]
         role.add_to_principal_policy(
-            iam.PolicyStatement(actions=[*actions], resources=[self.bucket.arn_for_objects(objects)])
+            iam.PolicyStatement(actions=[*actions], resources=[f"{arn}/{objects}" for arn in buckets])
         )
-        # The finding names the bucket as the other stack's template does: by its export.
+        # The finding names our bucket as the other stack's template does: by its export.
         exported = cdk.Stack.of(self).export_value(self.bucket.bucket_arn)
-        acknowledge_wildcard(role, f"{exported}/{objects}", "Runs name their inputs and outputs themselves.")
+        for arn in (exported, *self._others):
+            acknowledge_wildcard(role, f"{arn}/{objects}", "Runs name their inputs and outputs themselves.")

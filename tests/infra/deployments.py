@@ -20,6 +20,7 @@ from tests.infra.templates import ROOT
 ADDRESS = "robots@example.com"
 BOUNDARY = "arn:aws:iam::123456789012:policy/bound"
 VAMS_IMPORT = "vams-core-prod-us-east-1-importGlobalPipelineWorkflow7C1D-x9Qk2"
+VAMS_BUCKETS = ("vams-assets-1", "vams-assets-2")
 EXISTING_VPC = "vpc-0123456789abcdef0"
 ENVIRONMENT = {"CDK_DEFAULT_ACCOUNT": "111122223333", "CDK_DEFAULT_REGION": "eu-west-1"}
 """Where an existing VPC is looked up."""
@@ -32,7 +33,11 @@ SETTINGS: dict[str, dict[str, str]] = {
     "image-given": {"containerImageUri": "210987654321.dkr.ecr.eu-west-1.amazonaws.com/robots/isaac:7"},
     "several-nodes": {"instanceTypes": "g6.8xlarge,g6.12xlarge", "maxVcpus": "384"},
     "bounded": {"permissionsBoundary": BOUNDARY, "alarmEmail": ADDRESS},
-    "vams": {"autoRegisterWithVAMS": "true", "vamsImportFunctionName": VAMS_IMPORT},
+    "vams": {
+        "autoRegisterWithVAMS": "true",
+        "vamsImportFunctionName": VAMS_IMPORT,
+        "assetBuckets": ",".join(VAMS_BUCKETS),
+    },
 }
 
 

@@ -56,6 +56,7 @@ def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
         ("vpcId", "vpc-0123456789abcdef0", "vpc_id", "vpc-0123456789abcdef0"),
         ("instanceTypes", "g6e.2xlarge,g5.2xlarge", "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
         ("useSpot", "true", "use_spot", True),
+        ("assetBuckets", "vams-a,vams-b", "asset_buckets", ("vams-a", "vams-b")),
         ("useEfa", "false", "use_efa", False),
         ("instancePrices", '{"g6.2xlarge": 0.5}', "instance_prices", {"g6.2xlarge": 0.5}),
         (
@@ -90,6 +91,7 @@ def test_another_file_can_be_named() -> None:
         ({"instancePrices": {"g6.2xlarge": -1}}, ["instancePrices", "-1", "greater than or equal to 0"]),
         ({"autoRegisterWithVAMS": True}, ["autoRegisterWithVAMS is True", "vamsImportFunctionName is missing"]),
         ({"vamsImportFunctionName": "vams-f"}, ["vamsImportFunctionName", "'vams-f'", "autoRegisterWithVAMS is False"]),
+        ({"assetBuckets": ["arn:aws:s3:::vams-a"]}, ["assetBuckets", "arn:aws:s3:::vams-a", "pattern"]),
         ({"permissionsBoundary": "bound"}, ["permissionsBoundary", "'bound'", "arn:aws"]),
         ({"containerImageUri": "registry.example/isaac"}, ["containerImageUri", "registry.example/isaac", "pattern"]),
         ({"lambdaPython": "2.7"}, ["lambdaPython", "'2.7'", "'3.14' or 'host'"]),

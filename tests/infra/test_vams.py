@@ -9,7 +9,7 @@ import pytest
 from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import HEARTBEAT_TIMEOUT_SECONDS, TIMEOUT_SECONDS
 from tests.infra.conftest import Synthesise
-from tests.infra.deployments import VAMS_IMPORT, settings_of
+from tests.infra.deployments import VAMS_BUCKETS, VAMS_IMPORT, settings_of
 from tests.infra.templates import Allowed, Resource, Synthesis
 
 _IMPORT = f"arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:{VAMS_IMPORT}"
@@ -74,6 +74,21 @@ def test_the_launch_function_leaves_it_to_the_account_who_may_call_it(vams: Synt
 def test_what_vams_may_call_begins_with_its_name(vams: Synthesis) -> None:
     launch = vams.resource("AWS::Lambda::Function", "Launch/Function")
     assert launch.properties["FunctionName"].startswith("vams")
+
+
+def test_runs_may_do_with_the_files_of_vams_what_they_may_do_with_ours_and_nothing_else(
+    vams: Synthesis, aws: Synthesis
+) -> None:
+    def grants(synthesis: Synthesis, role: str, bucket: str) -> set[Allowed]:
+        of_bucket = {grant for grant in synthesis.allowed(role) if grant.resource.startswith(bucket)}
+        return {Allowed(action, resource.removeprefix(bucket)) for action, resource in of_bucket}
+
+    ours = "<AssetBucket/Assets.Arn>"
+    roles = {resource.name for resource in aws.resources("AWS::IAM::Role") if grants(aws, resource.name, ours)}
+    assert "SimulationJob/RunAccess" in roles
+    for role in roles:
+        for bucket in VAMS_BUCKETS:
+            assert grants(vams, role, f"arn:<AWS::Partition>:s3:::{bucket}") == grants(aws, role, ours), role
 
 
 def test_nothing_of_this_is_deployed_without_vams(aws: Synthesis) -> None:
