@@ -24,13 +24,14 @@ from rich.progress import Progress
 from bench.load.burst import Burst, burst
 from bench.load.prices import AS_OF, METRIC_MONTH, Use, read_units, write_units
 from bench.load.use import Counted, Invocation, count_run
-from bench.load.world import FUNCTIONS_AT_ONCE, ITERATIONS, World, world_under_load
+from bench.load.world import ITERATIONS, World, world_under_load
 from bench.machine import QUIET_LOAD, describe_commit, describe_machine, describe_versions
 from bench.measurement import Goal, Measurement
 from bench.report import Conditions, missed_goals, write_page
 from container.runner.environment import Environment
 from container.runner.record import interval_seconds
 from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.local.server import FUNCTIONS_AT_ONCE
 
 PAGE = REPOSITORY_ROOT / "docs" / "load.md"
 SMALL_PAGE = REPOSITORY_ROOT / "build" / "load.md"

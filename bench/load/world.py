@@ -32,11 +32,7 @@ Json = dict[str, Any]
 ITERATIONS = 4
 REQUEST = Request(training_config=TrainingConfig(task="Isaac-Cartpole-Direct-v0", max_iterations=ITERATIONS))
 _LOGS = Path("rsl_rl/cartpole/2026-11-20_12-00-00")
-FUNCTIONS_AT_ONCE = 10
-"""As many as a new account may run: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html. Others are
-throttled, and tried again."""
 _SETTINGS = {
-    "LAMBDA_ACCOUNT_CONCURRENCY": str(FUNCTIONS_AT_ONCE),
     # The emulator then keeps every call that it was asked for.
     "CLOUDTRAIL_RECORDING": "1",
     "CLOUDTRAIL_MAX_EVENTS": "100000",

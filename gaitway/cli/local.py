@@ -76,7 +76,7 @@ def _table(current: LocalStatus) -> Table:
         table.add_row("processes", ", ".join(map(str, current.process_ids)))
         table.add_row("memory", f"{current.memory_mib:.0f} MiB")
     if current.deployment:
-        for name, value in current.deployment.model_dump().items():
+        for name, value in current.deployment.model_dump(exclude_none=True).items():
             table.add_row(name.replace("_", " "), value)
         if not current.is_current:
             table.add_row("sources", "[yellow]newer than what is deployed[/yellow]: `gaitway local up` deploys them")

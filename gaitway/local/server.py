@@ -26,6 +26,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+FUNCTIONS_AT_ONCE = 10
+"""As many as a new account may run: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html. Others are
+throttled and tried again, as there; each is a process of up to 200 MiB here."""
+
 
 def _configure(port: int, state_directory: Path) -> None:
     """Set MiniStack's settings, which it reads from the environment while it is imported."""
@@ -37,6 +41,7 @@ def _configure(port: int, state_directory: Path) -> None:
     temporary.mkdir(parents=True)
     os.environ |= {
         "GATEWAY_PORT": str(port),
+        "LAMBDA_ACCOUNT_CONCURRENCY": str(FUNCTIONS_AT_ONCE),
         "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
         # Policies are enforced: see gaitway/local/extensions/iam.
         "AUTH": "true",

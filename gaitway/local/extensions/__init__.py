@@ -15,6 +15,7 @@ from gaitway.local.extensions import (
     saved_queries,
     schedules,
     stepfunctions,
+    throttled_events,
 )
 from gaitway.local.runtime import Runtime
 
@@ -52,6 +53,7 @@ def register_all(runtime: Runtime) -> None:
     saved_queries.register()
     schedules.register()
     stepfunctions.register()
+    throttled_events.register()
 
 
 def start_all() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,46 @@ def test_an_event_on_which_a_function_fails_again_and_again_is_kept(emulator: Em
     kept = json.loads(sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"][0]["Body"])
     assert kept["requestPayload"] == {"said": {"word": "hello"}}
     assert kept["responsePayload"]["errorMessage"] == "never"
+
+
+def test_an_event_for_a_function_that_is_throttled_waits_and_counts_as_no_attempt(
+    emulator: Emulator, workflow: Workflow, tmp_path: Path
+) -> None:
+    function = workflow.function(
+        f"""
+        import pathlib, time
+        def handler(event, context):
+            directory = pathlib.Path({str(tmp_path)!r})
+            directory.joinpath(event["said"]["word"]).touch()
+            while not directory.joinpath("free").exists():
+                time.sleep(0.05)
+        """
+    )
+    lambda_ = emulator.client("lambda")
+    lambda_.update_function_configuration(FunctionName=function, Timeout=60)
+    lambda_.put_function_event_invoke_config(FunctionName=function, MaximumRetryAttempts=0)
+    lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
+    source = with_rule(emulator, function)
+    send(emulator, source, "first")
+    until((tmp_path / "first").exists)
+    send(emulator, source, "second")
+    until(lambda: throttles(emulator, function) > 0)
+
+    (tmp_path / "free").touch()
+
+    until((tmp_path / "second").exists)
+
+
+def throttles(emulator: Emulator, function: str) -> float:
+    """Count the calls of a function that were throttled."""
+    now = datetime.now(UTC)
+    points = emulator.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName="Throttles",
+        Dimensions=[{"Name": "FunctionName", "Value": function}],
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return float(sum(point["Sum"] for point in points))
