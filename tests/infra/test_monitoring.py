@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.idle_cost import read
 from gaitway.contracts.metrics import METRICS, NAMESPACE
 from tests.infra.documented_metrics import DOCUMENTED
 from tests.infra.named_metrics import NamedMetric, metric_of, metrics_of, parse_search, widgets
@@ -168,6 +169,11 @@ def test_a_saved_query_searches_groups_that_exist(aws: Synthesis) -> None:
         named = {parameter["Name"] for parameter in query.properties.get("Parameters", [])}
         assert set(re.findall(r"\{\{(\w+)\}\}", query.properties["QueryString"])) == named
         assert f"`{query.properties['Name']}`" in PAGE
+
+
+def test_as_many_alarms_are_paid_for_as_there_are(aws: Synthesis) -> None:
+    (line,) = [line for line in read("idle") if line.unit == "alarms"]
+    assert line.quantity == len(alarms(aws)), "write that into docs/prices.json, and run `python -m bench.idle_cost`"
 
 
 def test_the_page_explains_every_graph(aws: Synthesis) -> None:
