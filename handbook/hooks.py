@@ -41,7 +41,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links to files of the repository to their pages."""
+    """Lead links to files of the repository to their pages; color commands, which have no prompt here."""
     del files
     uri = page.file.src_uri
     if uri.startswith("source/"):
@@ -55,7 +55,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
             return match[0]
         return f"{match[1]}{posixpath.relpath(_page_of(target), posixpath.dirname(uri) or '.')}{match[3]}"
 
-    return _LINK.sub(lead, markdown)
+    return _LINK.sub(lead, markdown.replace("```console\n", "```bash\n"))
 
 
 def _from_root(markdown: str) -> str:
