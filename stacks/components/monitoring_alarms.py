@@ -127,16 +127,18 @@ class Alarms(Construct):
             threshold=limit,
             periods=3 if is_repeated else 1,
             anchor="function-errors",
-            says=f"{watched.name} failed {f'{limit} times or more' if limit > 1 else ''}"
-            f"{' in three periods' if is_repeated else ''} of five minutes. The saved query gaitway/errors shows why.",
+            says=f"{watched.name} raised errors: {limit} or more in five minutes"
+            f"{', three times on end' if is_repeated else ''}. The saved query gaitway/errors shows which.",
         )
         self._alarm(
             f"throttles-{_short(watched.name)}",
             watched.function.metric_throttles(statistic="Sum", period=PERIOD),
             threshold=1,
+            # A burst of runs is refused, and tried again, for minutes where an account has room for ten functions.
+            periods=3,
             anchor="function-throttles",
-            says=f"Calls of {watched.name} were refused: the account's Lambda concurrency is used up. Callers try "
-            "again; raise the quota, or find what uses it.",
+            says=f"Calls of {watched.name} have been refused for 15 minutes: the account's Lambda concurrency is used "
+            "up. Callers try again, but not for ever; raise the quota, or find what uses it.",
         )
 
     def _on_machine(self, watched: WatchedMachine) -> None:
