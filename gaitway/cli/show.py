@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gaitway.cli.watch import describe_progress, describe_state
+from gaitway.cli.watch import describe_cost, describe_machine, describe_progress, describe_state
 from gaitway.contracts.run import RunState
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def run_table(record: RunRecord) -> Table:
         "ended": _moment(record.ended_at),
         "took": duration((record.ended_at - record.created_at).total_seconds()) if record.ended_at else None,
         "attempts": record.attempts,
+        "machine": describe_machine(record.machine) if record.machine else None,
+        "cost": describe_cost(record),
         "policy": spec.policy if spec else None,
         "starts from": spec.resume_checkpoint if spec else None,
         "custom environment": spec.custom_environment if spec else None,

@@ -13,10 +13,12 @@ from rich.text import Text
 
 from gaitway.contracts.errors import GaitwayError
 from gaitway.contracts.run import RunState
+from gaitway.instance_prices import LOCAL
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gaitway.contracts.history import Machine
     from gaitway.contracts.run import Progress as RunProgress
     from gaitway.contracts.run import RunRecord
     from gaitway.runs import FoundRun, Runs, StartedRun
@@ -74,7 +76,7 @@ def _live(label: str, console: Console) -> Iterator[Callable[[RunRecord], None]]
         return
     columns = (SpinnerColumn(), TextColumn("[bold]{task.description}"), BarColumn(bar_width=12), _FiguresColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{label}: starting", total=None, run=None)
+        task = progress.add_task(f"{label}: starting", total=None, figures="")
 
         def show(record: RunRecord) -> None:
             run = record.progress
@@ -83,19 +85,19 @@ def _live(label: str, console: Console) -> Iterator[Callable[[RunRecord], None]]
                 description=f"{label}: {describe_state(record)}",
                 total=run.total if run else None,
                 completed=run.done if run else 0,
-                run=run,
+                figures=describe_run(record),
             )
 
         yield show
 
 
 class _FiguresColumn(ProgressColumn):
-    """Iteration of total, steps per second, reward and time left; the time passed, until there are any."""
+    """Progress, cost and machine; the time passed, until there are any."""
 
     def render(self, task: Task) -> Text:
         """Write the figures of the task's run."""
-        run: RunProgress | None = task.fields["run"]
-        return Text(describe_progress(run) if run else f"{task.elapsed or 0:.0f} s", no_wrap=True)
+        figures: str = task.fields["figures"]
+        return Text(figures or f"{task.elapsed or 0:.0f} s", no_wrap=True, overflow="ellipsis")
 
 
 def describe_state(record: RunRecord) -> str:
@@ -115,6 +117,36 @@ def describe_progress(run: RunProgress) -> str:
     return " · ".join(figures)
 
 
+def describe_run(record: RunRecord) -> str:
+    """Write how a run goes in one line: its progress, what it has cost, its attempt and its machine.
+
+    A developer's machine that costs nothing goes without saying.
+    """
+    figures = [describe_progress(record.progress)] if record.progress else []
+    has_limit = record.spec is not None and record.spec.compute.max_cost_usd is not None
+    if record.cost is not None and (record.cost.usd > 0 or has_limit):
+        figures.append(describe_cost(record) or "")
+    if record.attempts is not None and record.attempts > 1:
+        figures.append(f"attempt {record.attempts}")
+    if record.machine is not None and record.machine.instance_type != LOCAL:
+        figures.append(describe_machine(record.machine))
+    return " · ".join(figures)
+
+
+def describe_cost(record: RunRecord) -> str | None:
+    """Write what a run has cost, and of what limit; None where that is not known."""
+    if record.cost is None:
+        return None
+    limit = record.spec.compute.max_cost_usd if record.spec else None
+    return f"{record.cost.usd:.2f} USD" if limit is None else f"{record.cost.usd:.2f} of {limit:.2f} USD"
+
+
+def describe_machine(machine: Machine) -> str:
+    """Write what a run runs on."""
+    nodes = f"{machine.nodes} x " if machine.nodes > 1 else ""
+    return f"{nodes}{machine.instance_type}{' (Spot)' if machine.purchase == 'spot' else ''}"
+
+
 class _PlainLines:
     """Lines for a log file or CI, where no live line can be drawn: every change of state, and progress now and then."""
 
@@ -130,5 +162,5 @@ class _PlainLines:
             return
         self._state = state
         self._next_line_at = time.monotonic() + PLAIN_LINE_SECONDS
-        figures = f" · {describe_progress(record.progress)}" if record.progress else ""
-        self._console.print(f"{self._label}: {state}{figures}", highlight=False)
+        figures = describe_run(record)
+        self._console.print(f"{self._label}: {state}{f' · {figures}' if figures else ''}", highlight=False)

@@ -30,6 +30,16 @@ TRAINING = TrainingConfig(max_iterations=5, num_envs=8)
 EVALUATION = TrainingConfig(mode="evaluate", num_episodes=3)
 
 
+def priced(directory: Path, usd_per_second: float) -> dict[str, str]:
+    """Give a job a machine, and that machine a price."""
+    machine = directory / "machine.json"
+    machine.write_text('{"instanceType": "local", "purchase": "on-demand"}', encoding="utf-8")
+    return {
+        "GAITWAY_MACHINE_FILE": str(machine),
+        "GAITWAY_INSTANCE_PRICES": json.dumps({"local": usd_per_second * 3600}),
+    }
+
+
 class World:
     """One run, and everybody who waits for it."""
 

@@ -23,7 +23,7 @@ from gaitway.contracts.errors import InterruptedRunError
 from gaitway.contracts.request import TrainingConfig
 from gaitway.contracts.run import Progress, RunState
 from tests.local.emulator import Emulator
-from tests.local.runner_world import World, parse
+from tests.local.runner_world import World, parse, priced
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY
 
 TRAINING = TrainingConfig(max_iterations=9, num_envs=8)
@@ -111,16 +111,38 @@ def test_a_training_that_diverged_names_the_last_good_checkpoint(world: World) -
     assert str(world.output / "checkpoints/model_2.pt") in outcome["cause"]
 
 
-def test_a_runner_that_was_lost_with_its_machine_is_gone_on_from(world: World) -> None:
-    job = world.start_job("lose_the_runner", **FIRST_OF_THREE)
+def test_a_runner_that_was_lost_with_its_machine_is_gone_on_from(world: World, tmp_path: Path) -> None:
+    prices = priced(tmp_path, usd_per_second=1.0)
+    job = world.start_job("lose_the_runner", **FIRST_OF_THREE, **prices)
     assert job.wait() == -signal.SIGKILL
     assert world.status(world.execution) == "RUNNING"
 
-    assert world.run_here("succeed", variables=SECOND_OF_THREE) == EXIT_DONE
+    assert world.run_here("succeed", variables=SECOND_OF_THREE | prices) == EXIT_DONE
 
     objects = world.objects()
     assert [int(row["step"]) for row in rows_of(objects)] == list(range(9))
-    assert results_of(objects).attempts == 2
+    results = results_of(objects)
+    assert results.attempts == 2
+    # What the lost attempt has cost is not lost with it.
+    assert results.history is not None
+    lost, last = results.history.attempts
+    assert (lost.outcome, lost.resumed_from, last.outcome, last.resumed_from) == (None, 0, "succeeded", 3)
+    assert lost.last_seen_at == last.queued_at
+    moments = [lost.began_at, lost.last_seen_at, last.began_at, last.simulator_began_at, last.first_progress_at]
+    moments += [last.simulator_ended_at, last.uploaded_at, last.last_seen_at]
+    known = [moment for moment in moments if moment is not None]
+    assert len(known) == len(moments)
+    assert known == sorted(known)
+    assert lost.cost is not None
+    assert last.cost is not None
+    assert lost.cost.usd > 0
+    assert results.cost is not None
+    assert results.cost.usd == pytest.approx(lost.cost.usd + last.cost.usd, abs=0.1)
+    recorded = world.record
+    assert recorded.cost is not None
+    assert recorded.cost.usd >= results.cost.usd
+    assert recorded.machine is not None
+    assert (recorded.machine.instance_type, recorded.machine.price_as_of) == ("local", "setting")
 
 
 def test_a_torn_checkpoint_is_passed_over_and_named(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from gaitway.cli.show import document_of, duration, list_table, request_table, run_table
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.history import Cost, Machine
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import ComputeConfig, TrainingConfig, parse_request
 from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
@@ -62,6 +63,17 @@ def test_a_run_is_shown_with_its_failure_and_without_what_is_not_known() -> None
     assert "no progress for 30 minutes" in text
     assert "s3://bucket/outputs/" in text
     assert "None" not in text
+
+
+def test_a_run_is_shown_with_its_machine_and_its_cost() -> None:
+    machine = Machine(instance_type="g6.2xlarge", nodes=2, usd_per_hour=0.9776, price_as_of="2026-11-21")
+    record = RECORD.model_copy(update={"machine": machine, "cost": Cost(usd=1.239, machine_seconds=4562)})
+    lines = [line.split() for line in written(run_table(record)).splitlines()]
+    assert ["machine", "2", "x", "g6.2xlarge"] in lines
+    assert ["cost", "1.24", "USD"] in lines
+    document = json.loads(json.dumps(document_of(record)))
+    assert document["machine"]["instance_type"] == "g6.2xlarge"
+    assert document["cost"] == {"usd": 1.239, "machine_seconds": 4562.0}
 
 
 def test_a_program_reads_a_run_without_what_the_functions_keep_for_themselves() -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gaitway.cli.watch import RunFailedError, describe_progress, describe_state, watch
+from gaitway.cli.watch import RunFailedError, describe_progress, describe_run, describe_state, watch
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.history import Cost, Machine
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.run import Progress, RunRecord, RunState
+from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
 from gaitway.runs import CallerView, StartedRun
 
 RUN = StartedRun("run-1", "arn:aws:states:us-east-1:000000000000:execution:x:y", S3Uri("bucket", "runs/"))
@@ -37,6 +39,12 @@ class ScriptedRuns:
         return self._record
 
 
+SPEC = RunSpec(
+    run_id="run-1",
+    training=TrainingConfig(),
+    compute=ComputeConfig(max_cost_usd=5.0),
+    output_files=S3Uri("bucket", "runs/"),
+)
 GOING = CallerView(ended=False, failure=None)
 
 
@@ -60,6 +68,21 @@ def test_figures_stand_in_one_line() -> None:
 def test_what_is_not_known_yet_is_left_out() -> None:
     assert describe_progress(Progress(done=1, total=80)) == "1/80"
     assert describe_progress(Progress(done=80, total=80, eta_seconds=0.0)) == "80/80"
+
+
+def test_what_a_run_costs_where_it_runs_and_how_often_stand_behind_its_progress() -> None:
+    machine = Machine(instance_type="g6.2xlarge", purchase="spot", nodes=2, usd_per_hour=0.9776)
+    cost = Cost(usd=1.2345, machine_seconds=4546)
+    running = record(progress=Progress(done=1, total=80), machine=machine, cost=cost, attempts=2)
+    assert describe_run(running) == "1/80 · 1.23 USD · attempt 2 · 2 x g6.2xlarge (Spot)"
+    limited = running.model_copy(update={"spec": SPEC, "attempts": 1})
+    assert describe_run(limited) == "1/80 · 1.23 of 5.00 USD · 2 x g6.2xlarge (Spot)"
+
+
+def test_a_developers_machine_that_costs_nothing_goes_without_saying() -> None:
+    here = {"machine": Machine(instance_type="local"), "cost": Cost(usd=0.0, machine_seconds=60)}
+    assert describe_run(record(**here)) == ""
+    assert describe_run(record(**here, spec=SPEC)) == "0.00 of 5.00 USD"
 
 
 def test_a_running_run_is_described_by_its_phase_any_other_by_its_state() -> None:

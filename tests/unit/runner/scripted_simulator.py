@@ -29,9 +29,11 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from gaitway.contracts.simulation import (
     EXIT_BAD_REQUEST,
     EXIT_NOT_A_NUMBER,
+    EXIT_STOPPED,
     EXPORTED_ONNX,
     EXPORTED_SUMMARY,
     EXPORTED_TORCHSCRIPT,
+    STOP_FILE,
 )
 
 COMMAND = (sys.executable, str(Path(__file__)))
@@ -251,6 +253,17 @@ def hang(training: dict[str, Any]) -> None:
     hold()
 
 
+def train_until_asked_to_stop(training: dict[str, Any]) -> None:
+    """Save no checkpoint but the one that is asked for."""
+    for iteration in range(training["maxIterations"]):
+        print_iteration(iteration, training["maxIterations"])
+        log_metrics(iteration + 1, iteration)
+        time.sleep(0.05)
+        if Path(STOP_FILE).exists():
+            write_checkpoint(iteration)
+            sys.exit(EXIT_STOPPED)
+
+
 def hang_with_child_and_ignore_sigterm(training: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
@@ -264,8 +277,8 @@ SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
     for script in (
         succeed, export, stay_after_the_work, crash_at_shutdown, log_nothing, exit_early,
         crash, crash_half_way, succeed_once_then_crash_half_way,
-        lose_the_runner, fail_to_start, fail_in_rank_1, vanish_in_rank_1, diverge, refuse, hang,
-        hang_with_child_and_ignore_sigterm,
+        train_until_asked_to_stop, lose_the_runner, fail_to_start, fail_in_rank_1, vanish_in_rank_1, diverge, refuse,
+        hang, hang_with_child_and_ignore_sigterm,
     )
 }  # fmt: skip
 
