@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from gaitway.instance_prices import AS_OF, LIST_PRICES, LOCAL, Price, price_of
+from pathlib import Path
+
+from gaitway.instance_prices import AS_OF, LIST_PRICES, LOCAL, SOURCE, Price, price_of
 from gaitway.instance_types import INSTANCE_SIZES
+
+DOC = Path(__file__).parents[2] / "docs" / "costs.md"
 
 
 def test_every_instance_type_has_a_list_price() -> None:
@@ -34,3 +38,17 @@ def test_a_developers_machine_costs_nothing_unless_a_setting_says_so() -> None:
 
 def test_what_nobody_knows_has_no_price() -> None:
     assert price_of("p6.other", {}) is None
+
+
+def test_the_documentation_has_the_prices_their_date_and_their_source() -> None:
+    text = DOC.read_text(encoding="utf-8")
+    heading, _, *rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    families = [name.strip("| ") for name in heading]
+    told = {
+        f"{family}.{size}": float(price)
+        for size, *prices in rows
+        for family, price in zip(families, prices, strict=True)
+    }
+    assert told == LIST_PRICES
+    assert AS_OF in text
+    assert SOURCE in text
