@@ -33,7 +33,9 @@ _STEP, _WALL_TIME = "step", "wall_time"
 
 
 def tensorboard(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs, or how they begin.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="Ids of runs, or how they begin, with or without run-.")
+    ],
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 is any that is free.")] = 0,
     logdir: Annotated[
         Path | None, typer.Option("--logdir", metavar="DIR", help="Keep the event files there; otherwise they go.")
