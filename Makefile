@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
+BROWSER := $(VENV)/.browser-done
 ISAACLAB := $(VENV)/isaaclab/.setup-done
 export NO_MKDOCS_2_WARNING := 1
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
@@ -26,11 +27,15 @@ $(ISAACLAB): requirements-isaaclab.txt $(SETUP)
 		--platform manylinux_2_35_x86_64 --target $(@D) -r requirements-isaaclab.txt
 	@touch $@
 
+$(BROWSER): tests/install_browser.sh $(SETUP)
+	tests/install_browser.sh
+	@touch $@
+
 demo: setup
 	gaitway demo
 
 # Three at a time on two cores, since many wait; in the order of the folders, since the longest must not come last.
-test: setup $(ISAACLAB)
+test: setup $(ISAACLAB) $(BROWSER)
 	pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 faults: setup

@@ -1,4 +1,4 @@
-"""Charts as the page's templates draw them: lines and bars in a plane of 10,000 by 10,000, which the page stretches.
+"""Charts as the page's templates draw them: lines and bars in a plane of 100,000 by 100,000, which the page stretches.
 
 Only what lies in the plane is SVG. Whatever is written stands around it as text of the page: it keeps its size on a
 telephone, and takes its colours, like the lines, from the page's style sheet.
@@ -15,7 +15,7 @@ from statistics import fmean
 from gaitway.report.series import finite, smoothed, thinned
 from gaitway.report.words import number, tick
 
-PLANE = 10_000
+PLANE = 100_000
 """Height and width of the plane; y points down, as in SVG."""
 TONES = 8
 """So many colours there are for lines; `--line-1` and so on in the style sheet."""

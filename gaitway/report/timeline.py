@@ -30,7 +30,7 @@ class Span:
     """One of `PHASES`."""
     seconds: float
     x: int
-    """Where its bar begins in a plane of 10,000 from the run's beginning to its end."""
+    """Where its bar begins in the plane, from the run's beginning to its end."""
     width: int
 
 
