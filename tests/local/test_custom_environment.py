@@ -74,7 +74,7 @@ def results(plane: ControlPlane, run: StartedRun, directory: Path) -> Results:
     return Results.model_validate_json((directory / "results.json").read_bytes())
 
 
-def test_a_package_trains_and_is_evaluated_from_a_wheel_and_from_a_plain_archive(
+def test_a_package_trains_from_a_wheel_and_from_a_plain_archive_and_is_evaluated(
     plane: ControlPlane, packages: Path, tmp_path: Path
 ) -> None:
     wheel, archive = Asset(plane, packages / WHEEL), Asset(plane, packages / "project.tar.gz")
@@ -92,14 +92,12 @@ def test_a_package_trains_and_is_evaluated_from_a_wheel_and_from_a_plain_archive
         assert params["rew_scale_cart_pos"] == -0.5
     assert [policies[asset].name for asset in trainings] == ["model_79.pt", "agent_64.pt"]
 
-    evaluations = {
-        wheel: wheel.start("custom-environment-evaluate.json", policy=policies[wheel]),
-        archive: archive.start("custom-environment-evaluate.json", **few, numEpisodes=16, policy=policies[archive]),
-    }
-    found = {asset: results(plane, run, tmp_path / f"{asset.package}-evaluated") for asset, run in evaluations.items()}
+    evaluated = results(
+        plane, wheel.start("custom-environment-evaluate.json", policy=policies[wheel]), tmp_path / "evaluated"
+    )
 
-    assert all(result.task == TASK for result in found.values())
-    evaluation = found[wheel].evaluation
+    assert evaluated.task == TASK
+    evaluation = evaluated.evaluation
     assert evaluation is not None
     assert evaluation.episodes == 100
     assert evaluation.success_rate >= 0.9
