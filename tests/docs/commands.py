@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 
 import botocore.session
@@ -23,6 +24,8 @@ _SUBSTITUTION = re.compile(r"\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 _AWS_ONLY_HERE = {"s3": {"ls", "cp", "sync"}, "logs": {"tail"}}
 """Commands that the AWS CLI has besides the operations of the services."""
 _AWS_GLOBAL = {"query", "output", "max-items", "region", "profile", "no-cli-pager"}
+_AWS_RENAMED = {"notification-endpoint"}
+"""Parameters that the AWS CLI calls otherwise, since it has global options of their names."""
 _SHELL = {"cd", "eval", "export", "git", "grep", "jq", "pip", "cat", "cp", "date", "sed"}
 """Nothing of ours, and nothing that changes under us."""
 
@@ -68,6 +71,29 @@ def check(words: list[str]) -> None:
             _check_aws(*arguments)
         case _:
             assert program in _SHELL, f"nothing is known of {program}: {words}"
+
+
+def check_mention(words: list[str]) -> None:
+    """Check a command that a sentence names, where what belongs to it may be left out.
+
+    Raises:
+        AssertionError: There is no such program, option, target, setting, operation or parameter.
+    """
+    program, *arguments = words
+    match program:
+        case "gaitway":
+            command = typer.main.get_command(app)
+            for word in arguments:
+                if word.startswith("-"):
+                    names = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+                    assert word in names, words
+                elif isinstance(command, typer.core.TyperGroup) and not word.isupper():
+                    assert word in command.commands, words
+                    command = command.commands[word]
+        case "python":
+            assert find_spec(arguments[1]) is not None, words
+        case _:
+            check(words)
 
 
 @cache
@@ -127,7 +153,7 @@ def _check_aws(service: str, operation: str, *arguments: str) -> None:
         return
     parameters = _aws_operations("s3" if service == "s3api" else service).get(operation)
     assert parameters is not None, f"aws {service} has no {operation}"
-    assert set(options) - _AWS_GLOBAL <= parameters, (operation, options)
+    assert set(options) - _AWS_GLOBAL <= parameters | _AWS_RENAMED, (operation, options)
 
 
 def _compile(query: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from handbook.reference import DOCS, ROOT
-from tests.docs.commands import check, commands
+from tests.docs.commands import check, check_mention, commands
 from tests.docs.pages import PAGES, shell_blocks
 from tests.local.test_quickstart import NOT_HERE
 
@@ -67,6 +67,20 @@ def test_no_commands_hide_in_blocks_of_another_language() -> None:
     for page in PAGES:
         for block in re.findall(r"^```(?!console|bash)\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
             assert not re.search(r"^(gaitway|make|npx|aws|python -m) ", block, re.MULTILINE), (page, block)
+
+
+def _mentions(page: Path) -> set[str]:
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    spans = (" ".join(span.split()) for span in re.findall(r"`((?:aws|gaitway|make|npx|cdk|python -m) [^`]+)`", text))
+    # What stands for something else is no command: `up | down`, `<name>`, `-c name=value`.
+    return {span for span in spans if not re.search(r" \| |<\w+>|name=value", span)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_a_command_that_a_sentence_names_exists(page: Path) -> None:
+    for mention in sorted(_mentions(page)):
+        [words] = commands(mention)
+        check_mention(words)
 
 
 @pytest.mark.parametrize(
