@@ -7,7 +7,7 @@ import typing
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Le, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -106,6 +106,9 @@ def _values(hint: Any, metadata: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]
         return st.booleans()
     if hint is int:
         return st.integers(_of(metadata, Ge, "ge", -_LARGEST), _of(metadata, Le, "le", _LARGEST))
+    if hint is float:
+        limits = (float(_of(metadata, Gt, "gt", -_LARGEST)), float(_of(metadata, Le, "le", _LARGEST)))
+        return st.floats(*limits, exclude_min=True)
     if hint is str:
         return _texts(metadata)
     assert isinstance(hint, type), f"teach this module the type {hint}"
