@@ -31,14 +31,14 @@ STACK_SOURCES = (
     "statemachines",
 )
 """Everything from which templates and functions are made, but for the settings."""
-_IMAGE_SOURCES = ("container",)
+IMAGE_SOURCES = ("container",)
 """What the job's image holds beside that."""
 
 
 @cache
 def checkout_version() -> str:
     """Name this checkout: the release, and what tells its sources from others, as in `0.1.0+3f2a91c4`."""
-    return f"{version('gaitway')}+{digest_of((*STACK_SOURCES, *_IMAGE_SOURCES))[:8]}"
+    return f"{version('gaitway')}+{digest_of((*STACK_SOURCES, *IMAGE_SOURCES))[:8]}"
 
 
 def digest_of(sources: Sequence[str]) -> str:

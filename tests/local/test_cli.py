@@ -278,6 +278,12 @@ def test_doctor_says_what_stands_in_the_way(
         "quotas",
         "image",
     ]
+    with pytest.MonkeyPatch.context() as patch:
+        _have_credentials(patch, local_aws.endpoint_url)
+        in_account = {finding["subject"]: finding for finding in command.document("doctor")}
+    assert re.search(r"\d\+[0-9a-f]{8}", in_account["version"]["detail"])
+    # The emulator has no Service Quotas.
+    assert (in_account["quotas"]["state"], in_account["quotas"]["detail"][:13]) == ("note", "not looked at")
     without = command("doctor --region eu-west-1", code=1)[0]
     assert re.search(r"problem +credentials +there are no AWS credentials", without)
     monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "none"))
