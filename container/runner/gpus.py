@@ -79,15 +79,20 @@ def usage_file(directory: Path, node: int) -> Path:
 def merge_usage(directory: Path) -> None:
     """Put what the nodes have written into the run's own file, by time; doing it again changes nothing.
 
+    What cannot be read or written stays as it is.
+
     Args:
         directory: The run's directory.
-
-    Raises:
-        OSError: A file cannot be read or written.
     """
-    others = sorted(directory.glob(_NODE_FILES))
-    if not others:
-        return
+    try:
+        others = sorted(directory.glob(_NODE_FILES))
+        if others:
+            _merge(directory, others)
+    except (OSError, csv.Error) as error:
+        logger.warning("samples of the other nodes' GPUs are left out: %s", error)
+
+
+def _merge(directory: Path, others: Sequence[Path]) -> None:
     merged = directory / GPU_USAGE
     rows: set[tuple[str, ...]] = {row for path in (merged, *others) if path.is_file() for row in _rows(path)}
     by_time = sorted(rows, key=lambda row: (float(row[0]), row[1:3]))

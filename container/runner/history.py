@@ -20,6 +20,8 @@ from gaitway.outputs.results import write_json
 
 logger = logging.getLogger(__name__)
 
+_CLOSE_SECONDS = 5.0
+"""A file system that hangs must not keep the run's end from being told."""
 SUCCEEDED = "succeeded"
 """Outcome of an attempt that has done all that was asked for."""
 
@@ -73,8 +75,7 @@ class History:
         self._seen()
         self._is_over = True
         self._hurry.set()
-        # Nothing is written once the directory is another attempt's.
-        self._thread.join()
+        self._thread.join(_CLOSE_SECONDS)
 
     def note(self, **fields: object) -> None:
         """Note fields of this attempt; it is written down soon."""

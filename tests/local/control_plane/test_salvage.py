@@ -7,14 +7,16 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from gaitway.contracts.artifacts import LOCK_FILE, MANIFEST, RESULTS, ManifestEntry
+from gaitway.contracts.artifacts import HISTORY, LOCK_FILE, MANIFEST, RESULTS, ManifestEntry
 from gaitway.contracts.errors import ArtifactError
+from gaitway.contracts.history import AttemptHistory, Cost, RunHistory
 from gaitway.contracts.run import RunState, output_prefix_of
 from gaitway.outputs.checkpoint_log import CheckpointLog
 from tests.local.control_plane.failing import LOG_DIRECTORY, Failing, checkpoint
@@ -59,12 +61,17 @@ def test_results_tell_the_cause_and_list_what_s3_holds_instead_of_a_manifest(wor
     failing.leave(4)
     gone = ManifestEntry(path="checkpoints/model_0.pt", size=1, sha256="0" * 64)
     CheckpointLog(failing.directory).note(gone, None)
+    now = datetime.now(UTC)
+    lost = AttemptHistory(number=1, began_at=now, last_seen_at=now, cost=Cost(usd=2.5, machine_seconds=60))
+    history = RunHistory(accepted_at=now, attempts=[lost])
+    failing.write(HISTORY, history.model_dump_json(by_alias=True).encode())
     failure = failing.fail()
     objects = failing.objects()
     assert MANIFEST not in objects
     results = failing.results()
     assert (results.status, results.failure, results.attempts) == ("failed", failure, 3)
     assert results.ended_at == world.record.ended_at
+    assert (results.history, results.cost) == (history, lost.cost)
     assert results.files is not None
     listed = {entry.path: entry.sha256 for entry in results.files}
     del objects[RESULTS]
