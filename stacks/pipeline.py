@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 from constructs import Construct
 
-from gaitway.contracts.vams import METADATA_SUFFIX
+from gaitway.contracts.vams import METADATA_SUFFIX, STEP_INPUTS
 from gaitway.settings import Settings
 from stacks.components.findings import acknowledge, acknowledge_wildcard
 from stacks.components.function import PipelineFunction, RunDirectories
@@ -121,6 +121,7 @@ class PipelineStack(cdk.Stack):
         )
         function.allow("states:StartExecution", on=[pipeline_arn])
         self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem", "ConditionCheckItem")
+        self._storage.assets.grant_read(function.role, f"{STEP_INPUTS}*")
         grant_task_answers(function.role, "Success", "Failure")
         return function
 

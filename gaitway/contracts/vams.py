@@ -1,8 +1,8 @@
 """What we tell VAMS, the Visual Asset Management System: which pipelines there are, and what came of a run.
 
-Nothing here is VAMS's own code. What it takes is read from its published source, of 2.4 and 2.5:
+Nothing here is VAMS's own code. What it takes is read from its published source, of 2.4 to 2.6:
 github.com/awslabs/visual-asset-management-system, below backend/backend: `handlers/workflows`, `models/metadata.py`,
-`common/constants.py`.
+`common/constants.py`, `common/workflows/vamsSchemaImport.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import Field
 from gaitway.contracts.artifacts import RESULTS, Results
 from gaitway.contracts.model import UserModel
 from gaitway.contracts.request import Mode, TrainingConfig
+from gaitway.contracts.run import TIMEOUT_SECONDS
 
 _TASK = "Isaac-Cartpole-Direct-v0"
 """The smallest of Isaac Lab's tasks: what is registered runs as it is, and shows what to replace."""
@@ -37,6 +38,9 @@ _HARMLESS_SUFFIX = ".bin"
 METADATA_SUFFIX = ".metadata.json"
 """Below the metadata path, after the name that a file has below the files path: a document of what to note of it."""
 
+STEP_INPUTS = "pipelines/workflowExecutionInputs/"
+"""Below it VAMS 2.6 keeps manifest and parameters of each step."""
+
 
 def accepted_name(name: str) -> str:
     """Give a file a name that VAMS takes: its own, unless that ends as a program's."""
@@ -48,7 +52,7 @@ def accepted_name(name: str) -> str:
 class Registration(UserModel):
     """A pipeline and the workflow of the same name that has it as its only step.
 
-    The fields of VAMS's function `importGlobalPipelineWorkflow`; all of them are texts, numbers too.
+    The fields of VAMS's function `importGlobalPipelineWorkflow`, of all versions; all of them are texts, numbers too.
     """
 
     pipeline_id: str
@@ -68,6 +72,9 @@ class Registration(UserModel):
     """The request that a run begins with: a JSON object."""
     workflow_id: str
     workflow_description: str
+    inline_bundle: str
+    """The same for VAMS 2.6, as a JSON object: its function takes this and leaves the other fields; those before it
+    do the opposite."""
 
 
 def registrations(launch_function_name: str) -> tuple[Registration, Registration]:
@@ -76,31 +83,66 @@ def registrations(launch_function_name: str) -> tuple[Registration, Registration
     Args:
         launch_function_name: Name of the function that VAMS calls.
     """
-    training = Registration(
-        pipeline_id="isaaclab-training",
-        pipeline_description="Train a robot policy with NVIDIA Isaac Lab on GPU instances (Gaitway)",
-        asset_type=".all",
-        output_type=".pt",
-        task_timeout="28800",
-        task_heartbeat_timeout="3600",
-        lambda_name=launch_function_name,
-        input_parameters=seed_parameters("train"),
-        workflow_id="isaaclab-training",
-        workflow_description="Train a robot policy with NVIDIA Isaac Lab (Gaitway)",
+    return (
+        _registration("train", "isaaclab-training", "Train a robot policy", ".all", ".pt", 3600, launch_function_name),
+        _registration(
+            "evaluate", "isaaclab-evaluation", "Evaluate a robot policy", ".pt", ".json", 1800, launch_function_name
+        ),
     )
-    evaluation = Registration(
-        pipeline_id="isaaclab-evaluation",
-        pipeline_description="Evaluate a trained robot policy with NVIDIA Isaac Lab on a GPU instance (Gaitway)",
-        asset_type=".pt",
-        output_type=".json",
-        task_timeout="7200",
-        task_heartbeat_timeout="1800",
-        lambda_name=launch_function_name,
-        input_parameters=seed_parameters("evaluate"),
-        workflow_id="isaaclab-evaluation",
-        workflow_description="Evaluate a trained robot policy with NVIDIA Isaac Lab (Gaitway)",
+
+
+def _registration(
+    mode: Mode, name: str, title: str, asset_type: str, output_type: str, heartbeat_seconds: int, function: str
+) -> Registration:
+    """Describe a pipeline, and a workflow of it alone."""
+    description = f"{title} with NVIDIA Isaac Lab on GPU instances (Gaitway)"
+    timeout, heartbeat = str(TIMEOUT_SECONDS[mode]), str(heartbeat_seconds)
+    shown = {"category": "Simulation", "description": description}
+    takes_all = asset_type == ".all"
+    bundle = {
+        "pipeline": {
+            **shown,
+            "pipelineId": name,
+            "pipelineName": f"{title} (Isaac Lab)",
+            "executionConfig": {
+                "executionType": "Lambda",
+                "waitForCallback": "Enabled",
+                "taskTimeout": timeout,
+                "taskHeartbeatTimeout": heartbeat,
+                "lambda": {"resourceId": function},
+            },
+            "systemConfig": {
+                "inputFileArity": "one",
+                "assetScope": {"wholeAsset": takes_all},
+                "allowCustomTemplateOverride": True,
+                "inputFileFilters": {"allow": [] if takes_all else [f"*{asset_type}"], "exclude": []},
+            },
+        },
+        "workflow": {**shown, "workflowId": name, "workflowName": f"{title} (Isaac Lab)"},
+        "templates": [
+            {
+                "templateId": f"{name}-defaults",
+                "templateName": "Defaults",
+                "configFormat": "json",
+                "configBody": seed_parameters(mode),
+                "allowCustomEdit": True,
+                "isDefault": True,
+            }
+        ],
+    }
+    return Registration(
+        pipeline_id=name,
+        pipeline_description=description,
+        asset_type=asset_type,
+        output_type=output_type,
+        task_timeout=timeout,
+        task_heartbeat_timeout=heartbeat,
+        lambda_name=function,
+        input_parameters=seed_parameters(mode),
+        workflow_id=name,
+        workflow_description=description,
+        inline_bundle=json.dumps(bundle),
     )
-    return training, evaluation
 
 
 def seed_parameters(mode: Mode) -> str:

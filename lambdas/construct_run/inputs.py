@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from gaitway.contracts.documents import parse_json_object, shorten
 from gaitway.contracts.errors import InputNotFoundError, RequestError
 from gaitway.contracts.model import S3Uri
+from lambdas.s3_errors import reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
 MAX_CONFIG_BYTES = 131_072
 """As much as a message may have. With what an item may hold besides, the run's record stays below DynamoDB's 400 KB:
 docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html."""
-
-_REASONS = {
-    "404": "it does not exist",
-    "NoSuchKey": "it does not exist",
-    "NoSuchBucket": "its bucket does not exist",
-    "403": "access is denied, or it does not exist",
-    "AccessDenied": "access is denied, or it does not exist",
-    "301": "its bucket is in another region",
-    "PermanentRedirect": "its bucket is in another region",
-}
-"""S3 answers 403 for a missing object to a role that may not list the bucket, and a HEAD request by number only."""
 
 
 class Inputs:
@@ -52,7 +42,7 @@ class Inputs:
         try:
             body = self._s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read(MAX_CONFIG_BYTES + 1)
         except ClientError as error:
-            raise InputNotFoundError(f"inputS3AssetFilePath is {uri}, but {_reason(error)}") from error
+            raise InputNotFoundError(f"inputS3AssetFilePath is {uri}, but {reason(error)}") from error
         if len(body) > MAX_CONFIG_BYTES:
             raise InputNotFoundError(
                 f"inputS3AssetFilePath is {uri}, which is too large, allowed: {MAX_CONFIG_BYTES} bytes"
@@ -98,7 +88,7 @@ class Inputs:
         try:
             return [S3Uri(folder.bucket, entry["Key"]) for page in pages for entry in page.get("Contents", [])]
         except ClientError as error:
-            raise InputNotFoundError(f"{folder} cannot be searched for a policy: {_reason(error)}") from error
+            raise InputNotFoundError(f"{folder} cannot be searched for a policy: {reason(error)}") from error
 
     def _problem(self, uri: S3Uri) -> str | None:
         if not uri.name or uri.key.endswith("/"):
@@ -106,7 +96,7 @@ class Inputs:
         try:
             self._s3.head_object(Bucket=uri.bucket, Key=uri.key)
         except ClientError as error:
-            return _reason(error)
+            return reason(error)
         return None
 
 
@@ -124,15 +114,3 @@ def _candidates(field: str, path: str | S3Uri, places: Sequence[S3Uri]) -> list[
         return [S3Uri.parse(str(place / path.removeprefix("./").lstrip("/"))) for place in places]
     except ValueError as error:
         raise RequestError(f"{field} is {shorten(path)}, allowed below {places[0]}: {error}") from None
-
-
-def _reason(error: ClientError) -> str:
-    """Say why an object cannot be read.
-
-    Raises:
-        ClientError: That is no matter of the object, but of S3: trying again may help.
-    """
-    code = error.response["Error"]["Code"]
-    if code not in _REASONS:
-        raise error
-    return _REASONS[code]

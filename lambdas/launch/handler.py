@@ -31,6 +31,7 @@ def _launch() -> Launch:
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         callers=TaskTokens(stepfunctions),
         stepfunctions=stepfunctions,
+        s3=boto3.client("s3", config=CLIENT_CONFIG),
         pipeline_arn=environment.pipeline_arn,
     )
 

@@ -24,9 +24,11 @@ from gaitway.contracts.run import (
     run_id_of_message,
     to_json,
 )
+from lambdas.launch.manifest import with_manifest
 from lambdas.observability import Json, logger
 
 if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
     from gaitway.aws.run_table import RunTable
@@ -45,13 +47,17 @@ class Launch:
         runs: The run table.
         callers: Answers the callers' tokens.
         stepfunctions: A Step Functions client.
+        s3: An S3 client.
         pipeline_arn: The inner state machine.
     """
 
-    def __init__(self, runs: RunTable, callers: TaskTokens, stepfunctions: SFNClient, pipeline_arn: str) -> None:
+    def __init__(
+        self, runs: RunTable, callers: TaskTokens, stepfunctions: SFNClient, s3: S3Client, pipeline_arn: str
+    ) -> None:
         self._runs = runs
         self._callers = callers
         self._stepfunctions = stepfunctions
+        self._s3 = s3
         self._pipeline_arn = pipeline_arn
 
     def handle(self, event: Json) -> Json:
@@ -64,7 +70,7 @@ class Launch:
             RequestError: The request is wrong, and holds no token on which to say so.
         """
         try:
-            received = parse_message(event)
+            received = parse_message(with_manifest(event, self._s3))
             _check(received.message)
             answer = self._take(received)
         except RequestError as error:

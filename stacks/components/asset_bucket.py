@@ -56,13 +56,13 @@ class AssetBucket(Construct):
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
 
-    def grant_get(self, role: iam.IRole) -> None:
-        """Let a role read the objects that it knows."""
-        self._grant(role, "s3:GetObject")
+    def grant_get(self, role: iam.IRole, objects: str = "*") -> None:
+        """Let a role read the objects that it knows, of those whose keys match a pattern."""
+        self._grant(role, "s3:GetObject", objects=objects)
 
-    def grant_read(self, role: iam.IRole) -> None:
+    def grant_read(self, role: iam.IRole, objects: str = "*") -> None:
         """Let a role read objects, find them, and tell a missing one from a forbidden one."""
-        self.grant_get(role)
+        self.grant_get(role, objects)
         role.add_to_principal_policy(
             iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket.bucket_arn, *self._others])
         )

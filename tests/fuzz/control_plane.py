@@ -52,7 +52,7 @@ class ControlPlane:
         self._clients = Clients()
         table = RunTable(self._clients.dynamodb, "runs")
         tokens = TaskTokens(self._clients.stepfunctions)
-        self._launch = Launch(table, tokens, self._clients.stepfunctions, PIPELINE_ARN)
+        self._launch = Launch(table, tokens, self._clients.stepfunctions, self._clients.s3, PIPELINE_ARN)
         self._construct_run = ConstructRun(table, Inputs(self._clients.s3), SIZES)
 
     def put_through(self, event: Any, wire: Wire | None = None) -> Outcome:

@@ -81,6 +81,7 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
         Allowed("ec2:UnassignPrivateIpAddresses", "*"),
         Allowed("ecr:GetAuthorizationToken", "*"),
         Allowed("s3:GetObject", _OBJECTS),
+        Allowed("s3:GetObject", "<AssetBucket/Assets.Arn>/pipelines/workflowExecutionInputs/*"),
         Allowed("s3:PutObject", _OBJECTS),
         Allowed("s3:PutObject", "<AssetBucket/Assets.Arn>/*.metadata.json"),
         Allowed("s3:AbortMultipartUpload", _OBJECTS),

@@ -52,6 +52,29 @@ def test_what_a_pipeline_begins_with_are_the_defaults_of_its_mode(
     assert request == parse_request({"trainingConfig": {"mode": mode, "task": seed["trainingConfig"]["task"]}})
 
 
+@pytest.mark.parametrize(("name", "files"), [("isaaclab-training", []), ("isaaclab-evaluation", ["*.pt"])])
+def test_vams_2_6_is_told_the_same_in_its_own_words(
+    vams: Synthesis, registered: dict[str, Resource], name: str, files: list[str]
+) -> None:
+    # What build_import_requests asks for: github.com/awslabs/visual-asset-management-system,
+    # backend/backend/common/workflows/vamsSchemaImport.py.
+    resource = registered[name]
+    bundle = json.loads(vams.text(resource.stack, resource.properties["inlineBundle"]))
+    pipeline, workflow, (template,) = bundle["pipeline"], bundle["workflow"], bundle["templates"]
+    assert (pipeline["pipelineId"], workflow["workflowId"]) == (name, name)
+    assert pipeline["pipelineName"]
+    assert workflow["workflowName"]
+    assert pipeline["executionConfig"] == {
+        "executionType": "Lambda",
+        "waitForCallback": resource.properties["waitForCallback"],
+        "taskTimeout": resource.properties["taskTimeout"],
+        "taskHeartbeatTimeout": resource.properties["taskHeartbeatTimeout"],
+        "lambda": {"resourceId": "<Launch/Function>"},
+    }
+    assert pipeline["systemConfig"]["inputFileFilters"]["allow"] == files
+    assert template["configBody"] == resource.properties["inputParameters"]
+
+
 def test_vams_waits_as_long_as_a_run_may_take(registered: dict[str, Resource]) -> None:
     training, evaluation = (registered[f"isaaclab-{name}"].properties for name in ("training", "evaluation"))
     assert int(training["taskTimeout"]) == TIMEOUT_SECONDS["train"]

@@ -123,6 +123,7 @@ def event(vams: Vams, **properties: str) -> RegistrationEvent:
         "taskTimeout": "2",
         "taskHeartbeatTimeout": "1",
         "inputParameters": "{}",
+        "inlineBundle": "{}",
         "pipelineId": "by-hand",
         "importFunctionName": vams.function,
     }

@@ -3,15 +3,16 @@
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gaitway.contracts.errors import Failure, InterruptedRunError, RequestError
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig
-from gaitway.contracts.run import RunSpec, RunState
+from gaitway.contracts.request import ComputeConfig, TrainingConfig, parse_request
+from gaitway.contracts.run import PipelineInput, RunSpec, RunState
 from lambdas.launch.launch import Launch
-from tests.local.control_plane.world import World
+from tests.local.control_plane.world import Json, World
 
 
 class _Unreachable:
@@ -112,7 +113,7 @@ def test_a_second_caller_of_a_run_that_goes_on_takes_it_over(world: World) -> No
 
 def test_a_call_that_was_cut_off_before_the_execution_started_is_completed_by_the_next_one(world: World) -> None:
     _, token = world.caller()
-    cut_off = Launch(world.table, world.task_tokens, _Unreachable(), world.pipeline_arn)  # type: ignore[arg-type]
+    cut_off = Launch(world.table, world.task_tokens, _Unreachable(), world.s3, world.pipeline_arn)  # type: ignore[arg-type]
     with pytest.raises(ConnectionError):
         cut_off.handle(world.event(token))
     assert world.executions() == []
@@ -190,3 +191,61 @@ def test_a_later_step_of_the_workflow_is_a_run_of_its_own_and_the_same_one_when_
     world.launched(**step)
     world.launched(**step)
     assert len(world.executions()) == 2
+
+
+STEPS = "pipelines/workflowExecutionInputs/1"
+
+
+def handed_over(world: World, step: int, files: list[str], parameters: Json | None = None) -> Json:
+    """Return the message of VAMS 2.6, whose manifest and parameters lie in the bucket."""
+    folder = f"{STEPS}/pipeline{step}"
+    outputs = {"bucket": world.bucket, "files": world.output_path.key, "metadata": "p/output/1/metadata/"}
+    inputs = [{"bucket": world.bucket, "key": key, "assetRootS3Key": "asset-1/", "relativePath": "/x"} for key in files]
+    manifest = {"schemaVersion": 1, "inputFiles": inputs, "outputs": outputs, "systemConfig": {}}
+    body: Json = {"workflowId": "w", "workflowExecutionId": "1", "executingRequestContext": {}}
+    body["inputManifestS3Location"] = str(world.put(f"{folder}/manifest.json", json.dumps(manifest).encode()))
+    body["inputConfigurationS3Location"] = f"s3://{world.bucket}/{folder}/config.json"
+    if parameters is not None:
+        world.put(f"{folder}/config.json", json.dumps(parameters).encode())
+    return body
+
+
+def test_a_manifest_says_what_the_message_said_before_it(world: World) -> None:
+    caller, token = world.caller()
+    body = handed_over(world, 1, ["asset-1/robot.usd"], {"trainingConfig": {"maxIterations": 7}})
+    assert world.launch.handle({"body": body | {"TaskToken": token}})["statusCode"] == 200
+    message = PipelineInput.model_validate_json(world.describe(world.executions()[0])["input"]).message
+    assert message.output_s3_asset_files_path == world.output_path
+    assert message.output_s3_asset_metadata_path == S3Uri(world.bucket, "p/output/1/metadata/")
+    assert message.input_s3_asset_file_path == S3Uri(world.bucket, "asset-1/robot.usd")
+    assert (message.bucket_asset, message.input_asset_location_key) == (world.bucket, "asset-1/")
+    assert parse_request(message.input_parameters).training_config.max_iterations == 7
+    assert world.record.run_id == world.run_id
+    assert world.is_waiting(caller)
+
+
+def test_the_manifest_of_a_later_step_means_a_run_of_its_own(world: World) -> None:
+    for step, files in ((1, []), (2, ["p/output/1/files/1/checkpoints/model_1.pt", "asset-1/robot.usd"])):
+        _, token = world.caller()
+        body = json.dumps(handed_over(world, step, files) | {"TaskToken": token})
+        assert world.launch.handle({"body": body})["statusCode"] == 200
+    assert len(world.executions()) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda world: {"inputManifestS3Location": f"s3://{world.bucket}/no.json"}, "no.json, but it does not exist"),
+        (lambda world: {"inputManifestS3Location": "s3://no-such-bucket-anywhere/m"}, "its bucket does not exist"),
+        (lambda world: {"inputManifestS3Location": "nowhere"}, "allowed: an S3 URI"),
+        (lambda world: {"inputManifestS3Location": str(world.put("a/m.json", b"{}"))}, "outputs is missing"),
+        (lambda world: handed_over(world, 1, ["a.usd", "b.usd"]), "inputFiles has 2 files"),
+    ],
+    ids=["missing", "no bucket", "no address", "another document", "several files"],
+)
+def test_a_manifest_that_is_none_fails_the_caller_at_once(world: World, spoil: Any, said: str) -> None:
+    caller, token = world.caller()
+    body = handed_over(world, 1, []) | spoil(world) | {"TaskToken": token}
+    assert world.launch.handle({"body": body})["statusCode"] == 400
+    assert said in world.workflow.ended(caller)["cause"]
+    assert world.executions() == []

@@ -65,7 +65,7 @@ class World:
             definition=json.dumps(single_state({"Type": "Wait", "Seconds": 3600})),
             roleArn=ROLE_ARN,
         )["stateMachineArn"]
-        self.launch = Launch(self.table, self.task_tokens, self.stepfunctions, self.pipeline_arn)
+        self.launch = Launch(self.table, self.task_tokens, self.stepfunctions, self.s3, self.pipeline_arn)
         self.output_path = S3Uri(self.bucket, f"p/output/{uuid.uuid4().hex}/files/")
         self.run_id = run_id_of(self.output_path)
 
