@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,16 @@ import imageio.v3 as iio
 import psutil
 import pytest
 
+from gaitway.aws.metrics import datum, publish
 from gaitway.contracts.artifacts import CHECKPOINTS, Results
-from gaitway.contracts.metrics import COST, GPU_MEMORY_UTILIZATION, GPU_UTILIZATION, METRICS, NAMESPACE
+from gaitway.contracts.metrics import (
+    COST,
+    GPU_MEMORY_UTILIZATION,
+    GPU_UTILIZATION,
+    METRICS,
+    NAMESPACE,
+    SILENT_SECONDS,
+)
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import RunState
@@ -214,7 +223,7 @@ def test_a_saved_query_reads_what_log_lines_have(plane: ControlPlane, trained: t
     }
 
 
-def test_an_alarm_tells_whoever_subscribes(local_aws: LocalAws, plane: ControlPlane) -> None:
+def test_a_value_over_its_threshold_tells_whoever_subscribes(local_aws: LocalAws, plane: ControlPlane) -> None:
     name = "gaitway-stalled-run"
     session: Any = local_aws.session()
     sqs = session.client("sqs")
@@ -226,7 +235,7 @@ def test_an_alarm_tells_whoever_subscribes(local_aws: LocalAws, plane: ControlPl
     (alarm,) = plane.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     (topic,) = alarm["AlarmActions"]
     session.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
-    plane.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+    publish(plane.cloudwatch, [datum(SILENT_SECONDS, alarm["Threshold"], datetime.now(UTC))])
     (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
     told = json.loads(json.loads(message["Body"])["Message"])
     assert told["NewStateValue"] == "ALARM"
