@@ -19,9 +19,9 @@ PLANE = 100_000
 """Height and width of the plane; y points down, as in SVG."""
 TONES = 8
 """So many colours there are for lines; `--line-1` and so on in the style sheet."""
-_LARGEST = 1e150
-"""What lies beyond is drawn here, so that no distance overflows."""
 _MAX_MARKS = 50
+_LEAST = 1e-200
+"""Values that are closer together than this are one and the same."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def line_chart(
         y_range: What to show at least.
         is_small: Whether it stands among many.
     """
-    drawn = [(line, *_within(line)) for line in lines]
+    drawn = [(line, *finite(line.x, line.y)) for line in lines]
     drawn = [(line, x, y) for line, x, y in drawn if x]
     if not drawn:
         return None
@@ -167,9 +167,8 @@ def histogram(title: str, x_label: str, values: Sequence[float], successes: Sequ
         values: Finite numbers.
         successes: As many: whether it succeeded.
     """
-    values = [max(-_LARGEST, min(_LARGEST, value)) for value in values]
     low, high = min(values), max(values)
-    if not low < high:
+    if not high - low > _LEAST:
         return None
     count = min(40, max(6, math.ceil(2 * len(values) ** (1 / 3))))
     if all(value.is_integer() for value in values):
@@ -217,8 +216,9 @@ class _Axis:
         """Hold all of the values, with a margin unless that is unwanted."""
         found = list(values)
         low, high = min(found), max(found)
-        if not high - low > 1e-12 * max(abs(low), abs(high)):
-            margin = 0.05 * abs(low) or 1.0
+        largest = max(abs(low), abs(high))
+        if not high - low > max(1e-12 * largest, _LEAST):
+            margin = max(0.05 * largest, _LEAST) if largest else 1.0
             return cls(low - margin, high + margin)
         margin = 0.0 if is_tight else 0.05 * (high - low)
         # Zero is a floor where nothing is below it.
@@ -242,11 +242,6 @@ class _Axis:
         first = math.ceil(self.low / step - 1e-9)
         values = [(first + index) * step for index in range(most + 1)]
         return [Tick(self.percent(value), tick(value, step)) for value in values if value <= self.high + 1e-9 * step]
-
-
-def _within(line: Line) -> tuple[list[float], list[float]]:
-    x, y = finite(line.x, line.y)
-    return x, [max(-_LARGEST, min(_LARGEST, value)) for value in y]
 
 
 def _path(x: Sequence[float], y: Sequence[float], x_axis: _Axis, y_axis: _Axis) -> str:

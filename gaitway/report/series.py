@@ -7,7 +7,7 @@ import logging
 import math
 from array import array
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -16,6 +16,8 @@ _BUCKETS = 300
 """About as many as a chart has pixels for a line."""
 _WINDOW_SHARE = 25
 """A mean is taken over this part of a series."""
+_LARGEST = 1e100
+"""What lies beyond counts as this, so that no sum or square overflows."""
 _TRUTH = {"True": 1.0, "False": 0.0}
 
 
@@ -44,8 +46,8 @@ def read_columns(path: Path | None) -> dict[str, array[float]]:
 
 def finite(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     """Leave out the points of which a coordinate is no number."""
-    kept = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
-    return [a for a, _ in kept], [b for _, b in kept]
+    is_kept = [math.isfinite(a) and math.isfinite(b) for a, b in zip(x, y, strict=True)]
+    return list(compress(x, is_kept)), list(compress(y, is_kept))
 
 
 def smoothed(values: Sequence[float]) -> tuple[list[float], int]:
@@ -61,12 +63,11 @@ def smoothed(values: Sequence[float]) -> tuple[list[float], int]:
     if half == 0:
         return list(values), 1
     sums = [0.0, *accumulate(values)]
-    last = len(values) - 1
-    result = []
-    for index in range(len(values)):
-        reach = min(half, index, last - index)
-        result.append((sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1))
-    return result, 2 * half + 1
+    window = 2 * half + 1
+    middle = [(end - begin) / window for begin, end in zip(sums, sums[window:], strict=False)]
+    first = [sums[2 * reach + 1] / (2 * reach + 1) for reach in range(half)]
+    last = [(sums[-1] - sums[-2 - 2 * reach]) / (2 * reach + 1) for reach in reversed(range(half))]
+    return [*first, *middle, *last], window
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
@@ -92,6 +93,13 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return _TRUTH.get(text, math.nan)
+    return (
+        value
+        if -_LARGEST <= value <= _LARGEST
+        else math.copysign(_LARGEST, value)
+        if math.isfinite(value)
+        else math.nan
+    )
