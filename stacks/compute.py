@@ -13,6 +13,7 @@ from stacks.components.gpu_queue import GpuQueue
 from stacks.components.image_build import ImageBuild
 from stacks.components.job_image import JobImage
 from stacks.components.machine import machine_name
+from stacks.components.metrics import grant_metrics
 from stacks.components.network import Network
 from stacks.components.simulation_job import SimulationJob
 from stacks.components.task_tokens import grant_task_answers
@@ -63,12 +64,6 @@ class ComputeStack(cdk.Stack):
         grant_task_answers(run, "Success", "Failure", of=machine_name("pipeline"))
         # A job that is told to stop asks whether Batch will attempt it again.
         run.add_to_policy(iam.PolicyStatement(actions=["batch:DescribeJobs"], resources=["*"]))
-        run.add_to_policy(
-            iam.PolicyStatement(
-                actions=["cloudwatch:PutMetricData"],
-                resources=["*"],
-                conditions={"StringEquals": {"cloudwatch:namespace": "Gaitway"}},
-            )
-        )
-        acknowledge(run, "IAM5[Resource::*]", "Batch's DescribeJobs and CloudWatch's PutMetricData take no resource.")
+        acknowledge(run, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
+        grant_metrics(run)
         cdk.CfnOutput(self, "JobQueueArn", value=self.queue.job_queue_arn)

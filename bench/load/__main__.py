@@ -45,7 +45,7 @@ LONG_ITERATIONS = 1500
 LONG_CHECKPOINTS = 30
 LOG_BYTES_PER_ITERATION = 1_500
 """What Isaac Lab prints with rsl_rl, roughly."""
-SERVICE_METRICS = 5
+SERVICE_METRICS = 6
 """That the heartbeat function publishes."""
 
 INTRODUCTION = (
