@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gaitway.local.launcher import STATE_VARIABLE
+from gaitway.local.launcher import STATE_VARIABLE, LocalAws
+from gaitway.runs import Runs
 from handbook.reference import DOCS, ROOT
-from tests.docs.pages import Block, blocks
+from tests.docs.pages import blocks
 
 PAGE = DOCS / "quickstart.md"
 NOT_HERE = ("See it work", "The same in an account")
@@ -35,31 +36,42 @@ def reader(monkeypatch: pytest.MonkeyPatch, local_state: Path, tmp_path: Path) -
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("local_aws")
-def test_the_quickstart_does_what_it_says(reader: Path) -> None:
+def test_the_quickstart_does_what_it_says(local_aws: LocalAws, reader: Path) -> None:
     ids: list[str] = []
     page = [block for block in blocks(PAGE) if block.heading not in NOT_HERE]
     for block, after in zip(page, [*page[1:], None], strict=True):
         if block.language != "console":
             continue
-        ended = _typed(block, ids)
-        ids += re.findall(r"^Submitted (run-[0-9a-f]+)$", ended.stdout, re.MULTILINE)
+        *before, last = re.split(r"^(?=gaitway )", block.text, flags=re.MULTILINE)
+        for part in before:
+            _typed(part, ids).check_returncode()
+        ended = _typed(last, ids)
         if after is not None and after.language == "text":
             assert ended.returncode != 0
             assert _error(ended.stderr).startswith(after.text.strip().removesuffix("..."))
         else:
-            assert ended.returncode == 0, block.text + ended.stdout + ended.stderr
+            assert ended.returncode == 0, last + ended.stdout + ended.stderr
 
     results = reader / "outputs" / "mine"
-    assert {path.name for path in results.iterdir()} >= {"exported", "checkpoints", "metrics.csv", "results.json"}
+    assert {path.name for path in results.iterdir()} >= {"exported", "checkpoints", "metrics.csv", "report.html"}
+    first, _, long, last = (Runs(local_aws.session(), local_aws.deployment).find(run).record for run in ids)
+    assert (first.state, last.state) == ("succeeded", "succeeded")
+    assert long.failure is not None
+    assert long.failure.error == "CancelledError"
+    comparison = (reader / "comparison.html").read_text(encoding="utf-8")
+    assert first.run_id[:12] in comparison
+    assert last.run_id[:12] in comparison
 
 
-def _typed(block: Block, ids: list[str]) -> subprocess.CompletedProcess[str]:
-    script = re.sub(r"\bRUN\b", ids[-1] if ids else "RUN", block.text)
+def _typed(commands: str, ids: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run commands of the page; note the runs that they start."""
+    script = re.sub(r"\bRUN\b", ids[-1] if ids else "RUN", commands)
     script = re.sub(r"\bFIRST\b", ids[0] if ids else "FIRST", script)
-    # The reader's exports outlive a block; those of the page put our own commands on the path.
+    # What a reader exports outlives a block.
     path = "export PATH=$PWD/.venv/bin:$PWD/node_modules/.bin:$PATH"
-    return subprocess.run(["bash", "-ec", f"{path}\n{script}"], capture_output=True, text=True, check=False)
+    ended = subprocess.run(["bash", "-ec", f"{path}\n{script}"], capture_output=True, text=True, check=False)
+    ids += re.findall(r"^Submitted (run-[0-9a-f]+)$", ended.stdout, re.MULTILINE)
+    return ended
 
 
 def _error(stderr: str) -> str:
