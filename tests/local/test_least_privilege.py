@@ -206,6 +206,18 @@ ONLY: dict[str, tuple[set[str], Attempt]] = {
         {"run", "gaitway-handle-failure"},
         lambda role, world: role.client("s3").put_object(Bucket=world.plane.bucket, Key="any", Body=b"x"),
     ),
+    "write what VAMS is to note": (
+        {"run", "gaitway-handle-failure", "gaitway-collect-results"},
+        lambda role, world: role.client("s3").put_object(
+            Bucket=world.plane.bucket, Key="any/results.json.metadata.json", Body=b"{}"
+        ),
+    ),
+    "read what VAMS hands over": (
+        {"run", *(FUNCTIONS[place] for place in (0, 1, 3, 4))},
+        lambda role, world: role.client("s3").get_object(
+            Bucket=world.plane.bucket, Key="pipelines/workflowExecutionInputs/1/pipeline1/manifest.json"
+        ),
+    ),
     "call launch": (
         {"workflow"},
         lambda role, world: role.client("lambda").invoke(FunctionName=FUNCTIONS[0], InvocationType="DryRun"),
