@@ -37,7 +37,13 @@ def measure(
     """
     waiting = [job for run in runs if (job := jobs.get(run.job_id or "")) is not None and job.waits]
     by_state = Counter(run.state for run in runs)
-    silent = [(now - record.updated_at).total_seconds() for record in records if record.state is RunState.RUNNING]
+    waiting_ids = {job.job_id for job in waiting}
+    silent = [
+        (now - record.updated_at).total_seconds()
+        for record in records
+        # Between two attempts a run still counts as running, and nobody is there to write.
+        if record.state is RunState.RUNNING and record.job_id not in waiting_ids
+    ]
     return [
         datum(QUEUED_RUNS, len(waiting), now),
         datum(OLDEST_QUEUED_SECONDS, max((job.age_seconds(now) for job in waiting), default=0.0), now),

@@ -69,14 +69,15 @@ def test_runs_are_counted_by_state_and_the_longest_wait_and_silence_are_told() -
     ]
     jobs = {
         "a": job("RUNNABLE", created=timedelta(minutes=3)),
-        "b": job("STARTING", created=timedelta(minutes=7)),
+        "b": job("STARTING", created=timedelta(minutes=7)).model_copy(update={"job_id": "b"}),
         "c": job("RUNNING", created=timedelta(hours=2)),
     }
     records = [
         record("c", timedelta(seconds=30)).model_copy(update={"state": RunState.RUNNING}),
         record("d", timedelta(seconds=90)).model_copy(update={"state": RunState.RUNNING}),
-        # Nobody writes while its job waits.
+        # Nobody writes while a job waits for a machine, be it the first or the next.
         record("a", timedelta(minutes=3)),
+        record("b", timedelta(minutes=7)).model_copy(update={"state": RunState.RUNNING}),
     ]
     published = {
         (datum["MetricName"], *(dimension["Value"] for dimension in datum.get("Dimensions", []))): datum["Value"]
