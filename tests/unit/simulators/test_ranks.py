@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tests.unit.simulators.jobs import (
     start,
     write_job,
 )
+from tests.unit.simulators.warm import Ended, run_module
 
 TRAINING = {"task": TASK, "num_envs": NUM_ENVS, "max_iterations": 4, "checkpoint_interval": 2, "seed": 7}
 
@@ -48,18 +48,31 @@ Path(f"{ranks.rank}.json").write_text(json.dumps([mean.item(), variance.item()])
 """
 
 
-def launcher() -> list[str]:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+        port: int = free.getsockname()[1]
+    return port
 
 
-# rsl_rl trains so in tests/local/test_multi_node.py.
+def launcher() -> list[str]:
+    return ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}"]
+
+
+def run_two(module: str, arguments: list[str], directory: Path) -> list[Ended]:
+    """Run two processes with the variables that torchrun sets."""
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    each = [group | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    return run_module(module, arguments, directory, os.environ | {"PYTHONPATH": str(REPOSITORY)}, each)
+
+
+# rsl_rl trains so in tests/local/test_multi_node.py, through torchrun.
 @pytest.mark.parametrize("library", ["skrl", "rl_games"])
 def test_two_processes_train_one_policy_and_one_of_them_writes(library: RlLibrary, tmp_path: Path) -> None:
-    ended = start(tmp_path, TRAINING | {"rl_library": library}, launcher())
-    assert ended.returncode == 0, ended.stderr
+    write_job(tmp_path, TRAINING | {"rl_library": library})
+    ended, other = run_two("container.simulators.embedded", ["simulation.json"], tmp_path)
+    assert (ended.returncode, other.returncode) == (0, 0), ended.stderr + other.stderr
+    assert other.stdout == ""
     left = Left(library, tmp_path)
     assert list(left.checkpoints) == [2, 4]
     assert len(list(tmp_path.rglob("events.out.tfevents.*"))) == 1
@@ -69,8 +82,6 @@ def test_two_processes_train_one_policy_and_one_of_them_writes(library: RlLibrar
     assert (done[0], done[-1]) == (1, 4)
     if library == "rl_games":
         assert read(left.checkpoints[4])["frame"] == 2 * 4 * ROLLOUTS[library] * NUM_ENVS
-    if library == "rsl_rl":
-        assert re.findall(r"Total steps: (\d+)", ended.stdout)[-1] == str(2 * 4 * ROLLOUTS[library] * NUM_ENVS)
 
 
 def test_a_training_of_two_stops_when_the_leading_process_is_asked_goes_on_and_ends_at_nan_with_the_same_line(
@@ -121,8 +132,7 @@ def test_no_two_processes_of_any_attempt_draw_the_same_numbers() -> None:
 
 def test_normalisers_of_all_processes_become_those_of_all_observations(tmp_path: Path) -> None:
     (tmp_path / "average.py").write_text(AVERAGE)
-    command = [sys.executable, *launcher(), "average.py"]
-    subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=True, timeout=60)
+    assert [ended.returncode for ended in run_two("average", [], tmp_path)] == [0, 0]
     everything = torch.arange(8.0)
     for rank in range(2):
         moments = json.loads((tmp_path / f"{rank}.json").read_text())

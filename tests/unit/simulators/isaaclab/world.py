@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from gaitway.contracts.request import RlLibrary
 from tests.unit.simulators.jobs import NUM_ENVS, REPOSITORY, TASK
+from tests.unit.simulators.warm import Ended, run_module
 
 HERE = Path(__file__).parent
 INSTALLED = REPOSITORY / ".venv" / "isaaclab"
@@ -60,18 +59,9 @@ def job(library: RlLibrary, **training: Any) -> dict[str, Any]:
     }
 
 
-def start(
-    directory: Path, training: dict[str, Any], paths: dict[str, Any] | None = None, **variables: str
-) -> subprocess.CompletedProcess[str]:
+def start(directory: Path, training: dict[str, Any], paths: dict[str, Any] | None = None) -> Ended:
     """Run the simulator to its end in a directory."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "simulation.json").write_text(json.dumps({"training": training, **(paths or {})}))
-    return subprocess.run(
-        [sys.executable, "-m", "container.simulators.isaaclab", "simulation.json"],
-        cwd=directory,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    (ended,) = run_module("container.simulators.isaaclab", ["simulation.json"], directory, environment())
+    return ended
