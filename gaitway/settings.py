@@ -76,7 +76,7 @@ class Settings(BaseModel):
     """Whether to register the pipelines with VAMS, which has to be deployed in the same account and region."""
     vams_import_function_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     """Name of VAMS's function that imports pipelines and workflows: look it up in the Lambda console; it holds
-    `importGlobalPipelineWorkflow`. To be given together with `autoRegisterWithVAMS`."""
+    `importGlobal`. To be given together with `autoRegisterWithVAMS`."""
     asset_buckets: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")], ...], BeforeValidator(_split)
     ] = ()

@@ -78,7 +78,7 @@ class Registrar:
         except self._lambda.exceptions.ResourceNotFoundException:
             raise RegistrationError(
                 f"vamsImportFunctionName is {name!r}, and there is no such function in this account and region: look "
-                "the name up in the Lambda console (it holds importGlobalPipelineWorkflow), or turn "
+                "the name up in the Lambda console (it holds importGlobal), or turn "
                 "autoRegisterWithVAMS off"
             ) from None
         except (ClientError, BotoCoreError, ValueError) as error:

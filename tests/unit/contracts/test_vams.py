@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gaitway.contracts.artifacts import Results, TrainingSummary
 from gaitway.contracts.simulation import EvaluationSummary
-from gaitway.contracts.vams import accepted_name, metadata_of, registrations
+from gaitway.contracts.vams import MetadataDocument, accepted_name, metadata_of, registrations
 
 REFUSED_TYPES = {
     "application/java-archive",
@@ -132,3 +134,20 @@ def test_vams_takes_the_descriptions_of_our_pipelines() -> None:
         assert registration.asset_type.startswith(".")
         assert registration.output_type.startswith(".")
         assert int(registration.task_heartbeat_timeout) < int(registration.task_timeout)
+
+
+def test_the_page_shows_what_is_registered_and_what_is_noted() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "vams.md").read_text(encoding="utf-8")
+    for registration in registrations("vams-gaitway-launch"):
+        values = registration.task_timeout, registration.task_heartbeat_timeout
+        row = (
+            f"| `{registration.pipeline_id}` | `{registration.asset_type}` | `{registration.output_type}` | "
+            f"{values[0]} s, {values[1]} s | `{registration.input_parameters}` |"
+        )
+        assert row in page
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    summary = TrainingSummary(
+        iterations=1500, final_checkpoint="c", mean_reward=4.93, mean_steps_per_second=None, training_seconds=1.0
+    )
+    shown = MetadataDocument.model_validate_json(example)
+    assert [item.metadata_key for item in shown.metadata] == [*noted(results(training=summary))[1]]
