@@ -27,7 +27,6 @@ from container.runner.judge import (
 from container.runner.launch import Simulator
 from container.runner.lock import locked
 from container.runner.observe import Observer
-from container.runner.page import write_report
 from container.runner.preflight import is_due, preflight
 from container.runner.prepare import Prepared, prepare
 from container.runner.published import PublishedMetrics
@@ -50,6 +49,7 @@ from gaitway.contracts.history import Machine
 from gaitway.contracts.run import JobResult, Progress, RunSpec
 from gaitway.contracts.simulation import STOP_FILE, EvaluationSummary
 from gaitway.outputs.files import outputs
+from gaitway.outputs.report import write_report
 from gaitway.outputs.results import write_json
 
 if TYPE_CHECKING:
@@ -154,9 +154,8 @@ def _upload(attempt: Attempt, outcome: TrainingSummary | EvaluationSummary) -> N
         history=attempt.history.so_far(outcome=SUCCEEDED),
     )
     uploader.upload(RESULTS, directory / RESULTS)
-    report = write_report(directory, results, files, uploader.entries)
-    if report is not None:
-        uploader.upload(REPORT, report)
+    if write_report(directory / REPORT, directory, results, files, uploader.entries):
+        uploader.upload(REPORT, directory / REPORT)
     # What the manifest does not list is no part of the results.
     manifest = directory / MANIFEST
     write_json(manifest, uploader.manifest(attempt.spec.run_id))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from container.runner.attempt import Attempt
 from container.runner.gpus import merge_usage
-from container.runner.page import write_report
 from container.runner.results import write_results
 from gaitway.contracts.artifacts import METRICS, REPORT, RESULTS, Results
 from gaitway.contracts.errors import ArtifactError, Failure
 from gaitway.outputs.files import outputs, remains
+from gaitway.outputs.report import write_report
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,9 @@ def _upload_failed(attempt: Attempt, failure: Failure) -> None:
     _upload_all(attempt, dict(remains(directory, training)))
     if training.mode == "train" and not (directory / METRICS).exists() and _write_metrics(attempt):
         _upload(attempt, METRICS, directory / METRICS)
-    if results is not None:
-        report = write_report(directory, results, dict(remains(directory, training)), attempt.uploader.entries)
-        if report is not None:
-            _upload(attempt, REPORT, report)
+    files = dict(remains(directory, training))
+    if results and write_report(directory / REPORT, directory, results, files, attempt.uploader.entries):
+        _upload(attempt, REPORT, directory / REPORT)
 
 
 def _write_results(attempt: Attempt, failure: Failure) -> Results | None:

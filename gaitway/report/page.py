@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gaitway.contracts.artifacts import MANIFEST, REPORT, ManifestEntry, Results, RunConfig
+from gaitway.contracts.artifacts import EVENTS, MANIFEST, REPORT, ManifestEntry, Results, RunConfig
 from gaitway.report import lineage, timeline
 from gaitway.report.figures import figures
 from gaitway.report.run_charts import episode_charts, gpu_charts, learning_charts, speed_chart
@@ -33,6 +33,7 @@ def render(
         run=run,
         figures=figures(run),
         learning=learning_charts(run),
+        has_events=any(entry.path.startswith(EVENTS) for entry in run.listed),
         speed=speed_chart(run),
         gpus=gpu_charts(run.gpus),
         episode_charts=episode_charts(run),

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Self
 from pydantic import ValidationError
 
 from gaitway.aws.errors import AWS_ERRORS
-from gaitway.contracts.artifacts import LOCK_FILE, RESULTS, Results, run_directory
+from gaitway.contracts.artifacts import LOCK_FILE, REPORT, RESULTS, Results, run_directory
 from gaitway.contracts.errors import ArtifactError, Failure
 from gaitway.contracts.run import RunRecord, RunSpec
 from gaitway.outputs.checkpoint_log import CheckpointLog
 from gaitway.outputs.files import remains
 from gaitway.outputs.history import read_history, total_cost
+from gaitway.outputs.report import write_report
 from gaitway.outputs.results import results_of, write_json
 from gaitway.outputs.upload import Uploader
 from lambdas.observability import logger
@@ -84,6 +85,7 @@ class Salvage:
         self._is_wanted = is_wanted
         self._runner_seconds = runner_seconds
         self._uploader = Uploader(s3, run.spec.output_files)
+        self._files: dict[str, Path] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="salvage", daemon=True)
         self.is_complete = False
@@ -108,10 +110,9 @@ class Salvage:
             if not self._has_results():
                 # At once, and completed later: the cause is worth most.
                 self._put_results()
-            self._upload()
-            self._put_results()
+            self._bring()
             self._wait_for_runner()
-            while not (self._upload() and self._put_results()):
+            while not self._bring():
                 self._pause(_PAUSE_SECONDS)
             self.is_complete = True
         except _NotWantedError:
@@ -130,16 +131,21 @@ class Salvage:
         for entry in uploaded:
             self._uploader.remember(entry)
 
+    def _bring(self) -> bool:
+        """Upload what there is, and then what tells of it; tell whether everything arrived."""
+        # Each one is tried, whatever became of the one before.
+        return all([self._upload(), self._put_report(), self._put_results()])
+
     def _upload(self) -> bool:
         """Upload what S3 does not hold yet; tell whether it holds everything now."""
         try:
             # Of several with one name the last one counts, as in a run that succeeds.
-            files = dict(remains(self._directory, self._run.spec.training))
+            self._files = dict(remains(self._directory, self._run.spec.training))
         except OSError as error:
             logger.warning("the run's directory cannot be listed: %s", error)
             return False
         # Each one is tried, whatever became of the one before.
-        arrived = [self._upload_file(name, path) for name, path in files.items()]
+        arrived = [self._upload_file(name, path) for name, path in self._files.items()]
         return all(arrived)
 
     def _upload_file(self, name: str, path: Path) -> bool:
@@ -154,11 +160,28 @@ class Salvage:
             return False
         return True
 
+    def _put_report(self) -> bool:
+        """Write the page that tells people what became of the run; tell whether it arrived, if there is one."""
+        results = self._results()
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, REPORT)
+            if write_report(path, self._directory, results, self._files, results.files or []):
+                return self._upload_file(REPORT, path)
+        return True
+
     def _put_results(self) -> bool:
         """Write the results with what S3 holds so far; tell whether they arrived."""
+        # Not on EFS, which may be full.
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, RESULTS)
+            write_json(path, self._results())
+            return self._upload_file(RESULTS, path)
+
+    def _results(self) -> Results:
+        """Tell what came of the run, with what S3 holds so far."""
         record = self._run.record
         history = read_history(self._directory)
-        results = results_of(
+        return results_of(
             self._run.spec,
             attempts=record.attempts or 0,
             started_at=record.started_at,
@@ -168,11 +191,6 @@ class Salvage:
             history=history,
             files=[entry for entry in self._uploader.entries if entry.path != RESULTS],
         )
-        # Not on EFS, which may be full.
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory, RESULTS)
-            write_json(path, results)
-            return self._upload_file(RESULTS, path)
 
     def _has_results(self) -> bool:
         """Tell whether S3 holds results with this very cause."""

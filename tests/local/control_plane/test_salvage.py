@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from gaitway.contracts.artifacts import HISTORY, LOCK_FILE, MANIFEST, RESULTS, ManifestEntry
+from gaitway.contracts.artifacts import HISTORY, LOCK_FILE, MANIFEST, REPORT, RESULTS, ManifestEntry
 from gaitway.contracts.errors import ArtifactError
 from gaitway.contracts.history import AttemptHistory, Cost, RunHistory
 from gaitway.contracts.run import RunState, output_prefix_of
@@ -83,7 +83,9 @@ def test_results_tell_the_cause_and_list_what_s3_holds_instead_of_a_manifest(wor
 def test_a_run_whose_job_never_began_has_results_too(failing: Failing) -> None:
     failing.running()
     failing.fail("States.HeartbeatTimeout", "")
-    assert set(failing.objects()) == {RESULTS}
+    objects = failing.objects()
+    assert set(objects) == {REPORT, RESULTS}
+    assert "States.HeartbeatTimeout" in objects[REPORT].decode()
 
 
 def test_salvaging_again_writes_nothing(failing: Failing, s3: Any) -> None:

@@ -1,4 +1,4 @@
-"""Write the run's report, which is for people: what it cannot tell costs no run its results."""
+"""Write a run's report, which is for people: what it cannot tell costs no run its results."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gaitway.contracts.artifacts import CONFIG_FILES, REPORT, ManifestEntry, Results, RunConfig
+from gaitway.contracts.artifacts import CONFIG_FILES, ManifestEntry, Results, RunConfig
 
 logger = logging.getLogger(__name__)
 
 
 def write_report(
-    directory: Path, results: Results, files: Mapping[str, Path], listed: Sequence[ManifestEntry]
-) -> Path | None:
-    """Write `report.html`; None where that fails, which is logged.
+    path: Path, directory: Path, results: Results, files: Mapping[str, Path], listed: Sequence[ManifestEntry]
+) -> bool:
+    """Write the page about a run; False where that fails, which is logged.
 
     Args:
+        path: Where it goes.
         directory: The run's directory.
         results: What came of the run.
         files: Its files: place below the run's prefix, and file.
         listed: What S3 holds of it.
     """
-    path = directory / REPORT
     try:
         # Templates take a moment to load, in which the simulator can start already.
         from gaitway.report import render
@@ -33,6 +33,6 @@ def write_report(
         draft.write_text(render(results, config, files, listed), encoding="utf-8")
         draft.replace(path)
     except Exception:
-        logger.exception("%s could not be written", REPORT)
-        return None
-    return path
+        logger.exception("%s could not be written", path.name)
+        return False
+    return True
