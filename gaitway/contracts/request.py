@@ -169,7 +169,8 @@ class VamsMessage(UserModel):
     input_parameters: dict[str, Any] | str | None = None
     """The request, as an object or its JSON text."""
     output_s3_asset_files_path: Annotated[S3UriField, Field(alias="outputS3AssetFilesPath")]
-    """Where the run's files go; it makes the run's id, so that no two runs may share it."""
+    """Where the run's files go; it makes the run's id, so that no two runs may share it, but for the steps of one
+    workflow in VAMS, from the second on."""
     input_s3_asset_file_path: Annotated[S3UriField | None, Field(alias="inputS3AssetFilePath")] = None
     """A `.json` is merged over `inputParameters`; beside any other file a policy is looked for."""
     output_s3_asset_preview_path: Annotated[S3UriField | None, Field(alias="outputS3AssetPreviewPath")] = None
