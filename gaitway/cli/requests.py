@@ -39,7 +39,9 @@ def validate(file: FileArgument, as_json: JsonOption = False) -> None:
         print_json(request.model_dump(mode="json", by_alias=True))
         return
     console().print(request_table(request))
-    console(stderr=True).print(f"{file} is a valid request. Next: `gaitway submit {file}`", markup=False)
+    console(stderr=True).print(
+        f"{file} is a valid request. Next: `gaitway submit {file}`", markup=False, soft_wrap=True
+    )
 
 
 def submit(

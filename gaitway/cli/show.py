@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gaitway.contracts.request import Mode, Request
-    from gaitway.contracts.run import RunRecord
+    from gaitway.contracts.run import Progress, RunRecord
 
 _INTERNAL = {"message_digest", "job_claimed_at", "caller_gone_at"}
 """What the functions keep for themselves in a record."""
@@ -30,6 +30,8 @@ _OF_OTHER_MODE: dict[Mode, set[str]] = {
     "evaluate": {"max_iterations", "checkpoint_interval"},
 }
 _PIPE_WIDTH = 200
+_LONG_COLUMNS = ("TASK", "NAME")
+"""What gives way in a narrow terminal: an id is there to be copied."""
 _STYLES = {RunState.SUCCEEDED: "green", RunState.FAILED: "red", RunState.RUNNING: "cyan"}
 
 
@@ -53,17 +55,18 @@ def document_of(record: RunRecord) -> dict[str, Any]:
 def list_table(records: Sequence[RunRecord], now: datetime | None = None) -> Table:
     """Write runs in a table, one line for each."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("RUN", "STATE", "MODE", "TASK", "NAME", "PROGRESS", "AGE", "TOOK"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for column in ("RUN", "STATE", "MODE", "TASK", "NAME", "PROGRESS", "REWARD", "AGE", "TOOK"):
+        table.add_column(column, no_wrap=column not in _LONG_COLUMNS)
     for record in records:
         table.add_row(
             record.run_id[:SHORT_ID],
             _state(record),
             record.mode or "",
-            record.task or "",
-            Text(record.name or ""),
-            describe_progress(record.progress) if record.progress else "",
-            duration(((now or datetime.now(UTC)) - record.created_at).total_seconds()),
+            Text(record.task or "", no_wrap=True, overflow="ellipsis"),
+            Text(record.name or "", no_wrap=True, overflow="ellipsis"),
+            f"{record.progress.done}/{record.progress.total}" if record.progress else "",
+            _reward(record.progress),
+            _age(((now or datetime.now(UTC)) - record.created_at).total_seconds()),
             duration((record.ended_at - record.created_at).total_seconds()) if record.ended_at else "",
         )
     return table
@@ -121,6 +124,15 @@ def duration(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def _reward(progress: Progress | None) -> str:
+    return "" if progress is None or progress.mean_reward is None else f"{progress.mean_reward:.1f}"
+
+
+def _age(seconds: float) -> str:
+    """Write a time in its largest unit alone."""
+    return " ".join(duration(seconds).split()[:2])
 
 
 def _state(record: RunRecord) -> Text:

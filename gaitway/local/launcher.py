@@ -119,7 +119,7 @@ class Launcher:
         bypass_proxies()
 
     def up(self, progress: Progress) -> LocalAws:
-        """Start the emulator unless it runs, and deploy the stacks unless they are as the sources are.
+        """Start the emulator, and deploy the stacks, unless they are there as the sources are now.
 
         Whatever goes wrong, an emulator that was started here is stopped again.
 
@@ -129,6 +129,10 @@ class Launcher:
         """
         with self._alone(), interrupted_by_any_signal():
             record = running_server(self.state_directory)
+            if record is not None and not record.is_current:
+                progress("stopping the emulator, whose code has changed")
+                stop_server(self.state_directory)
+                record = None
             started = record is None
             try:
                 if record is None:

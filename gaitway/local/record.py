@@ -8,8 +8,11 @@ import psutil
 from pydantic import ValidationError
 
 from gaitway.contracts.model import Model
+from gaitway.version import digest_of
 
 _FILE_NAME = "server.json"
+_SOURCES = ("gaitway/local", "requirements.txt")
+"""What an emulator is made of."""
 
 
 class ServerRecord(Model):
@@ -21,6 +24,8 @@ class ServerRecord(Model):
     emulator_id: str
     """Value of the marker in the environment of every process of this emulator."""
     endpoint_url: str
+    sources: str = ""
+    """Digest of what it was started from."""
 
     @classmethod
     def of_this_process(cls, *, emulator_id: str, endpoint_url: str) -> Self:
@@ -30,7 +35,13 @@ class ServerRecord(Model):
             create_time=psutil.Process().create_time(),
             emulator_id=emulator_id,
             endpoint_url=endpoint_url,
+            sources=digest_of(_SOURCES),
         )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it was started from the sources as they are now."""
+        return self.sources == digest_of(_SOURCES)
 
     @classmethod
     def read(cls, state_directory: Path) -> Self | None:

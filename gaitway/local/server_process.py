@@ -13,7 +13,8 @@ from gaitway.local.guard import MARKER, end_processes
 from gaitway.local.record import ServerRecord
 from gaitway.local.runtime import HOST, REPOSITORY_ROOT
 
-_STOP_TIMEOUT_SECONDS = 20.0
+_STOP_TIMEOUT_SECONDS = 60.0
+"""It saves its state, which takes a second or two on a machine that has nothing else to do."""
 
 LOG_FILE_NAME = "emulator.log"
 

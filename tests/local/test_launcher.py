@@ -236,6 +236,18 @@ def test_up_after_a_kill_starts_anew(launcher: Launcher, deployer: SmallDeployer
     assert deployer.deployments == 2
 
 
+def test_up_starts_an_emulator_anew_whose_code_has_changed_and_keeps_its_state(
+    launcher: Launcher, deployer: SmallDeployer
+) -> None:
+    up(launcher)
+    old = record_of(launcher)
+    old.model_copy(update={"sources": "those of yesterday"}).write(launcher.state_directory)
+    up(launcher)
+    assert record_of(launcher).emulator_id != old.emulator_id
+    assert old.process() is None
+    assert deployer.deployments == 1
+
+
 def test_another_program_with_the_old_process_id_is_left_alone(launcher: Launcher) -> None:
     launcher.state_directory.mkdir(parents=True)
     stranger = subprocess.Popen(["sleep", "60"])

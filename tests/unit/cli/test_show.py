@@ -51,9 +51,21 @@ def test_a_time_is_written_in_its_two_largest_units(seconds: float, text: str) -
 
 def test_a_line_of_the_list_is_short_and_a_name_is_no_markup() -> None:
     header, line = written(list_table([RECORD], NOW + timedelta(hours=1))).splitlines()
-    assert header.split() == ["RUN", "STATE", "MODE", "TASK", "NAME", "PROGRESS", "AGE", "TOOK"]
+    assert header.split() == ["RUN", "STATE", "MODE", "TASK", "NAME", "PROGRESS", "REWARD", "AGE", "TOOK"]
     assert line.split("  ")[0] == "run-01234567"
-    for words in ("failed", "Isaac-Ant-v0", "[bold]ant", "3/80 · reward 1.2", "1 h 0 min", "2 min 5 s"):
+    for words in ("failed", "Isaac-Ant-v0", "[bold]ant", "3/80", "1.2", "1 h", "2 min 5 s"):
+        assert words in line
+
+
+def test_a_narrow_terminal_shortens_names_and_nothing_else() -> None:
+    output = io.StringIO()
+    record = RECORD.model_copy(
+        update={"task": "Isaac-Velocity-Rough-Anymal-C-v0", "name": "a name that is rather long"}
+    )
+    Console(file=output, width=80).print(list_table([record], NOW + timedelta(hours=1)))
+    header, line = output.getvalue().splitlines()
+    assert header.split()[-1] == "TOOK"
+    for words in ("run-01234567", "failed", "train", "…", "3/80", "1.2", "1 h", "2 min 5 s"):
         assert words in line
 
 
