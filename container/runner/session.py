@@ -94,12 +94,11 @@ def run_policy(record: RunRecord | None, partition: str) -> str:
         return _policy(*statements)
     spec = record.spec
     inputs = [uri for uri in (spec.policy, spec.resume_checkpoint, spec.custom_environment) if uri]
-    outputs = [uri for uri in (spec.output_files, spec.output_metadata) if uri]
     length = 1024
     while True:
-        files = [_resource(partition, uri / "", length) + "*" for uri in outputs]
+        files = _resource(partition, spec.output_files / "", length) + "*"
         read_write = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
-        of_files = [{"Action": read_write, "Resource": files}]
+        of_files: list[dict[str, Any]] = [{"Action": read_write, "Resource": files}]
         if inputs:
             read = [_resource(partition, uri, length) for uri in inputs]
             of_files.append({"Action": ["s3:GetObject"], "Resource": read})

@@ -68,6 +68,20 @@ def test_an_exported_policy_is_an_output_and_no_checkpoint(run_directory: Path) 
     assert names == {"checkpoints/model_1.pt", "exported/policy.pt"}
 
 
+def test_a_file_of_a_custom_environment_that_vams_would_refuse_gets_another_name(run_directory: Path) -> None:
+    write_checkpoint(1)
+    exported = LOG_DIRECTORY / "exported"
+    exported.mkdir()
+    for name in ("deploy.sh", "policy.onnx"):
+        (exported / name).touch()
+
+    found = dict(outputs(run_directory, TrainingConfig()))
+
+    assert found["exported/deploy.sh.bin"] == run_directory / exported / "deploy.sh"
+    assert "exported/policy.onnx" in found
+    assert "exported/deploy.sh" not in found
+
+
 def test_what_remains_of_a_failed_training_begins_with_its_log_and_its_newest_checkpoint(run_directory: Path) -> None:
     train(3)
     for name in ("simulator.log", "simulator-node-1.log", "results.json"):
