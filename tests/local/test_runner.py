@@ -130,6 +130,23 @@ def test_an_evaluation_gets_its_policy_and_leaves_its_metrics(world: World) -> N
     assert results.evaluation.episodes == 3
 
 
+def test_a_report_that_cannot_be_written_fails_no_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def render(*_: object) -> str:
+        raise ZeroDivisionError("of no episodes")
+
+    monkeypatch.setattr("gaitway.report.render", render)
+    world.submit(EVALUATION)
+
+    assert world.run_here("succeed") == EXIT_DONE
+
+    objects = world.objects()
+    assert {"results.json", "manifest.json"} <= set(objects)
+    assert "report.html" not in objects
+    assert "ZeroDivisionError: of no episodes" in caplog.text
+
+
 def test_an_evaluation_starts_from_nothing_after_a_failed_attempt(world: World) -> None:
     leftover = world.directory / "evaluation" / "videos" / "earlier.mp4"
     leftover.parent.mkdir(parents=True)
@@ -178,7 +195,7 @@ def test_a_failed_run_leaves_its_log_and_its_checkpoints_but_no_manifest(world: 
     world.run_here("crash")
 
     objects = world.objects()
-    assert {"checkpoints/model_0.pt", "simulator.log", "results.json"} <= set(objects)
+    assert {"checkpoints/model_0.pt", "simulator.log", "results.json", "report.html"} <= set(objects)
     assert "manifest.json" not in objects
     results = Results.model_validate_json(objects["results.json"])
     assert results.status == "failed"
