@@ -12,6 +12,7 @@ import pytest
 
 from container.runner.session import record_policy, run_policy
 from gaitway.aws.run_table import RUN, TOKENS
+from gaitway.contracts.metrics import NAMESPACE
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import parse_request
 from gaitway.local.launcher import LocalAws
@@ -216,6 +217,12 @@ ONLY: dict[str, tuple[set[str], Attempt]] = {
         {"run", *(FUNCTIONS[place] for place in (0, 1, 3, 4))},
         lambda role, world: role.client("s3").get_object(
             Bucket=world.plane.bucket, Key="pipelines/workflowExecutionInputs/1/pipeline1/manifest.json"
+        ),
+    ),
+    "publish a metric of ours": (
+        {"run", "gaitway-collect-results", "gaitway-handle-failure", "gaitway-tell-caller", "gaitway-heartbeat"},
+        lambda role, world: role.client("cloudwatch").put_metric_data(
+            Namespace=NAMESPACE, MetricData=[{"MetricName": "any", "Value": 1.0}]
         ),
     ),
     "call launch": (
