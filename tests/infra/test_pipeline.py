@@ -59,6 +59,7 @@ def libraries(aws: Synthesis) -> Path:
 def test_what_other_tools_look_for_is_an_output(aws: Synthesis) -> None:
     assert aws.outputs() == {
         "AssetBucketName": "GaitwayStorage",
+        "GaitwayVersion": "GaitwayPipeline",
         "JobQueueArn": "GaitwayCompute",
         "LaunchFunctionName": "GaitwayPipeline",
         "PipelineArn": "GaitwayPipeline",
@@ -96,12 +97,14 @@ def test_every_handler_is_in_the_code_that_is_uploaded(aws: Synthesis, code: Pat
 
 def test_the_uploaded_code_is_ours_alone_and_no_more_than_is_needed(code: Path) -> None:
     files = {str(path.relative_to(code)) for path in code.rglob("*") if path.is_file()}
-    assert [name for name in files if not name.endswith(".py")] == []
+    templates = "gaitway/report/templates/"
+    assert [name for name in files if not name.endswith(".py") and not name.startswith(templates)] == []
     assert {"/".join(name.split("/")[:2]) for name in files if name.startswith("gaitway/")} == {
         "gaitway/__init__.py",
         "gaitway/aws",
         "gaitway/contracts",
         "gaitway/outputs",
+        "gaitway/report",
     }
 
 
