@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from container.runner import budget
 from container.runner.run import EXIT_FAILED
-from gaitway.contracts.artifacts import Results
+from gaitway.contracts.artifacts import Results, RunConfig
 from gaitway.contracts.history import Cost
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import ComputeConfig, TrainingConfig
@@ -18,6 +19,7 @@ from gaitway.contracts.run import RunState
 from tests.local.deployed import TINY, ControlPlane, Json
 from tests.local.emulator import Emulator
 from tests.local.runner_world import EVALUATION, TRAINING, World, priced
+from tests.unit.runner.ecs_agent import IMAGE, ecs_agent, task
 
 LONG = TrainingConfig(max_iterations=999, num_envs=8)
 FIRST_OF_THREE = {"AWS_BATCH_JOB_ATTEMPT": "1", "GAITWAY_JOB_ATTEMPTS": "3"}
@@ -39,14 +41,19 @@ def refusal(world: World) -> str:
 
 
 def test_a_training_that_comes_to_its_limit_saves_a_checkpoint_and_ends(world: World, tmp_path: Path) -> None:
-    world.submit(LONG, compute=ComputeConfig(max_cost_usd=1.5))
+    world.submit(LONG, compute=ComputeConfig(max_cost_usd=11.5))
+    pulled = datetime.now(UTC) - timedelta(seconds=10)
 
-    code = world.run_here("train_until_asked_to_stop", variables=FIRST_OF_THREE | priced(tmp_path, usd_per_second=1.0))
+    with ecs_agent(task(pulled.isoformat(), (pulled + timedelta(seconds=9)).isoformat())) as agent:
+        variables = {"ECS_CONTAINER_METADATA_URI_V4": agent} | priced(tmp_path, usd_per_second=1.0)
+        code = world.run_here("train_until_asked_to_stop", variables=FIRST_OF_THREE | variables)
 
     # Not left to Batch's next attempt.
     assert code == EXIT_FAILED
     cause = refusal(world)
-    said = re.search(r"cost (?P<usd>[\d.]+) USD, and may cost 1\.5 USD .* after (?P<done>\d+) of 999 iterations", cause)
+    said = re.search(
+        r"cost (?P<usd>[\d.]+) USD, and may cost 11\.5 USD .* after (?P<done>\d+) of 999 iterations", cause
+    )
     assert said is not None, cause
     objects = world.objects()
     checkpoint = f"checkpoints/model_{int(said['done']) - 1}.pt"
@@ -57,9 +64,11 @@ def test_a_training_that_comes_to_its_limit_saves_a_checkpoint_and_ends(world: W
     assert results.failure is not None
     assert results.failure.error == "BudgetExceededError"
     assert results.cost is not None
-    assert 1.5 <= float(said["usd"]) <= results.cost.usd + 0.01
+    assert 11.5 <= float(said["usd"]) <= results.cost.usd + 0.01
     assert results.history is not None
-    assert [attempt.outcome for attempt in results.history.attempts] == ["BudgetExceededError"]
+    (attempt,) = results.history.attempts
+    assert (attempt.outcome, attempt.image_pull_began_at) == ("BudgetExceededError", pulled)
+    assert RunConfig.model_validate_json(objects["training-config.json"]).image == IMAGE
 
 
 def test_a_training_that_does_not_end_is_ended(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

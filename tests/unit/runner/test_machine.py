@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,7 @@ from container.runner.environment import Environment
 from container.runner.machine import read_machine
 from container.runner.task_metadata import Task, read_task
 from gaitway.instance_prices import AS_OF
-
-IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/gaitway@sha256:4f5"
+from tests.unit.runner.ecs_agent import IMAGE, ecs_agent, task
 
 
 @pytest.fixture
@@ -64,59 +60,23 @@ def test_a_file_that_says_nothing_is_no_error(tmp_path: Path, content: str | Non
     assert read_machine(None, 1, {}) is None
 
 
-class Agent(BaseHTTPRequestHandler):
-    """The ECS agent's metadata endpoint."""
-
-    answer = b""
-
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/v4/id/task" else 404)
-        self.end_headers()
-        self.wfile.write(self.answer)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def agent() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Agent) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v4/id"
-        server.shutdown()
-        thread.join()
-
-
-def test_the_agent_tells_when_the_image_was_pulled_and_which_one_it_is(
-    agent: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answer = f"""{{
-      "Cluster": "default", "Family": "job", "Limits": {{"CPU": 8}},
-      "PullStartedAt": "2026-11-21T10:00:01.123456789Z", "PullStoppedAt": "2026-11-21T10:06:00Z",
-      "Containers": [
-        {{"Name": "~internal~ecs~pause", "Type": "CNI_PAUSE", "Image": "amazon/amazon-ecs-pause:0.1.0"}},
-        {{"Name": "default", "Type": "NORMAL", "Image": "{IMAGE}", "ImageID": "sha256:abc", "Ports": []}}
-      ]
-    }}"""
-    monkeypatch.setattr(Agent, "answer", answer.encode())
-    task = read_task(agent)
-    assert task.pull_started_at == datetime(2026, 11, 21, 10, 0, 1, 123456, tzinfo=UTC)
-    assert task.pull_stopped_at == datetime(2026, 11, 21, 10, 6, tzinfo=UTC)
-    assert task.image == IMAGE
+def test_the_agent_tells_when_the_image_was_pulled_and_which_one_it_is() -> None:
+    with ecs_agent(task("2026-11-21T10:00:01.123456789Z", "2026-11-21T10:06:00Z")) as address:
+        found = read_task(address)
+    assert found.pull_started_at == datetime(2026, 11, 21, 10, 0, 1, 123456, tzinfo=UTC)
+    assert found.pull_stopped_at == datetime(2026, 11, 21, 10, 6, tzinfo=UTC)
+    assert found.image == IMAGE
 
 
 def test_an_image_that_is_named_by_a_tag_is_told_with_its_digest() -> None:
-    task = Task.model_validate_json('{"Containers": [{"Image": "robots/isaac:7", "ImageID": "sha256:abc"}]}')
-    assert task.image == "robots/isaac:7 (sha256:abc)"
+    found = Task.model_validate_json('{"Containers": [{"Image": "robots/isaac:7", "ImageID": "sha256:abc"}]}')
+    assert found.image == "robots/isaac:7 (sha256:abc)"
 
 
-@pytest.mark.parametrize("answer", [b"", b"not found", b'{"PullStartedAt": "soon"}', b"[]"])
-def test_an_agent_that_answers_something_else_is_no_error(
-    agent: str, monkeypatch: pytest.MonkeyPatch, answer: bytes
-) -> None:
-    monkeypatch.setattr(Agent, "answer", answer)
-    assert read_task(agent) == Task()
+@pytest.mark.parametrize("answer", ["", "not found", '{"PullStartedAt": "soon"}', "[]"])
+def test_an_agent_that_answers_something_else_is_no_error(answer: str) -> None:
+    with ecs_agent(answer) as address:
+        assert read_task(address) == Task()
 
 
 @pytest.mark.parametrize("address", [None, "http://127.0.0.1:9/v4", "http://127.0.0.1:9/nowhere"])
