@@ -22,14 +22,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.load.burst import Burst, burst
-from bench.load.prices import AS_OF, METRIC_MONTH, Use, read_units, write_units
+from bench.load.prices import AS_OF, HOURS_A_MONTH, METRIC_MONTH, METRIC_REQUEST, Use, read_units, write_units
 from bench.load.use import Counted, Invocation, count_run
 from bench.load.world import ITERATIONS, World, world_under_load
 from bench.machine import QUIET_LOAD, describe_commit, describe_machine, describe_versions
 from bench.measurement import Goal, Measurement
 from bench.report import Conditions, missed_goals, write_page
 from container.runner.environment import Environment
+from container.runner.published import LOOK_SECONDS, LOOKS_PER_REQUEST
 from container.runner.record import interval_seconds
+from gaitway.contracts.metrics import METRICS
 from gaitway.local.runtime import REPOSITORY_ROOT
 from gaitway.local.server import FUNCTIONS_AT_ONCE
 
@@ -47,6 +49,7 @@ LOG_BYTES_PER_ITERATION = 1_500
 """What Isaac Lab prints with rsl_rl, roughly."""
 SERVICE_METRICS = 6
 """That the heartbeat function publishes."""
+RUN_METRICS = sum(metric.dimension == "RunId" for metric in METRICS)
 
 INTRODUCTION = (
     "Runs go through the real stacks, functions, state machines, job queue and runner on the embedded AWS; the "
@@ -187,6 +190,9 @@ def _costs(first: Counted, counted: Sequence[Counted]) -> Measurement:
     rows = [(service, *(f"{use.costs()[service]:.6f}" for use in (warm, cold, long))) for service in warm.costs()]
     totals = [sum(use.costs().values()) for use in (warm, cold, long)]
     words = ("warm", "cold", f"{LONG_HOURS} hours")
+    minutes_a_request = LOOK_SECONDS * LOOKS_PER_REQUEST / 60
+    hourly_metrics = RUN_METRICS * METRIC_MONTH / HOURS_A_MONTH
+    hourly_requests = 60 / minutes_a_request * METRIC_REQUEST
     return Measurement(
         title="What a run costs",
         method=f"In USD, at list prices of us-east-1 as of {AS_OF} (`bench/load/prices.py`): a run whose functions are "
@@ -206,6 +212,10 @@ def _costs(first: Counted, counted: Sequence[Counted]) -> Measurement:
         notes=(
             f"Independent of runs, a deployment pays {SERVICE_METRICS * METRIC_MONTH:.2f} USD a month for "
             f"{SERVICE_METRICS} metrics, and cents for the heartbeat function's 8,640 calls.",
+            f"Not in the table is what a run publishes of itself for the dashboard: {RUN_METRICS} metrics where there "
+            f"are GPUs, {hourly_metrics:.4f} USD for each hour of the run, and a request every {minutes_a_request:.0f} "
+            f"minutes, {hourly_requests:.4f}. For {LONG_HOURS} hours that is "
+            f"{LONG_HOURS * (hourly_metrics + hourly_requests):.3f}.",
             "A GPU instance costs as much in some seconds: what an attempt takes beside its simulation is worth more "
             "attention than anything in this table.",
         ),

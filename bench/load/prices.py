@@ -23,7 +23,10 @@ S3_READ = 0.0004 / 1_000
 LOG_GB = 0.50
 """aws.amazon.com/cloudwatch/pricing, ingestion"""
 METRIC_MONTH = 0.30
-"""Same page, for each of the first 10,000 custom metrics"""
+"""Same page, for each of the first 10,000 custom metrics, by the hour in which it has a value"""
+METRIC_REQUEST = 0.01 / 1_000
+"""Same page, PutMetricData"""
+HOURS_A_MONTH = 730
 
 _WRITE_UNIT_BYTES = 1_024
 _READ_UNIT_BYTES = 4_096
