@@ -16,6 +16,10 @@ from lambdas.register_with_vams.register import Registrar, RegistrationError
 _CALL_SECONDS = 240.0
 """VAMS calls four functions of its own in turn. Less than a call of this function lasts."""
 
+_NOTHING = "not-registered"
+"""What a resource is that could not be created. CloudFormation deletes it next: what VAMS has under the name of the
+pipeline is somebody else's."""
+
 
 @cache
 def _registrar() -> Registrar:
@@ -30,17 +34,22 @@ def handler(event: Json, context: LambdaContext) -> Json:
     request = RegistrationEvent.model_validate(event)
     pipeline = request.resource_properties.pipeline_id
     try:
-        if request.request_type == "Delete":
-            _registrar().remove(request)
-        else:
+        if request.request_type != "Delete":
             _registrar().register(request)
+        elif request.physical_resource_id != _NOTHING:
+            _registrar().remove(request)
     except RegistrationError as error:
-        answer(request, pipeline, failure=str(error))
+        answer(request, _after_failure(request), failure=str(error))
     except Exception as error:
         # Without an answer CloudFormation waits until the resource's own time is over.
         logger.exception("not registered")
         why = f"{type(error).__name__}: {error}. The log of {context.function_name} says more."
-        answer(request, pipeline, failure=why)
+        answer(request, _after_failure(request), failure=why)
     else:
         answer(request, pipeline)
     return {}
+
+
+def _after_failure(request: RegistrationEvent) -> str:
+    """Say what the resource is when its request has failed: as before."""
+    return request.physical_resource_id or _NOTHING

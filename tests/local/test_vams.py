@@ -148,6 +148,15 @@ def test_what_is_registered_already_is_registered_again(vams: Vams) -> None:
     assert vams.pipelines() == {}
 
 
+def test_what_vams_has_from_elsewhere_survives_a_deployment_that_fails(stack: OneStack, vams: Vams) -> None:
+    before = event(vams, pipelineId="isaaclab-training")
+    Registrar(vams.lambda_).register(before)
+    assert "ROLLBACK" in stack.deploy(changed(stack.template, outputType="pt"))["StackStatus"]
+    stack.delete()
+    assert set(vams.pipelines()) == {"isaaclab-training"}
+    Registrar(vams.lambda_).remove(before)
+
+
 def test_a_stack_goes_where_vams_has_gone_already(vams: Vams) -> None:
     Registrar(vams.lambda_).remove(event(vams, importFunctionName="vams-gone"))
 
