@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from gaitway.report.series import finite, smoothed, thinned
+from gaitway.report.series import finite, parted, smoothed, thinned, window_of
 from gaitway.report.words import number, tick
 
 PLANE = 100_000
@@ -102,6 +102,8 @@ class Line:
     tone: int = 1
     is_smoothed: bool = False
     """Whether its running mean is drawn over it."""
+    breaks: Sequence[float] = ()
+    """Where on the horizontal axis it is interrupted, in ascending order."""
 
 
 def line_chart(
@@ -132,11 +134,13 @@ def line_chart(
     paths: list[Path] = []
     windows: set[int] = set()
     for line, x, y in drawn:
-        mean, window = smoothed(y) if line.is_smoothed else (y, 1)
+        parts = parted(x, y, line.breaks)
+        window = window_of(len(x)) if line.is_smoothed else 1
         if window > 1:
             windows.add(window)
-            paths.insert(0, Path(line.label, line.tone, _path(x, y, x_axis, y_axis), is_faint=True))
-        paths.append(Path(line.label, line.tone, _path(x, mean, x_axis, y_axis)))
+            paths.insert(0, Path(line.label, line.tone, _path(parts, x_axis, y_axis), is_faint=True))
+            parts = [(at, smoothed(values, window)) for at, values in parts]
+        paths.append(Path(line.label, line.tone, _path(parts, x_axis, y_axis)))
     descriptions = [
         f"{line.label}: {len(x)} values from {number(min(y))} to {number(max(y))}, the last one {number(y[-1])}."
         for line, x, y in drawn
@@ -244,10 +248,13 @@ class _Axis:
         return [Tick(self.percent(value), tick(value, step)) for value in values if value <= self.high + 1e-9 * step]
 
 
-def _path(x: Sequence[float], y: Sequence[float], x_axis: _Axis, y_axis: _Axis) -> str:
-    points = [(x_axis.along(a), y_axis.down(b)) for a, b in thinned(x, y)]
-    # A line of no length shows as a dot.
-    return "M" + "L".join(f"{a} {b}" for a, b in points) + ("h0" if len(points) == 1 else "")
+def _path(parts: Iterable[tuple[Sequence[float], Sequence[float]]], x_axis: _Axis, y_axis: _Axis) -> str:
+    d = []
+    for x, y in parts:
+        points = [(x_axis.along(a), y_axis.down(b)) for a, b in thinned(x, y)]
+        # A line of no length shows as a dot.
+        d.append("M" + "L".join(f"{a} {b}" for a, b in points) + ("h0" if len(points) == 1 else ""))
+    return "".join(d)
 
 
 def _list(windows: set[int]) -> str:

@@ -38,6 +38,13 @@ class Curves:
     """What else was logged, by its tag: losses, terms of the reward; neither speeds nor durations."""
 
     @property
+    def pauses(self) -> list[float]:
+        """When nothing was trained for a while, in seconds since the first row: the last row before each pause."""
+        steps = [(before, after - before) for before, after in pairwise(self.seconds)]
+        limit = _longest_iteration([seconds for _, seconds in steps])
+        return sorted(before for before, seconds in steps if seconds > limit)
+
+    @property
     def counts_iterations(self) -> bool:
         """Whether the marks of resumes, which are iterations, can be drawn."""
         return self.axis == "iteration"
@@ -99,8 +106,7 @@ def _rollouts(agent_settings: Path | None) -> int | None:
 def _speeds(step: Sequence[float], wall_time: Sequence[float], num_envs: int) -> list[float]:
     """Compute environment steps per second from one row to the next; NaN where training paused, and at first."""
     elapsed = [after - before for before, after in pairwise(wall_time)]
-    passed = [seconds for seconds in elapsed if seconds > 0]
-    limit = _PAUSE_FACTOR * median(passed) if passed else 0.0
+    limit = _longest_iteration(elapsed)
     steps = [after - before for before, after in pairwise(step)]
     return [
         math.nan,
@@ -109,3 +115,9 @@ def _speeds(step: Sequence[float], wall_time: Sequence[float], num_envs: int) ->
             for count, seconds in zip(steps, elapsed, strict=True)
         ),
     ]
+
+
+def _longest_iteration(elapsed: Sequence[float]) -> float:
+    """Say what is longer than any iteration: a pause."""
+    passed = [seconds for seconds in elapsed if seconds > 0]
+    return _PAUSE_FACTOR * median(passed) if passed else 0.0

@@ -35,12 +35,18 @@ def learning_charts(run: Subject) -> LearningCharts:
     if curves is None:
         return LearningCharts([], [], [], 0)
     marks = [(float(at), f"resumed at iteration {at}") for at in run.resumed_at] if curves.counts_iterations else []
+    breaks = [at for at, _ in marks]
     main = [
-        line_chart(title, curves.axis, [Line(title, curves.at, series, tone, is_smoothed=True)], marks=marks)
+        line_chart(
+            title, curves.axis, [Line(title, curves.at, series, tone, is_smoothed=True, breaks=breaks)], marks=marks
+        )
         for title, series, tone in (("Mean reward", curves.reward, 1), ("Episode length", curves.length, 2))
     ]
     small = [
-        (tag, line_chart(tag, curves.axis, [Line(tag, curves.at, series, tone=3)], marks=marks, is_small=True))
+        (
+            tag,
+            line_chart(tag, curves.axis, [Line(tag, curves.at, series, 3, breaks=breaks)], marks=marks, is_small=True),
+        )
         for tag, series in curves.others.items()
     ]
     losses = [chart for tag, chart in small if chart and tag.lower().startswith(_LOSS)]
@@ -59,7 +65,8 @@ def speed_chart(run: Subject) -> Chart | None:
         return None
     unit, seconds = _time_unit(run.curves.seconds)
     at = [moment / seconds for moment in run.curves.seconds]
-    line = Line("Steps a second", at, run.curves.steps_per_second, tone=4, is_smoothed=True)
+    breaks = [pause / seconds for pause in run.curves.pauses]
+    line = Line("Steps a second", at, run.curves.steps_per_second, 4, is_smoothed=True, breaks=breaks)
     return line_chart("Environment steps a second", f"{unit} since the first iteration", [line], y_range=(0, 0))
 
 

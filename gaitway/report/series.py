@@ -6,6 +6,7 @@ import csv
 import logging
 import math
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, compress, pairwise
 from pathlib import Path
@@ -50,24 +51,40 @@ def finite(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[fl
     return list(compress(x, is_kept)), list(compress(y, is_kept))
 
 
-def smoothed(values: Sequence[float]) -> tuple[list[float], int]:
+def window_of(count: int) -> int:
+    """Choose over how many of so many values a running mean is taken, an odd number; 1 where there are too few."""
+    return 2 * (count // _WINDOW_SHARE // 2) + 1
+
+
+def smoothed(values: Sequence[float], window: int) -> list[float]:
     """Average each value with its neighbours, with fewer of them towards the ends.
 
     Args:
         values: Finite numbers.
-
-    Returns:
-        As many values, and over how many each is averaged; 1 where there are too few to smooth.
+        window: Over how many each is averaged, an odd number.
     """
-    half = len(values) // _WINDOW_SHARE // 2
-    if half == 0:
-        return list(values), 1
-    sums = [0.0, *accumulate(values)]
+    half = min(window, len(values)) // 2
+    half -= 2 * half + 1 > len(values)
     window = 2 * half + 1
+    sums = [0.0, *accumulate(values)]
     middle = [(end - begin) / window for begin, end in zip(sums, sums[window:], strict=False)]
     first = [sums[2 * reach + 1] / (2 * reach + 1) for reach in range(half)]
     last = [(sums[-1] - sums[-2 - 2 * reach]) / (2 * reach + 1) for reach in reversed(range(half))]
-    return [*first, *middle, *last], window
+    return [*first, *middle, *last]
+
+
+def parted(
+    x: Sequence[float], y: Sequence[float], breaks: Sequence[float]
+) -> list[tuple[Sequence[float], Sequence[float]]]:
+    """Part a series where its line is interrupted.
+
+    Args:
+        x: In ascending order.
+        y: As many.
+        breaks: A part ends with the last point up to each of these, in ascending order.
+    """
+    borders = [0, *(bisect_right(x, at) for at in breaks), len(x)]
+    return [(x[begin:end], y[begin:end]) for begin, end in pairwise(borders) if begin < end]
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:

@@ -52,8 +52,8 @@ class Subject:
 
     @property
     def resumed_at(self) -> list[int]:
-        """The iterations at which an attempt went on from an earlier one."""
-        return [attempt.resumed_from for attempt in self.attempts if attempt.resumed_from]
+        """The iterations at which an attempt went on from an earlier one, in ascending order."""
+        return sorted({attempt.resumed_from for attempt in self.attempts if attempt.resumed_from})
 
     @property
     def environments(self) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gaitway.contracts.artifacts import MANIFEST, Results
+from gaitway.contracts.artifacts import MANIFEST, REPORT, Results
 from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunState
 from gaitway.runs import StartedRun
@@ -116,7 +116,7 @@ def test_a_runner_that_is_killed_in_its_last_attempt_leaves_nothing_but_in_s3(pl
     document = plane.s3.get_object(Bucket=plane.bucket, Key=(run.run.output_files / "results.json").key)
     results = Results.model_validate_json(document["Body"].read())
     assert (results.status, results.failure, results.attempts) == ("failed", record.failure, record.attempts)
-    assert {f"checkpoints/{name}" for name in uploaded} <= {entry.path for entry in results.files or ()}
+    assert {REPORT, *(f"checkpoints/{name}" for name in uploaded)} <= {entry.path for entry in results.files or ()}
     assert not plane.s3.list_objects_v2(Bucket=plane.bucket, Prefix=(run.run.output_files / MANIFEST).key)["KeyCount"]
     # The rule on executions calls the function once more, which changes nothing.
     plane.ended(record.execution_arn or "")

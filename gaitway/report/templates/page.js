@@ -6,7 +6,7 @@ for (const plot of document.querySelectorAll(".plot")) {
   const plane = plot.querySelector("svg").viewBox.baseVal.width;
   const lines = [...plot.querySelectorAll(".line:not(.faint)")].map((path) => ({
     label: path.dataset.label,
-    points: path.getAttribute("d").slice(1).split("L").map((point) => point.split(" ").map(parseFloat)),
+    points: path.getAttribute("d").slice(1).split(/[ML]/).map((point) => point.split(" ").map(parseFloat)),
   }));
   if (!lines.length) continue;
   const text = (value) => String(Number(value.toPrecision(4)));

@@ -43,12 +43,13 @@ def opened(
     file: Path,
     *,
     width: int = DESKTOP,
+    height: int = 900,
     colours: Literal["light", "dark"] = "light",
     scripts: bool = True,
 ) -> Iterator[Shown]:
     """Open a page in a window of its own."""
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=colours, java_script_enabled=scripts
+        viewport={"width": width, "height": height}, color_scheme=colours, java_script_enabled=scripts
     )
     try:
         page = context.new_page()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
 
-from gaitway.report.series import read_columns, smoothed, thinned
+from gaitway.report.series import parted, read_columns, smoothed, thinned, window_of
 
 
 def test_what_is_no_number_counts_as_none_and_a_torn_row_as_none_at_all(tmp_path: Path) -> None:
@@ -46,9 +45,12 @@ def test_thinning_keeps_the_ends_and_every_extreme() -> None:
 def test_a_running_mean_has_no_lag_and_keeps_a_straight_line() -> None:
     line = [2.0 * index for index in range(500)]
 
-    mean, window = smoothed(line)
+    assert window_of(len(line)) == 21
+    assert smoothed(line, 21) == pytest.approx(line)
+    assert window_of(2) == 1
+    assert smoothed([1.0, 5.0], 21) == [1.0, 5.0]
+    assert smoothed([3.0, 0.0, 0.0], 21) == [3.0, 1.0, 0.0]
 
-    assert window == 21
-    assert mean == pytest.approx(line)
-    assert smoothed([1.0, 5.0]) == ([1.0, 5.0], 1)
-    assert not math.isclose(smoothed([*[0.0] * 50, 1.0, *[0.0] * 50])[0][50], 1.0)
+
+def test_a_line_is_interrupted_after_each_break() -> None:
+    assert parted([1, 2, 3, 4], [5, 6, 7, 8], [2, 3.5, 9]) == [([1, 2], [5, 6]), ([3], [7]), ([4], [8])]
