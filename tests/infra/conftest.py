@@ -1,4 +1,8 @@
-"""The templates that `app.py` synthesises, made once per session: starting the CDK's kernel takes seconds."""
+"""The templates that `app.py` synthesises, made once per session: starting the CDK's kernel takes seconds.
+
+It starts when the CDK is imported. Tests import it where they need it, or each of the processes that share them out
+would start one to collect them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from gaitway.settings import Settings, load_settings
-from stacks.assembly import assemble
 from tests.infra.deployments import new_app
 from tests.infra.templates import ROOT, Synthesis
 
@@ -23,6 +26,8 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
     def synthesise_once(settings: Settings) -> Synthesis:
         key = settings.model_dump_json()
         if key not in made:
+            from stacks.assembly import assemble
+
             directory = tmp_path_factory.mktemp("cdk.out")
             app = new_app(directory)
             assemble(app, settings)

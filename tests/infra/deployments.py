@@ -9,13 +9,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
-
-import aws_cdk as cdk
+from typing import TYPE_CHECKING, Any
 
 from gaitway.settings import Settings, load_settings
-from stacks.assembly import assemble
 from tests.infra.templates import ROOT
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
 
 ADDRESS = "robots@example.com"
 BOUNDARY = "arn:aws:iam::123456789012:policy/bound"
@@ -48,6 +48,8 @@ def settings_of(name: str) -> Settings:
 
 def new_app(directory: Path) -> cdk.App:
     """Make an app with the context that the CDK's command line would pass, and what it would look up."""
+    import aws_cdk as cdk
+
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     context["aws:cdk:enable-path-metadata"] = True
     account, region = ENVIRONMENT.values()
@@ -82,6 +84,8 @@ def _existing_vpc() -> dict[str, Any]:
 
 def main(directory: Path) -> None:
     """Synthesise what each of the settings deploys."""
+    from stacks.assembly import assemble
+
     for name in SETTINGS:
         app = new_app(directory / name)
         assemble(app, settings_of(name))

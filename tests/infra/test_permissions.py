@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
 
 from tests.infra.templates import ROOT, Allowed, Resource, Synthesis, states
@@ -104,6 +103,8 @@ def test_the_only_managed_policy_is_that_of_the_ecs_agent(aws: Synthesis) -> Non
 
 
 def test_findings_are_acknowledged_where_they_are_found_and_with_a_reason(aws: Synthesis) -> None:
+    import aws_cdk as cdk
+
     key = cdk.Validations.ACKNOWLEDGED_RULES_METADATA_KEY
     acknowledged = [
         (construct, rule, reason)

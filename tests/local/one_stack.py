@@ -6,13 +6,14 @@ import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import aws_cdk as cdk
+from typing import TYPE_CHECKING, Any, cast
 
 from gaitway.local.runtime import ACCOUNT_ID, REGION
 from gaitway.settings import Settings
 from tests.local.emulator import Emulator
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
 
 Json = dict[str, Any]
 SETTINGS = Settings.model_validate({"acceptNvidiaEula": True, "lambdaPython": "host", "tracing": False})
@@ -28,8 +29,7 @@ class OneStack:
 
     def __init__(self, emulator: Emulator, stack: cdk.Stack) -> None:
         """Synthesise the app that the stack is in, and upload what it needs."""
-        app = stack.node.root
-        assert isinstance(app, cdk.App)
+        app = cast("cdk.App", stack.node.root)
         directory = Path(app.synth().directory)
         self._name = stack.stack_name
         self._cloudformation = emulator.client("cloudformation")

@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
 
 from gaitway.local.runtime import ACCOUNT_ID, REGION
 from lambdas.build_image import handler as function
 from lambdas.build_image.build import ImageBuilder
 from lambdas.build_image.event import ImageEvent
-from stacks.components.image_build import ImageBuild
 from tests.infra.deployments import new_app
 from tests.local.emulator import Emulator
 from tests.local.one_stack import SETTINGS, Json, OneStack
@@ -71,6 +69,10 @@ class World:
 @pytest.fixture(scope="module")
 def world(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The stack without an image, and its assets."""
+    import aws_cdk as cdk
+
+    from stacks.components.image_build import ImageBuild
+
     stack = cdk.Stack(new_app(tmp_path_factory.mktemp("image")), "ImageOfTheJob")
     cdk.CfnOutput(stack, "ImageUri", value=ImageBuild(stack, "ImageBuild", SETTINGS).image.uri)
     world = World(emulator, OneStack(emulator, stack))

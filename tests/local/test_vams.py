@@ -8,15 +8,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_lambda as lambda_
 
 from gaitway.contracts.request import parse_request
 from lambdas.register_with_vams.event import RegistrationEvent
 from lambdas.register_with_vams.register import Registrar, RegistrationError
-from stacks.components.lambda_code import LibraryLayer
-from stacks.components.vams import VamsRegistration
 from tests.infra.deployments import new_app
 from tests.local import vams_stand_in
 from tests.local.conformance.test_lambda import archive
@@ -63,6 +59,12 @@ def vams(emulator: Emulator) -> Vams:
 @pytest.fixture(scope="module")
 def stack(emulator: Emulator, vams: Vams, tmp_path_factory: pytest.TempPathFactory) -> OneStack:
     """The part of our stacks that registers."""
+    import aws_cdk as cdk
+    from aws_cdk import aws_lambda as lambda_
+
+    from stacks.components.lambda_code import LibraryLayer
+    from stacks.components.vams import VamsRegistration
+
     stack = cdk.Stack(new_app(tmp_path_factory.mktemp("vams")), "RegisteredWithVams")
     launch = lambda_.Function(
         stack,
