@@ -206,7 +206,7 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
         raise _over_budget(attempt, observer.progress.done if observer.progress else 0) from None
     finally:
         attempt.history.note(simulator_ended_at=datetime.now(UTC))
-    if budget.has_asked and not is_finished(directory, training):
+    if budget.has_asked and not is_complete(directory, training):
         raise _over_budget(attempt, observer.progress.done if observer.progress else 0)
     judge_progress(end, observer.progress, attempt.activity.idle_seconds)
     return end
