@@ -57,7 +57,7 @@ def test_every_page_of_docs_is_in_the_site_and_so_are_files_that_it_links_to(sit
     for page in DOCS.rglob("*.md"):
         assert (site / page.relative_to(DOCS)).with_suffix(".html").is_file()
     assert "handler.py" in (site / "source/lambdas/launch.html").read_text(encoding="utf-8")
-    assert "RunAccess" in (site / "source/container/runner/session.py.html").read_text(encoding="utf-8")
+    assert "RunSession" in (site / "source/container/runner/session.py.html").read_text(encoding="utf-8")
     assert (site / "changelog.html").is_file()
 
 
