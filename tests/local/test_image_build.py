@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import queue
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -22,7 +20,7 @@ from lambdas.build_image.build import ImageBuilder
 from lambdas.build_image.event import ImageEvent
 from tests.infra.deployments import new_app
 from tests.local.emulator import Emulator
-from tests.local.one_stack import SETTINGS, Json, OneStack
+from tests.local.one_stack import SETTINGS, Json, OneStack, answers_received
 
 REPOSITORY = "gaitway"
 RESOURCE = "Custom::GaitwayImage"
@@ -124,23 +122,8 @@ class Caller:
 
 @pytest.fixture
 def caller() -> Iterator[Caller]:
-    answers: queue.Queue[Json] = queue.Queue()
-
-    class Receive(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Receive) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield Caller(f"http://127.0.0.1:{server.server_port}/", answers)
-        server.shutdown()
-        thread.join()
+    with answers_received() as (url, answers):
+        yield Caller(url, answers)
 
 
 class Context:

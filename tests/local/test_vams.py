@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gaitway.contracts.request import parse_request
+from lambdas.register_with_vams import handler
 from lambdas.register_with_vams.event import RegistrationEvent
 from lambdas.register_with_vams.register import Registrar, RegistrationError
 from tests.infra.deployments import new_app
@@ -18,7 +19,8 @@ from tests.local import vams_stand_in
 from tests.local.conformance.test_lambda import archive
 from tests.local.conformance.workflow import ROLE_ARN, create_any_role
 from tests.local.emulator import Emulator
-from tests.local.one_stack import SETTINGS, Json, OneStack
+from tests.local.one_stack import SETTINGS, Json, OneStack, answers_received
+from tests.unit.lambdas.test_handlers import CONTEXT
 
 PIPELINES = {"isaaclab-training", "isaaclab-evaluation"}
 
@@ -117,7 +119,8 @@ def test_pipelines_come_change_and_go_with_the_stack(stack: OneStack, vams: Vams
     assert vams.pipelines() == {}
 
 
-def event(vams: Vams, **properties: str) -> RegistrationEvent:
+def request(vams: Vams, **properties: str) -> Json:
+    """Return what CloudFormation sends."""
     described = dict.fromkeys(vams_stand_in.ASKED_FOR, ".") | {
         "pipelineType": "standardFile",
         "pipelineExecutionType": "Lambda",
@@ -129,16 +132,18 @@ def event(vams: Vams, **properties: str) -> RegistrationEvent:
         "pipelineId": "by-hand",
         "importFunctionName": vams.function,
     }
-    return RegistrationEvent.model_validate(
-        {
-            "RequestType": "Create",
-            "RequestId": "1",
-            "ResponseURL": "https://cloudformation/secret",
-            "StackId": "stack",
-            "LogicalResourceId": "Training",
-            "ResourceProperties": described | {"ServiceToken": "arn"} | properties,
-        }
-    )
+    return {
+        "RequestType": "Create",
+        "RequestId": "1",
+        "ResponseURL": "https://cloudformation/secret",
+        "StackId": "stack",
+        "LogicalResourceId": "Training",
+        "ResourceProperties": described | {"ServiceToken": "arn"} | properties,
+    }
+
+
+def event(vams: Vams, **properties: str) -> RegistrationEvent:
+    return RegistrationEvent.model_validate(request(vams, **properties))
 
 
 def test_what_is_registered_already_is_registered_again(vams: Vams) -> None:
@@ -150,13 +155,23 @@ def test_what_is_registered_already_is_registered_again(vams: Vams) -> None:
     assert vams.pipelines() == {}
 
 
-def test_what_vams_has_from_elsewhere_survives_a_deployment_that_fails(stack: OneStack, vams: Vams) -> None:
-    before = event(vams, pipelineId="isaaclab-training")
-    Registrar(vams.lambda_).register(before)
-    assert "ROLLBACK" in stack.deploy(changed(stack.template, outputType="pt"))["StackStatus"]
-    stack.delete()
-    assert set(vams.pipelines()) == {"isaaclab-training"}
-    Registrar(vams.lambda_).remove(before)
+def test_what_vams_has_from_elsewhere_survives_a_registration_that_fails(
+    vams: Vams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registrar = Registrar(vams.lambda_)
+    registrar.register(event(vams))
+    monkeypatch.setattr(handler, "_registrar", lambda: registrar)
+    with answers_received() as (url, answers):
+        create = request(vams, outputType="pt") | {"ResponseURL": url}
+        handler.handler(create, CONTEXT)
+        failed = answers.get(timeout=10)
+        assert failed["Status"] == "FAILED"
+        # CloudFormation takes back what it could not create.
+        delete = create | {"RequestType": "Delete", "PhysicalResourceId": failed["PhysicalResourceId"]}
+        handler.handler(delete, CONTEXT)
+        assert answers.get(timeout=10)["Status"] == "SUCCESS"
+    assert set(vams.pipelines()) == {"by-hand"}
+    registrar.remove(event(vams))
 
 
 def test_a_stack_goes_where_vams_has_gone_already(vams: Vams) -> None:
@@ -169,11 +184,11 @@ def test_an_error_of_vams_itself_is_told(vams: Vams) -> None:
 
 
 def test_the_address_of_the_answer_is_in_no_representation_and_reaches_nobody(vams: Vams) -> None:
-    request = event(vams)
-    assert "secret" not in repr(request)
+    asked = event(vams)
+    assert "secret" not in repr(asked)
     told: list[Any] = []
     vams.lambda_.meta.events.register("before-call.lambda.Invoke", lambda params, **_: told.append(params["body"]))
-    Registrar(vams.lambda_).register(request)
-    Registrar(vams.lambda_).remove(request)
+    Registrar(vams.lambda_).register(asked)
+    Registrar(vams.lambda_).remove(asked)
     assert len(told) == 2
     assert "secret" not in str(told)
