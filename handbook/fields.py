@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from handbook.page import cell
+from handbook.page import cell, code
 
 Schema = dict[str, Any]
 """A JSON Schema, or a part of one."""
@@ -130,7 +130,7 @@ def _text(part: Schema) -> str:
     if "maxLength" in part:
         words.append(f"at most {part['maxLength']:,} characters")
     if "pattern" in part:
-        words.append(f"`{cell(part['pattern'])}`")
+        words.append(code(part["pattern"]))
     return ", ".join(words)
 
 

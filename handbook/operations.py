@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from container.runner.known_failures import KNOWN_FAILURES, KnownFailure
 from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE, EXIT_FAILED
 from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, EXIT_STOPPED
-from handbook.page import cell, page
+from handbook.page import cell, code, page
 from lambdas.job_ends import BY_BATCH, BY_ITSELF, End
 
 _RUNNER = {
@@ -36,7 +36,7 @@ def operations_page() -> str:
 
 def _failures(failures: Iterable[KnownFailure | End]) -> str:
     rows = (
-        f"| `{cell(_first_words(one.pattern))}` | {one.error.__name__} | {cell(one.explanation)} |" for one in failures
+        f"| {code(_first_words(one.pattern))} | {one.error.__name__} | {cell(one.explanation)} |" for one in failures
     )
     return "\n".join(("| such as | error | what it means, and what to do |", "|---|---|---|", *rows))
 
