@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from gaitway.cli.exits import Exit
-from gaitway.cli.show import SHORT_ID, console, document_of, duration, print_json
+from gaitway.cli.show import SHORT_ID, console, document_of, print_json
 from gaitway.cli.watch import RunFailedError, watch
+from gaitway.words import duration
 
 if TYPE_CHECKING:
     from gaitway.cli.target import Target

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gaitway.cli.watch import describe_cost, describe_machine, describe_progress, describe_state
 from gaitway.contracts.run import RunState
+from gaitway.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,18 +113,6 @@ def request_table(request: Request) -> Table:
     rows |= training.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_OF_OTHER_MODE[training.mode])
     rows |= request.compute_config.model_dump(mode="json", by_alias=True)
     return _two_columns({name: value for name, value in rows.items() if value != []})
-
-
-def duration(seconds: float) -> str:
-    """Write a time in its two largest units."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
 def _reward(progress: Progress | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from gaitway.report.series import finite, parted, smoothed, thinned, window_of
-from gaitway.report.words import number, tick
+from gaitway.words import number, tick
 
 PLANE = 100_000
 """Height and width of the plane; y points down, as in SVG."""

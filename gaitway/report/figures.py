@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gaitway.report.subject import Subject
-from gaitway.report.words import dollars, duration, number, percent
+from gaitway.words import dollars, number, percent, short_duration
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _of_training(run: Subject) -> Iterator[Figure]:
     if done is not None:
         yield Figure("Iterations", f"{done:,}", f"of {asked_for:,}" if asked_for else "")
     if training is not None:
-        yield Figure("Training time", duration(training.training_seconds), "without start-up")
+        yield Figure("Training time", short_duration(training.training_seconds), "without start-up")
         if training.mean_steps_per_second is not None:
             yield Figure("Speed", number(training.mean_steps_per_second), "environment steps a second")
 
@@ -74,7 +74,7 @@ def _of_every_run(run: Subject) -> Iterator[Figure]:
     if run.seconds is not None:
         attempts = run.results.attempts
         note = "from request to end" if run.results.history else "from start to end"
-        yield Figure("Wall time", duration(run.seconds), f"{note}, {attempts} attempts" if attempts > 1 else note)
+        yield Figure("Wall time", short_duration(run.seconds), f"{note}, {attempts} attempts" if attempts > 1 else note)
     cost = run.results.cost
     if cost is not None:
-        yield Figure("Cost", dollars(cost.usd), f"{duration(cost.machine_seconds)} of machine time")
+        yield Figure("Cost", dollars(cost.usd), f"{short_duration(cost.machine_seconds)} of machine time")

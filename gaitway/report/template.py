@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gaitway.report import words
+from gaitway import words
 from gaitway.report.charts import PLANE
 
 
@@ -33,7 +33,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "dollars": words.dollars,
-        "duration": words.duration,
+        "duration": words.short_duration,
         "number": words.number,
         "percent": words.percent,
         "size": words.size,

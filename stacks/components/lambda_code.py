@@ -22,7 +22,15 @@ from constructs import Construct
 from gaitway.settings import Settings
 
 _ROOT = Path(__file__).parents[2]
-_CODE = ("lambdas", "gaitway/__init__.py", "gaitway/contracts", "gaitway/aws", "gaitway/outputs", "gaitway/report")
+_CODE = (
+    "lambdas",
+    "gaitway/__init__.py",
+    "gaitway/contracts",
+    "gaitway/aws",
+    "gaitway/outputs",
+    "gaitway/report",
+    "gaitway/words.py",
+)
 _LIBRARIES = (
     "annotated-types",
     "aws-lambda-powertools",

@@ -245,6 +245,7 @@ def test_the_beginning_of_an_id_must_mean_one_run(plane: ControlPlane, command: 
         ("submit examples/cartpole-train.json --policy-of 1 --local", 2, "mode is train"),
         ("submit examples/cartpole-train.json --input nonsense --local", 2, "s3://bucket/key"),
         ("submit examples/custom-environment-train.json --local", 2, "customEnvironmentPath is"),
+        ("compare nothing other --local", 3, "there is no run 'nothing'"),
         ("logs 1 --follow --json", 2, "--json prints one document"),
         ("ls --local --region eu-west-1", 2, "give one of them"),
         ("ls --profile nobody", 4, "(nobody) could not be found"),

@@ -4,10 +4,9 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from rich.console import Console
 
-from gaitway.cli.show import document_of, duration, list_table, request_table, run_table
+from gaitway.cli.show import document_of, list_table, request_table, run_table
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, Machine
 from gaitway.contracts.model import S3Uri
@@ -40,13 +39,6 @@ def written(renderable: object) -> str:
     output = io.StringIO()
     Console(file=output, width=200).print(renderable)
     return output.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(-1, "0 s"), (59.4, "59 s"), (125, "2 min 5 s"), (7260, "2 h 1 min"), (180_000, "2 d 2 h")]
-)
-def test_a_time_is_written_in_its_two_largest_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_line_of_the_list_is_short_and_a_name_is_no_markup() -> None:

@@ -27,7 +27,7 @@ IMAGES = ROOT / "docs" / "images"
 LOST_AT = 30
 """The iteration after which the training is killed once, to be seen going on."""
 PICTURES: tuple[tuple[str, str, int, int, Literal["light", "dark"]], ...] = (
-    ("desktop", "train", DESKTOP, 2010, "light"),
+    ("desktop", "train", DESKTOP, 1930, "light"),
     ("phone", "evaluate", PHONE, 1180, "light"),
     ("dark", "evaluate", DESKTOP, 1440, "dark"),
 )

@@ -43,10 +43,8 @@ def percent(share: float, decimals: int = 1) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time in its two largest units; below ten seconds with a decimal."""
-    if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f} s"
-    whole = round(seconds)
+    """Write a time in its two largest units."""
+    whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
@@ -54,6 +52,11 @@ def duration(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def short_duration(seconds: float) -> str:
+    """Write a time in its two largest units; below ten seconds with a decimal."""
+    return f"{max(0.0, seconds):.1f} s" if seconds < 9.95 else duration(seconds)
 
 
 def size(count: int) -> str:

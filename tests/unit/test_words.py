@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gaitway.report.words import dollars, duration, number, percent, size, tick
+from gaitway.words import dollars, duration, number, percent, short_duration, size, tick
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,15 @@ def test_values_on_an_axis(value: float, step: float, text: str) -> None:
     assert tick(value, step) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s"), (59.4, "59 s"), (125, "2 min 5 s"), (7260, "2 h 1 min"), (180_000, "2 d 2 h")]
+)
+def test_a_time_is_written_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
 def test_times_shares_sizes_and_prices() -> None:
-    assert [duration(seconds) for seconds in (0.04, 4.86, 59.4, 125, 7_300, 90_000)] == [
+    assert [short_duration(seconds) for seconds in (0.04, 4.86, 59.4, 125, 7_300, 90_000)] == [
         "0.0 s",
         "4.9 s",
         "59 s",
