@@ -6,6 +6,8 @@ SETUP := $(VENV)/.setup-done
 BROWSER := $(VENV)/.browser-done
 ISAACLAB := $(VENV)/isaaclab/.setup-done
 export NO_MKDOCS_2_WARNING := 1
+# Where it is set, each of the hundreds of processes that tests start compiles our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
