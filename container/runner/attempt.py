@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,14 +102,19 @@ class Attempt:
         self.record.note(phase=phase)
 
 
-def do(attempt: Attempt) -> JobResult:
+def do(attempt: Attempt, held: ExitStack) -> JobResult:
     """Go through the steps of a run.
+
+    Args:
+        attempt: This attempt.
+        held: Keeps the run's directory locked, in which there is work to do even after a failure.
 
     Raises:
         GaitwayError: Why the run did not succeed.
     """
     attempt.enter("prepare")
-    with locked(attempt.directory, attempt.stop), attempt.history:
+    held.enter_context(locked(attempt.directory, attempt.stop))
+    with attempt.history:
         attempt.budget.require_price()
         prepared = prepare(attempt.spec, attempt.efs_root, attempt.s3, attempt.stop)
         write_config(prepared.directory, attempt.spec, attempt.image)

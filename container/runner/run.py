@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -125,20 +126,23 @@ def run(run_id: str, command: Sequence[str], environment: Environment, clients: 
     if not _begin(attempt, record, environment, table):
         logger.warning("%s: nothing to do, the run has ended or belongs to another execution", run_id)
         return EXIT_DONE
-    try:
-        with heartbeat, attempt.record, attempt.published:
-            result = do(attempt)
-    except Exception as error:
-        _log_failure(run_id, error)
-        failure = Failure.of(error)
-        if _is_attempted_again(error, failure, activity, BatchJob(environment, clients.batch)):
-            logger.warning("%s: nobody is told, since another attempt follows", run_id)
-            salvage(attempt, failure=None)
-            _announce_next_attempt(run_id, record, heartbeat, table)
-            return EXIT_ATTEMPT_AGAIN
-        salvage(attempt, failure)
-        reporter.fail(failure)
-        return EXIT_FAILED
+    with ExitStack() as held:
+        try:
+            with heartbeat, attempt.record, attempt.published:
+                result = do(attempt, held)
+        except Exception as error:
+            _log_failure(run_id, error)
+            failure = Failure.of(error)
+            if _is_attempted_again(error, failure, activity, BatchJob(environment, clients.batch)):
+                logger.warning("%s: nobody is told, since another attempt follows", run_id)
+                salvage(attempt, failure=None)
+                _announce_next_attempt(run_id, record, heartbeat, table)
+                return EXIT_ATTEMPT_AGAIN
+            salvage(attempt, failure)
+            # Whoever is told looks at the directory, too, and has the last word there.
+            held.close()
+            reporter.fail(failure)
+            return EXIT_FAILED
     reporter.succeed(result)
     logger.info("%s succeeded: %s", run_id, result.manifest)
     return EXIT_DONE

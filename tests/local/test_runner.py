@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import signal
 import threading
@@ -16,7 +17,7 @@ from container.runner import heartbeat
 from container.runner.lock import locked
 from container.runner.run import EXIT_DONE, EXIT_FAILED
 from container.runner.stop import StopRequest
-from gaitway.contracts.artifacts import Manifest, Results, RunConfig
+from gaitway.contracts.artifacts import LOCK_FILE, Manifest, Results, RunConfig
 from gaitway.contracts.errors import CancelledError, Failure, InterruptedRunError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import CALLER_GONE, RunState
@@ -202,6 +203,29 @@ def test_a_failed_run_leaves_its_log_and_its_checkpoints_but_no_manifest(world: 
     assert results.failure is not None
     assert results.failure.retryable
     assert world.record.phase == "judge"
+
+
+def test_the_directory_is_the_runners_until_all_is_in_s3_and_the_caller_not_told_yet(world: World) -> None:
+    world.submit()
+    clients = world.clients()
+    uploaded: list[str] = []
+
+    def look(params: dict[str, str], **_: object) -> None:
+        uploaded.append(params["url_path"].rpartition("/")[2])
+        with (world.directory / LOCK_FILE).open("rb") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def told(**_: object) -> None:
+        with (world.directory / LOCK_FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        uploaded.append("told")
+
+    clients.s3.meta.events.register("before-call.s3.PutObject", look)
+    clients.stepfunctions.meta.events.register("before-call.sfn.SendTaskFailure", told)
+
+    assert world.run_here("crash", clients=clients) == EXIT_FAILED
+
+    assert uploaded[-2:] == ["report.html", "told"]
 
 
 def test_an_input_that_is_not_there_fails_the_task_before_the_simulator_starts(world: World) -> None:
