@@ -66,7 +66,7 @@ def _demo(console: Console, output_directory: Path) -> bool:
         f"mean return {evaluation.mean_return:.2f}",
         highlight=False,
     )
-    console.print(f"Results: [bold]{output_directory}[/bold] (train/, evaluate/, evaluate/videos/)")
+    console.print(f"Results: [bold]{output_directory}[/bold] (train/report.html, evaluate/report.html)")
     console.print(_figures(up_seconds, trained, evaluated, time.monotonic() - began, launcher.status().memory_mib))
     console.print(
         "[dim]The embedded AWS stays up for the next run: `gaitway local down` stops it, `gaitway local env` "
