@@ -123,21 +123,27 @@ def test_up_serves_on_this_machine_only(launcher: Launcher) -> None:
     assert process
     listening = {connection.laddr for connection in process.connections() if connection.status == "LISTEN"}
     assert listening == {("127.0.0.1", port)}
+    for address in {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}:
+        if not str(address).startswith("127."):
+            with pytest.raises(OSError, match="refused"):
+                urllib.request.urlopen(f"http://{address}:{port}/", timeout=2)
 
 
-def test_a_second_up_changes_nothing(launcher: Launcher, deployer: SmallDeployer) -> None:
+def test_a_second_up_changes_nothing_until_the_sources_have_changed(
+    launcher: Launcher, deployer: SmallDeployer
+) -> None:
     first = up(launcher)
     before = record_of(launcher)
     assert up(launcher) == first
     assert record_of(launcher) == before
     assert deployer.deployments == 1
-
-
-def test_up_deploys_again_once_the_sources_have_changed(launcher: Launcher, deployer: SmallDeployer) -> None:
-    up(launcher)
     deployer.version = "2"
     up(launcher)
     assert deployer.deployments == 2
+    deployer.version = "broken"
+    with pytest.raises(DeployError):
+        up(launcher)
+    assert launcher.status().running, "a failed deployment leaves an emulator that ran before"
 
 
 def test_two_ups_at_the_same_time_start_one_emulator(launcher: Launcher, deployer: SmallDeployer) -> None:
@@ -271,14 +277,6 @@ def test_a_failed_deployment_leaves_no_emulator(launcher: Launcher, deployer: Sm
     assert not launcher.status().running
 
 
-def test_a_failed_deployment_leaves_an_emulator_that_ran_before(launcher: Launcher, deployer: SmallDeployer) -> None:
-    up(launcher)
-    deployer.version = "broken"
-    with pytest.raises(DeployError):
-        up(launcher)
-    assert launcher.status().running
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_up_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     script = """
@@ -379,11 +377,3 @@ def test_another_version_of_ministack_is_refused() -> None:
     check_version(MINISTACK_VERSION)
     with pytest.raises(MiniStackVersionError, match=r"needs ministack 1\.5\.33, but 1\.6\.0 is installed"):
         check_version("1.6.0")
-
-
-def test_the_emulator_is_not_reachable_from_outside(launcher: Launcher) -> None:
-    port = int(up(launcher).endpoint_url.rpartition(":")[2])
-    for address in {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}:
-        if not str(address).startswith("127."):
-            with pytest.raises(OSError, match="refused"):
-                urllib.request.urlopen(f"http://{address}:{port}/", timeout=2)
