@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,4 +38,11 @@ def _flat(value: object, key: str = "") -> Iterator[tuple[str, str]]:
         for name, part in value.items():
             yield from _flat(part, f"{key}.{name}" if key else name)
     else:
-        yield key, ", ".join(map(str, value)) if isinstance(value, list) else str(value if value is not None else "")
+        yield key, ", ".join(map(_text, value)) if isinstance(value, list) else _text(value)
+
+
+def _text(value: object) -> str:
+    """Write a value as the request has it; nothing for null."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -17,6 +17,7 @@ def test_runs_of_two_libraries_share_charts_and_show_what_their_requests_differ_
     text = text_of(page)
     assert "Mean reward 289.5 best 292.7 296.1 best 296.3" in text
     assert "trainingConfig.rlLibrary rsl_rl skrl" in text
+    assert "trainingConfig.recordVideo false true" in text
     assert "trainingConfig.seed" not in text
     assert "Mean reward by iteration. cartpole: 80 values" in text
     assert "cartpole skrl: 60 values" in text
