@@ -50,14 +50,18 @@ def salvage(attempt: Attempt, failure: Failure | None) -> None:
 def _upload_failed(attempt: Attempt, failure: Failure) -> None:
     """Upload the cause, then what there is, and last what is made of it."""
     directory, training = attempt.directory, attempt.spec.training
-    results = _write_results(attempt, attempt.record.failure() or failure)
+    told_by_another = attempt.record.failure()
+    results = _write_results(attempt, told_by_another or failure)
     _upload(attempt, RESULTS, directory / RESULTS)
     merge_usage(directory)
     _upload_all(attempt, dict(remains(directory, training)))
     if training.mode == "train" and not (directory / METRICS).exists() and _write_metrics(attempt):
         _upload(attempt, METRICS, directory / METRICS)
+    if results is None or told_by_another is not None:
+        # Whoever has ended the run writes its report, which lists what is in S3 in the end.
+        return
     files = dict(remains(directory, training))
-    if results and write_report(directory / REPORT, directory, results, files, attempt.uploader.entries):
+    if write_report(directory / REPORT, directory, results, files, attempt.uploader.entries):
         _upload(attempt, REPORT, directory / REPORT)
 
 
