@@ -19,6 +19,7 @@ ROLE_ARN = f"arn:aws:iam::000000000000:role/{_ROLE_NAME}"
 """A role that may do everything, for what a test makes for itself."""
 
 _DEADLINE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 0.25
 
 
 def single_state(state: Definition, **machine_fields: object) -> Definition:
@@ -125,11 +126,16 @@ class Workflow:
 
 
 def until(condition: Callable[[], bool], deadline_seconds: float = _DEADLINE_SECONDS) -> None:
-    """Wait for what no event announces."""
+    """Wait for what no event announces.
+
+    It is looked for less and less often: each look takes processor time from those who work on it.
+    """
     deadline = time.monotonic() + deadline_seconds
+    pause = 0.02
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _name() -> str:
