@@ -257,9 +257,9 @@ def train_until_asked_to_stop(training: dict[str, Any]) -> None:
     """Save no checkpoint but the one that is asked for."""
     for iteration in range(training["maxIterations"]):
         print_iteration(iteration, training["maxIterations"])
-        log_metrics(iteration + 1, iteration)
         time.sleep(0.05)
         if Path(STOP_FILE).exists():
+            log_metrics(iteration + 1)
             write_checkpoint(iteration)
             sys.exit(EXIT_STOPPED)
 
