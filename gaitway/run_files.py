@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from gaitway.contracts.artifacts import MANIFEST, RESULTS, Manifest, ManifestEntry, Results
 from gaitway.contracts.errors import ArtifactError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     import boto3
 
+_SETTLE_SECONDS = 10.0
+"""The files of a run that was ended from outside are in S3, one after the other, by then."""
+_SETTLE_ATTEMPTS = 5
 Wanted = Callable[[str], bool]
 """Chooses files by their names, relative to a run's outputs."""
 
@@ -36,10 +40,12 @@ class RunFiles:
 
     Args:
         session: Where the client comes from.
+        settle_seconds: For how long the files of a run that failed are read anew where they differ from their list.
     """
 
-    def __init__(self, session: boto3.Session) -> None:
+    def __init__(self, session: boto3.Session, *, settle_seconds: float = _SETTLE_SECONDS) -> None:
         self._s3 = session.client("s3")
+        self._settle_seconds = settle_seconds
 
     def fetch(self, output_files: S3Uri, directory: Path, *, wanted: Wanted = everything) -> Manifest:
         """Download what a run's manifest lists, and check it.
@@ -61,10 +67,21 @@ class RunFiles:
     def fetch_failed(self, output_files: S3Uri, directory: Path, *, wanted: Wanted = everything) -> list[ManifestEntry]:
         """Download what S3 holds of a run that failed, as its results.json lists it, and check it: see `fetch`.
 
+        For some seconds after the run's end there may come more, and results.json is written anew.
+
         Raises:
             NoResultsError: There is no results.json.
-            ArtifactError: A file is not what results.json says.
+            ArtifactError: A file is not what results.json says, and stays so.
         """
+        patiently = Retrying(
+            retry=retry_if_exception_type(ArtifactError),
+            wait=wait_fixed(self._settle_seconds / _SETTLE_ATTEMPTS),
+            stop=stop_after_attempt(_SETTLE_ATTEMPTS),
+            reraise=True,
+        )
+        return patiently(self._fetch_failed_once, output_files, directory, wanted)
+
+    def _fetch_failed_once(self, output_files: S3Uri, directory: Path, wanted: Wanted) -> list[ManifestEntry]:
         self._download(output_files / RESULTS, directory / RESULTS)
         files = Results.model_validate_json((directory / RESULTS).read_bytes()).files or []
         self._fetch_all(files, output_files, directory, wanted)
