@@ -109,8 +109,8 @@ class ComputeConfig(UserModel):
     gpus_per_node: Annotated[int, Field(ge=1, le=8)] = 1
     """torchrun processes per node."""
     max_cost_usd: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
-    """The run is ended when its machines have cost this much, all attempts together; a training saves a checkpoint first,
-    within two minutes. No limit when null."""
+    """The run is ended when its machines have cost this much, all attempts together; a training saves a checkpoint
+    first, within two minutes. No limit when null."""
 
 
 class Request(UserModel):
