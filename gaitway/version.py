@@ -24,6 +24,7 @@ STACK_SOURCES = (
     "gaitway/report",
     "gaitway/settings.py",
     "gaitway/version.py",
+    "gaitway/words.py",
     "lambdas",
     "package-lock.json",
     "requirements.txt",

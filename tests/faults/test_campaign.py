@@ -12,7 +12,6 @@ from tests.faults.world import World, open_world
 
 SEED = 20261121
 SHORT = (
-    ("runner_killed_in_the_middle", "train"),
     ("runner_killed_in_every_attempt", "evaluate"),
     ("runner_killed_after_its_success_arrived", "evaluate"),
     ("machine_taken_away_as_the_runner_begins", "evaluate"),

@@ -20,6 +20,7 @@ from gaitway.local.launcher import STATE_VARIABLE, LocalAws
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
 from tests.local.emulator import Emulator
+from tests.local.examples import ITERATIONS, write_small_examples
 
 ROOT = Path(__file__).parents[2]
 GAITWAY = str(Path(sys.executable).with_name("gaitway"))
@@ -34,7 +35,7 @@ def _nothing_but_the_state_directory(monkeypatch: pytest.MonkeyPatch, local_stat
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(STATE_VARIABLE, str(local_state))
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    write_small_examples(tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
 
 
@@ -136,10 +137,10 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
         "doctor",
     }
     assert "succeeded" in said["gaitway logs RUN --follow --local"].splitlines()[-1]
-    assert "80/80" in said["gaitway watch RUN --local"]
-    assert "steps/s" in said["gaitway ls --local"]
+    assert f"{ITERATIONS}/{ITERATIONS}" in said["gaitway watch RUN --local"]
+    assert f"{ITERATIONS}/{ITERATIONS}" in said["gaitway ls --local"]
     assert "succeeded" in said["gaitway show RUN --local"]
-    assert (tmp_path / "outputs" / "cartpole" / "checkpoints" / "model_79.pt").is_file()
+    assert (tmp_path / "outputs" / "cartpole" / "checkpoints" / f"model_{ITERATIONS - 1}.pt").is_file()
     assert "2 runs" in (tmp_path / "outputs" / "compare.html").read_text()
     assert "Cancelled run-" in said["gaitway cancel RUN --local"]
     shown = json.loads(said["gaitway show RUN --json --local"])
@@ -263,7 +264,10 @@ def test_a_mistake_in_a_request_is_found_before_anything_is_sent(command: Comman
         assert "mine.json: " in error
         assert "trainingConfig.maxIterations is -1, allowed: " in error
         assert "did you mean numEnvs?" in error
-    assert command.document("validate examples/cartpole-train.json")["trainingConfig"]["numEnvs"] == 256
+    assert (
+        command.document("validate examples/cartpole-train.json")["trainingConfig"]["task"]
+        == "Isaac-Cartpole-Direct-v0"
+    )
 
 
 def test_doctor_says_what_stands_in_the_way(

@@ -12,6 +12,7 @@ from gaitway.local.launcher import STATE_VARIABLE, LocalAws
 from gaitway.runs import Runs
 from handbook.reference import DOCS, ROOT
 from tests.docs.pages import blocks
+from tests.local.examples import write_small_examples
 
 PAGE = DOCS / "quickstart.md"
 NOT_HERE = ("See it work", "The same in an account")
@@ -26,8 +27,8 @@ def reader(monkeypatch: pytest.MonkeyPatch, local_state: Path, tmp_path: Path) -
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(STATE_VARIABLE, str(local_state))
-    for name in ("examples", "node_modules"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    write_small_examples(tmp_path / "examples")
     binaries = tmp_path / ".venv" / "bin"
     binaries.parent.mkdir()
     binaries.symlink_to(Path(sys.executable).parent)

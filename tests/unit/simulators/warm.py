@@ -37,7 +37,9 @@ def run_module(
         environment: Of all processes.
         each: What is more in the environment of each of them.
     """
-    server = _server(tuple(sorted(environment.items())))
+    # pytest tells there which test runs, and each would start a server of its own.
+    lasting = {name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"}
+    server = _server(tuple(sorted(lasting.items())))
     assert server.stdin is not None
     assert server.stdout is not None
     with tempfile.TemporaryDirectory() as outputs:
