@@ -97,7 +97,14 @@ def picture(screen: str, title: str) -> str:
 
 
 def main() -> None:
-    """Draw a mistake and its run while it goes on, and what there is afterwards."""
+    """Draw the demo; a mistake and its run while it goes on; and what there is afterwards."""
+    with Terminal(ROOT) as terminal:
+        terminal.type("clear; make demo")
+        terminal.wait(lambda screen: re.search(r"[34][0-9]/80", screen) is not None)
+        training = terminal.screen(colors=True).rstrip()
+        terminal.wait(lambda screen: "how to look inside" in screen)
+        shown = f"{training}\n\n... half a minute later\n\n{terminal.screen(colors=True)}"
+        (DOCS / "images" / "demo.svg").write_text(picture(shown, "make demo"))
     with tempfile.TemporaryDirectory() as folder, Terminal(Path(folder)) as terminal:
         request = Path(folder) / "mine.json"
         terminal.run(f"export PATH={ROOT}/.venv/bin:$PATH; clear")
