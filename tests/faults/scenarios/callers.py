@@ -88,9 +88,9 @@ def queue_is_stuck_for_longer_than_a_heartbeat(trial: Trial) -> Expected:
         try:
             trial.start()
             trial.job_id()
-            trial.now()
             trial.hold_still(trial.heartbeat_seconds * 1.5 + TELLING_SECONDS)
             assert trial.caller()["status"] == "RUNNING", "a queued run is no failure"
+            trial.now()
         finally:
             trial.world.set_capacity(enabled=True)
     return succeeds(attempts=1)
