@@ -1,6 +1,6 @@
 """`python -m bench`: measure everything, and write docs/benchmarks.md.
 
-With `--quick` it only shows that all of it runs, in some minutes; the page then goes to build/benchmarks-quick.md.
+With `--quick` it only shows that everything runs, in some minutes; the page then goes to build/benchmarks-quick.md.
 Exit code 1: a measurement failed, or a goal was missed.
 """
 
@@ -26,7 +26,7 @@ from bench.measurement import FailedMeasurement, Measurement
 from bench.pipeline import deployed_pipeline
 from bench.report import Conditions, missed_goals, write_page
 from bench.size import FULL, QUICK, SEED
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.installation import REPOSITORY_ROOT
 
 PAGE = REPOSITORY_ROOT / "docs" / "benchmarks.md"
 QUICK_PAGE = REPOSITORY_ROOT / "build" / "benchmarks-quick.md"
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only show that all of it runs")
-    # The embedded AWS is a process of its own, which has to be ended.
+    # The embedded AWS is a separate process, which must be ended.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     quick: bool = parser.parse_args(arguments).quick
     console = Console()
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
 def _measured(
     title: str, measure: Callable[[Context], Measurement], context: Context
 ) -> Measurement | FailedMeasurement:
-    """Measure; the other measurements are worth having even where one fails."""
+    """Measure; if one measurement fails, the others go on."""
     began = time.monotonic()
     try:
         result = measure(context)

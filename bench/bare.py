@@ -1,7 +1,7 @@
-"""Train as a user of the library would without us: `python -m bench.bare simulation.json`.
+"""Train as a user of the library would without Gaitway: `python -m bench.bare simulation.json`.
 
 The same environment, settings, seed and number of threads as the embedded simulator's, and the library's own loop:
-nothing watches for NaN, tells progress, or makes sure that a checkpoint is whole.
+nothing watches for NaN, reports progress, or makes sure that a checkpoint is whole.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from container.simulators.embedded.__main__ import CPU_THREADS
-from container.simulators.embedded.environment import VectorEnvironment
-from container.simulators.embedded.files import make_run_directory
-from container.simulators.embedded.registry import find_task
 from gaitway.contracts.simulation import SimulationJob
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.simulators.embedded.__main__ import CPU_THREADS
+from gaitway.simulators.embedded.files import make_run_directory
+from gaitway.simulators.embedded.registry import find_task
+from gaitway.simulators.embedded.vector_environment import VectorEnvironment
 
 # Each library, and with it the adapter's private translation of its settings, is imported where it is used.
 # ruff: noqa: ANN401 - the agent's settings are of another type in each library
@@ -27,7 +28,7 @@ from gaitway.contracts.simulation import SimulationJob
 
 def main(job_file: Path) -> None:
     """Train in the working directory, as the job says."""
-    training = SimulationJob.model_validate_json(job_file.read_text()).training
+    training = SimulationJob.model_validate_json(job_file.read_text()).asks(TrainingConfig)
     torch.set_num_threads(CPU_THREADS)
     task = find_task(training.task, training.rl_library)
     agent = task.agents[training.rl_library].requested(training)
@@ -44,8 +45,8 @@ def train_rsl_rl(environment: VectorEnvironment, agent: Any, directory: Path) ->
     """Train with rsl_rl's `OnPolicyRunner`."""
     from rsl_rl.runners import OnPolicyRunner
 
-    from container.simulators.embedded.libraries import rsl_rl as adapter
-    from container.simulators.embedded.libraries.rsl_rl_config import translate
+    from gaitway.simulators.embedded.libraries import rsl_rl as adapter
+    from gaitway.simulators.embedded.libraries.rsl_rl_config import translate
 
     wrapped = adapter._RslRlEnvironment(environment, agent.clip_actions, None)
     runner = OnPolicyRunner(wrapped, translate(agent), log_dir=str(directory), device=str(environment.device))
@@ -58,7 +59,7 @@ def train_skrl(environment: VectorEnvironment, agent: Any, directory: Path) -> N
     from skrl.memories.torch import RandomMemory
     from skrl.trainers.torch import SequentialTrainer, SequentialTrainerCfg
 
-    from container.simulators.embedded.libraries import skrl as adapter
+    from gaitway.simulators.embedded.libraries import skrl as adapter
 
     wrapped = adapter._SkrlEnvironment(environment, None)
     ppo = PPO(
@@ -73,7 +74,7 @@ def train_skrl(environment: VectorEnvironment, agent: Any, directory: Path) -> N
         timesteps=agent.trainer.timesteps, headless=True, disable_progressbar=True, close_environment_at_exit=False
     )
     SequentialTrainer(cfg=settings, env=wrapped, agents=ppo).train()
-    # What is left of the events: skrl itself leaves that to the end of the process.
+    # Write the remaining events: skrl itself writes them only at the end of the process.
     ppo.writer.close()
 
 
@@ -83,8 +84,8 @@ def train_rl_games(environment: VectorEnvironment, agent: Any, directory: Path) 
     from rl_games.common.algo_observer import AlgoObserver
     from rl_games.common.tr_helpers import DefaultRewardsShaper
 
-    from container.simulators.embedded.libraries import rl_games as adapter
-    from container.simulators.embedded.libraries.rl_games_config import translate
+    from gaitway.simulators.embedded.libraries import rl_games as adapter
+    from gaitway.simulators.embedded.libraries.rl_games_config import translate
 
     wrapped = adapter._RlGamesEnvironment(environment, agent, None)
     params = translate(agent, environment.num_envs)

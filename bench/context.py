@@ -1,4 +1,4 @@
-"""What every measurement is given."""
+"""The context of every measurement."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Context:
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def new_directory(self, name: str) -> Path:
-        """Name a directory that nobody has used."""
+        """Name a directory that is not used yet."""
         return self.scratch / f"{name}-{next(self._numbers)}"
 
     def track(self, steps: list[T], words: str) -> Iterable[T]:
-        """Go through steps, and show how many are done."""
+        """Iterate over steps, and show how many are done."""
         return self.progress.track(steps, description=words)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gaitway.instance_prices import LIST_PRICES, SOURCE
+from gaitway.instances.prices import LIST_PRICES, SOURCE
 
 _PRICES = Path(__file__).parents[1] / "docs" / "prices.json"
 
@@ -35,7 +35,7 @@ def read(part: str) -> list[Line]:
 
 
 def _line(document: dict[str, Any]) -> Line:
-    """Read a line; the price of an instance stands in the table that runs are reckoned with."""
+    """Read a line; the price of an instance comes from the table that the cost of runs is computed from."""
     name = document.pop("instance_type", None)
     if name is not None:
         document |= {"what": f"one {name}", "price": LIST_PRICES[name], "source": SOURCE}

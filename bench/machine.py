@@ -1,4 +1,4 @@
-"""On what was measured."""
+"""The machine and the versions of a measurement."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.installation import REPOSITORY_ROOT
 
 PACKAGES = ("torch", "rsl-rl-lib", "skrl", "rl-games", "tensorboard", "pandas", "boto3", "ministack")
 QUIET_LOAD = 0.5
-"""Processes that want to run: with more than this, something else is at work."""
+"""Load average: above this, something else uses the machine."""
 
 
 def describe_machine() -> dict[str, str]:

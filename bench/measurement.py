@@ -1,4 +1,4 @@
-"""What a measurement hands to the page."""
+"""The results of a measurement, for the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Goal:
-    """Something that was to be reached."""
+    """A goal of a measurement."""
 
     words: str
     met: bool
@@ -21,7 +21,7 @@ class Measurement:
 
     title: str
     method: str
-    """What was done, in prose."""
+    """What was done, as text."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     goals: tuple[Goal, ...] = ()
@@ -30,7 +30,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class FailedMeasurement:
-    """One that did not come to an end."""
+    """A measurement that failed."""
 
     title: str
     cause: str

@@ -15,13 +15,13 @@ from bench.context import Context
 from bench.measurement import Measurement
 from bench.processes import BenchError
 from bench.statistics import Spread, interleaved, paired_ratios
-from container.runner.metrics import STEP, WALL_TIME, read_metrics
 from gaitway.contracts.artifacts import METRICS
 from gaitway.contracts.simulation import LOGS_DIRECTORY
+from gaitway.workloads.metrics import STEP, WALL_TIME, read_metrics
 
 TITLE = "Export of metrics"
 TAGS = tuple(f"Episode_Reward/term_{number}" for number in range(20))
-"""As many as a locomotion task logs."""
+"""The number of scalars that a locomotion task logs."""
 
 
 def measure(context: Context) -> Measurement:
@@ -45,8 +45,8 @@ def measure(context: Context) -> Measurement:
         title=TITLE,
         method=(
             f"An event file of {len(TAGS) * iterations:,} scalars ({len(TAGS)} tags, {iterations:,} iterations, an "
-            "event each as the libraries write them) to the table of the run, and that to metrics.csv: by "
-            "`container/runner/metrics.py`, and by TensorBoard's EventAccumulator and a loop over its scalars, in "
+            "event each as the libraries write them) to the table of the run, and that to metrics.csv: by our "
+            "`workloads/metrics.py`, and by TensorBoard's EventAccumulator and a loop over its scalars, in "
             "turn. Both tables are compared, and are equal."
         ),
         columns=("runner, s", "EventAccumulator loop, s", "times as fast", "pairs"),
@@ -62,7 +62,7 @@ def measure(context: Context) -> Measurement:
 
 
 def write_events(directory: Path, iterations: int) -> None:
-    """Write what a training of so many iterations logs."""
+    """Write the event file of a training with this number of iterations."""
     writer = EventFileWriter(str(directory / LOGS_DIRECTORY / "rsl_rl"))
     for iteration in range(iterations):
         for number, tag in enumerate(TAGS):

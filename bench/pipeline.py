@@ -1,4 +1,4 @@
-"""Trainings through the whole pipeline: our stacks on an embedded AWS of the benchmark's own."""
+"""Trainings through the whole pipeline: our stacks on a separate embedded AWS for the benchmark."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import pandas as pd
 import psutil
 
 from bench.processes import BenchError
-from container.runner.metrics import STEP
+from gaitway.client.runs import Runs, StartedRun
 from gaitway.contracts.artifacts import METRICS
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import Request, TrainingConfig
+from gaitway.contracts.request import Request
 from gaitway.contracts.run import RunRecord
+from gaitway.contracts.workload import TrainingConfig
 from gaitway.local.cdk import CdkDeployer
 from gaitway.local.launcher import Launcher, LocalAws
 from gaitway.local.server_process import running_server
-from gaitway.runs import Runs, StartedRun
+from gaitway.workloads.metrics import STEP
 
 POLL_SECONDS = 1.0
-"""Rarely: who watches a run in an account does not use the machine that trains."""
+"""Rarely: in an AWS account, a client that polls does not use the machine that trains."""
 _RUN_SECONDS = 300.0
 
 
@@ -43,15 +44,15 @@ class PipelineTraining:
     metrics: pd.DataFrame
     """The `metrics.csv` of its outputs, indexed by step."""
     cpu_use: CpuUse | None
-    """None where the simulator was gone too soon."""
+    """None if the simulator ended too early to measure."""
 
 
 class Pipeline:
     """Our deployed stacks.
 
     Args:
-        local_aws: Where they are deployed.
-        state_directory: Where the emulator keeps what it holds, EFS among that.
+        local_aws: The embedded AWS that they are deployed to.
+        state_directory: Where the emulator keeps its state, including EFS.
     """
 
     def __init__(self, local_aws: LocalAws, state_directory: Path) -> None:
@@ -67,7 +68,7 @@ class Pipeline:
         return self._runs.start(Request(training_config=training))
 
     def train(self, training: TrainingConfig) -> PipelineTraining:
-        """Do a training from its request to its outputs.
+        """Run a training from its request to its outputs.
 
         Raises:
             BenchError: It failed.
@@ -78,7 +79,7 @@ class Pipeline:
         return PipelineTraining(self.metrics(run.output_files), meter.use())
 
     def wait(self, run: StartedRun, on_poll: Callable[[], None] = lambda: None) -> None:
-        """Wait until a run's caller was told that it succeeded.
+        """Wait until a run's caller has received its success.
 
         Raises:
             BenchError: It failed, or took too long.
@@ -96,7 +97,7 @@ class Pipeline:
         """Read the record of a run that was launched.
 
         Raises:
-            BenchError: There is none.
+            BenchError: There is no record.
         """
         record = self._runs.record(run.run_id)
         if record is None:
@@ -104,7 +105,7 @@ class Pipeline:
         return record
 
     def has_ended(self, run: StartedRun) -> bool:
-        """Tell whether the caller of a run was told how it ended."""
+        """Return whether the caller of a run has received its outcome."""
         return self._runs.caller_view(run).ended
 
     def metrics(self, output_files: S3Uri) -> pd.DataFrame:
@@ -113,7 +114,7 @@ class Pipeline:
         return pd.read_csv(self.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"], index_col=STEP)
 
     def run_directory(self, run: StartedRun) -> Path | None:
-        """Find a run's directory on EFS; None as long as there is none."""
+        """Find a run's directory on EFS; None if it does not exist yet."""
         return next((self._state_directory / "efs").rglob(run.run_id), None)
 
     def _emulator(self) -> psutil.Process:
@@ -126,10 +127,10 @@ class Pipeline:
 
 @contextlib.contextmanager
 def deployed_pipeline(directory: Path) -> Iterator[Pipeline]:
-    """Start an embedded AWS, deploy our stacks to it, and end it afterwards.
+    """Start an embedded AWS, deploy our stacks to it, and stop it afterwards.
 
     Args:
-        directory: Where it keeps everything.
+        directory: Directory for all its files.
     """
     launcher = Launcher(directory / "state", CdkDeployer(directory / "cdk"))
     try:
@@ -139,7 +140,7 @@ def deployed_pipeline(directory: Path) -> Iterator[Pipeline]:
 
 
 def runner_of(run_id: str) -> psutil.Process | None:
-    """Find the process that AWS Batch started for a run; None where there is none."""
+    """Find the process that AWS Batch started for a run; None if there is none."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if run_id in process.cmdline():
@@ -148,7 +149,7 @@ def runner_of(run_id: str) -> psutil.Process | None:
 
 
 class _CpuMeter:
-    """Reads how much the runner and the emulator work while the simulator does."""
+    """Measures the CPU use of the runner and the emulator while the simulator runs."""
 
     def __init__(self, run_id: str, emulator: psutil.Process) -> None:
         self._run_id = run_id

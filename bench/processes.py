@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from container.runner.metrics import WALL_TIME, read_metrics
-from gaitway.contracts.request import RlLibrary, TrainingConfig
 from gaitway.contracts.simulation import SimulationJob
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.installation import REPOSITORY_ROOT
+from gaitway.libraries import RlLibrary
+from gaitway.workloads.metrics import WALL_TIME, read_metrics
 
-SIMULATOR = ("-m", "container.simulators.embedded")
+SIMULATOR = ("-m", "gaitway.simulators.embedded")
 BARE = ("-m", "bench.bare")
 
 _JOB_FILE = "simulation.json"
@@ -24,7 +25,7 @@ _QUOTED_CHARACTERS = 2000
 
 
 class BenchError(Exception):
-    """A measurement cannot go on; the message says why."""
+    """A measurement cannot continue; the message says why."""
 
 
 def train_as_process(program: Sequence[str], training: TrainingConfig, directory: Path) -> pd.DataFrame:
@@ -33,13 +34,13 @@ def train_as_process(program: Sequence[str], training: TrainingConfig, directory
     Args:
         program: Arguments of the interpreter; the name of the job's file is added.
         training: What to train.
-        directory: Where; made here.
+        directory: Its working directory, which is created.
 
     Returns:
         As `read_metrics`.
 
     Raises:
-        BenchError: It failed; with the end of its output.
+        BenchError: It failed; the message has the end of its output.
     """
     directory.mkdir(parents=True)
     (directory / _JOB_FILE).write_text(SimulationJob(training=training).model_dump_json(by_alias=True))
@@ -63,9 +64,9 @@ def train_as_process(program: Sequence[str], training: TrainingConfig, directory
 
 
 def steps_per_iteration(task: str, library: RlLibrary) -> int:
-    """Say how many steps of each environment an iteration has."""
-    # torch takes seconds to import, which no measurement shall wait for.
-    from container.simulators.embedded.registry import find_task
+    """Return how many steps of each environment an iteration has."""
+    # torch takes seconds to import, which must not delay a measurement.
+    from gaitway.simulators.embedded.registry import find_task
 
     steps: int = find_task(task, library).agents[library].steps_per_iteration
     return steps
@@ -74,12 +75,12 @@ def steps_per_iteration(task: str, library: RlLibrary) -> int:
 def steps_per_second(
     metrics: pd.DataFrame, training: TrainingConfig, steps_per_iteration: int, warm_up_iterations: int
 ) -> float:
-    """Compute a training's speed from when it logged each iteration: rollouts, learning, logging and checkpoints.
+    """Compute a training's speed from the times of its iterations: rollouts, learning, logging and checkpoints.
 
     Args:
         metrics: A row per iteration.
         training: What was trained.
-        steps_per_iteration: Of each environment.
+        steps_per_iteration: Steps of each environment.
         warm_up_iterations: Those at the beginning that do not count.
 
     Raises:

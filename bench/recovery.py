@@ -19,10 +19,11 @@ from bench.pipeline import POLL_SECONDS, Pipeline, runner_of
 from bench.processes import BenchError
 from bench.size import LIBRARIES, SEED, TASK, training_config
 from bench.statistics import Spread
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import SIMULATOR_LOG
-from gaitway.contracts.request import RlLibrary, TrainingConfig
 from gaitway.contracts.simulation import TRAINING_PROGRESS
-from gaitway.runs import StartedRun
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.libraries import RlLibrary
 
 TITLE = "Recovery from kill -9"
 NUM_ENVS = 2048
@@ -45,17 +46,17 @@ class KillPoint:
     """When a training is killed."""
 
     iteration: int
-    """Once this one was told to be done, ..."""
+    """Once the simulator has reported this one as done, ..."""
     delay_seconds: float
     """... and then after this time."""
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """How a killed training went on."""
+    """How a killed training continued."""
 
     iterations_lost: int
-    """Trained before the kill, as far as the simulator had told, and trained again."""
+    """Iterations that the simulator had reported before the kill, and that were trained again."""
     retry_seconds: float
     """From the start of the retried job until its first iteration was done."""
     total_seconds: float
@@ -65,7 +66,7 @@ class Recovery:
 
 
 def kill_points(library: RlLibrary, count: int, seed: int = SEED) -> list[KillPoint]:
-    """Draw where to kill a library's trainings: one in each part of a training, from its first iteration on."""
+    """Draw when to kill a library's trainings: one in each part of a training, from its first iteration on."""
     chance = random.Random(f"{library} {seed}")  # noqa: S311 - no secret
     # Not in the last iterations: the training might be over before the signal arrives.
     part = (ITERATIONS - 3) / count
@@ -134,10 +135,10 @@ def goals(recoveries: list[Recovery]) -> tuple[Goal, ...]:
 
 
 def recover(pipeline: Pipeline, training: TrainingConfig, point: KillPoint) -> Recovery:
-    """Train, kill, and see how it goes on to the end.
+    """Train, kill, and measure how the training continues to its end.
 
     Raises:
-        BenchError: It did not go on, or the signal came too late.
+        BenchError: It did not continue, or the signal came too late.
     """
     run = pipeline.start(training)
     log = _wait_for(lambda: _simulator_log(pipeline, run), run, pipeline)
@@ -154,7 +155,7 @@ def recover(pipeline: Pipeline, training: TrainingConfig, point: KillPoint) -> R
     resumed_from = first - 1
     pipeline.wait(run)
     return Recovery(
-        # It may have saved an iteration that it had not told yet.
+        # It may have saved an iteration that it had not reported yet.
         iterations_lost=max(0, done - resumed_from),
         retry_seconds=going_on_at - _retried_at(pipeline, run, killed_at),
         total_seconds=going_on_at - killed_at,
@@ -163,18 +164,18 @@ def recover(pipeline: Pipeline, training: TrainingConfig, point: KillPoint) -> R
 
 
 def is_continuous(metrics: pd.DataFrame, iterations: int) -> bool:
-    """Tell whether a table has a row for every iteration, and none twice.
+    """Return whether a table has exactly one row for every iteration.
 
     Args:
         metrics: Indexed by step, in whatever the library counts.
-        iterations: As many were to be trained.
+        iterations: Number of requested iterations.
     """
     strides = metrics.index.to_series().diff().dropna()
     return len(metrics) == iterations and strides.nunique() == 1 and bool(strides.iloc[0] > 0)
 
 
 def _wait_for(look: Callable[[], T | None], run: StartedRun, pipeline: Pipeline) -> T:
-    """Look until there is something to see, while the run goes on."""
+    """Poll until there is a value, while the run is active."""
     give_up_at = time.monotonic() + _WAIT_SECONDS
     ask_at = 0.0
     while (seen := look()) is None:
@@ -200,7 +201,7 @@ def _simulator_log(pipeline: Pipeline, run: StartedRun) -> Path | None:
 
 
 def _told(log: Path, offset: int = 0) -> list[int]:
-    """List the iterations that were told to be done, after a place in the log."""
+    """List the iterations that were reported as done, after a position in the log."""
     with log.open("rb") as file:
         file.seek(offset)
         text = file.read().decode(errors="replace")
@@ -208,7 +209,7 @@ def _told(log: Path, offset: int = 0) -> list[int]:
 
 
 def _kill(runner: psutil.Process) -> None:
-    """Kill a runner and everything below it, and wait until all of it is gone."""
+    """Kill a runner and everything below it, and wait until all of them have ended."""
     processes = [runner, *runner.children(recursive=True)]
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -217,7 +218,7 @@ def _kill(runner: psutil.Process) -> None:
 
 
 def _retried_at(pipeline: Pipeline, run: StartedRun, killed_at: float) -> float:
-    """Say when AWS Batch started the attempt after the kill, in seconds since 1970."""
+    """Return when AWS Batch started the attempt after the kill, in seconds since 1970."""
     job = pipeline.batch.describe_jobs(jobs=[pipeline.record(run).job_id])["jobs"][0]
     # Of the last attempt, which may not have ended yet: the runner reports before it exits.
     started_at: float = job["startedAt"] / 1000

@@ -16,7 +16,7 @@ COMPARED = (
 
 @dataclass(frozen=True)
 class Conditions:
-    """Under which all of it was measured."""
+    """The conditions of all measurements."""
 
     began_at: datetime
     minutes: float
@@ -26,9 +26,9 @@ class Conditions:
     machine: Mapping[str, str]
     versions: Mapping[str, str]
     load_before: float
-    """Processes that wanted to run, on average over the minute before."""
+    """The load average of the minute before."""
     is_quiet: bool
-    """Whether nothing else was at work."""
+    """Whether nothing else used the machine."""
 
 
 def write_page(
@@ -41,10 +41,10 @@ def write_page(
     """Write the page as Markdown.
 
     Args:
-        conditions: Under which it was measured.
+        conditions: Conditions of the measurement.
         results: What was measured.
-        title: Of the page.
-        introduction: What the figures say, and where.
+        title: Title of the page.
+        introduction: What the figures mean, and where they were measured.
     """
     sections = [_introduction(conditions, results, title, introduction)]
     sections += [_failed(one) if isinstance(one, FailedMeasurement) else _section(one) for one in results]

@@ -11,11 +11,11 @@ from bench.measurement import Measurement
 from bench.processes import SIMULATOR, steps_per_iteration, steps_per_second, train_as_process
 from bench.size import LIBRARIES, TASK, training_config
 from bench.statistics import Spread, interleaved, paired_ratios
-from gaitway.contracts.request import RlLibrary
+from gaitway.libraries import RlLibrary
 
 TITLE = "Training in several processes"
 NUM_ENVS = 1024
-"""Of each process."""
+"""Environments of each process."""
 CHECKPOINT_INTERVAL = 1000
 PROCESSES = (1, 2)
 
@@ -59,7 +59,7 @@ def _row(context: Context, library: RlLibrary) -> tuple[str, ...]:
 
 
 def program(processes: int) -> tuple[str, ...]:
-    """Return the arguments of the interpreter that start the simulator in some processes."""
+    """Return the interpreter's arguments that start the simulator in several processes."""
     if processes == 1:
         return SIMULATOR
     return ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", *SIMULATOR)

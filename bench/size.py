@@ -1,11 +1,12 @@
-"""How much is measured: enough for figures that hold, or just enough to see that it all runs."""
+"""How much is measured: enough for reliable figures, or just enough to see that everything runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gaitway.contracts.request import RlLibrary, TrainingConfig
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.libraries import RlLibrary
 
 TASK = "Isaac-Cartpole-Direct-v0"
 LIBRARIES: tuple[RlLibrary, ...] = ("rsl_rl", "skrl", "rl_games")
@@ -14,7 +15,7 @@ SEED = 42
 
 @dataclass(frozen=True)
 class Size:
-    """The amounts of every measurement."""
+    """The size of every measurement."""
 
     speed_rounds: int
     speed_iterations: Mapping[RlLibrary, int]

@@ -34,11 +34,11 @@ class Spread:
 
 
 def interleaved(candidates: Sequence[T], rounds: int) -> list[T]:
-    """Order repetitions so that what drifts over time (heat, other work) falls on all alike: A B B A A B ...
+    """Order repetitions so that a drift over time (heat, other work) affects all alike: A B B A A B ...
 
     Args:
         candidates: What is compared.
-        rounds: How often each has its turn.
+        rounds: How often each is measured.
     """
     return [
         candidate
@@ -48,5 +48,5 @@ def interleaved(candidates: Sequence[T], rounds: int) -> list[T]:
 
 
 def paired_ratios(figures: Sequence[float], references: Sequence[float]) -> list[float]:
-    """Divide figure by figure: each pair was measured side by side."""
+    """Divide pair by pair: the two figures of a pair were measured one right after the other."""
     return [figure / reference for figure, reference in zip(figures, references, strict=True)]

@@ -10,7 +10,7 @@ from bench.pipeline import CpuUse
 from bench.processes import BARE, SIMULATOR, steps_per_iteration, steps_per_second, train_as_process
 from bench.size import LIBRARIES, TASK, training_config
 from bench.statistics import Spread, interleaved, paired_ratios
-from gaitway.contracts.request import RlLibrary
+from gaitway.libraries import RlLibrary
 
 TITLE = "Speed of training inside the pipeline"
 GOAL_RATIO = 0.99
@@ -18,7 +18,7 @@ NUM_ENVS = 1024
 CHECKPOINT_INTERVAL = 10
 
 PIPELINE, SIMULATOR_ALONE, LIBRARY_ALONE = CANDIDATES = ("pipeline", "simulator alone", "library alone")
-"""What is compared: everything; the simulator's process as the runner starts it; the library's own loop."""
+"""What is compared: the whole pipeline; the simulator's process as the runner starts it; the library's own loop."""
 
 
 def measure(context: Context) -> Measurement:
@@ -80,12 +80,12 @@ def measure(context: Context) -> Measurement:
 
 
 def likely_reason(over_simulator: Spread, over_library: Spread, use: CpuUse | None) -> str:
-    """Say where the speed was probably lost.
+    """Return where the speed was probably lost.
 
     Args:
         over_simulator: The pipeline's speed over that of the simulator alone.
         over_library: The pipeline's speed over that of the library alone.
-        use: What worked beside the simulator.
+        use: CPU use of the runner and the emulator beside the simulator.
     """
     if over_library.smallest < GOAL_RATIO < over_library.largest:
         doubt = f"the pairs differ by more ({over_library.written('.3f')}) than the goal allows to lose; "

@@ -14,8 +14,8 @@ fail() {
 : "${GAITWAY_EFS_ROOT:?gaitway: the job definition must set it to where the file system is mounted}"
 [[ -d $GAITWAY_EFS_ROOT && -w $GAITWAY_EFS_ROOT ]] ||
     fail "$GAITWAY_EFS_ROOT is no directory that can be written to: the job definition must mount the file system there"
-if [[ ${GAITWAY_SIMULATOR:-} == isaaclab && ! -e ${GAITWAY_GPU_DEVICE:-/dev/nvidiactl} ]]; then
+if [[ ${GAITWAY_SIMULATOR:-} == isaaclab2 && ! -e ${GAITWAY_GPU_DEVICE:-/dev/nvidiactl} ]]; then
     fail "there is no GPU in this container: the job must ask for one, on an instance whose image has NVIDIA's driver"
 fi
 
-exec "$GAITWAY_PYTHON" -P -m container.start "$1"
+exec "$GAITWAY_PYTHON" -P -m gaitway.runner.start "$1"

@@ -8,6 +8,7 @@ developers use builds none.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -17,11 +18,8 @@ from packaging.utils import canonicalize_name
 
 _FOLDER = Path(__file__).parent
 _RUNNER = ("boto3", "jinja2", "nvidia-ml-py", "packaging", "pandas", "pydantic", "tenacity", "tensorboard")
-_EMBEDDED = (
-    *_RUNNER,
-    *("gymnasium", "imageio[pyav]", "numpy", "onnx", "onnxscript", "pillow", "PyYAML"),
-    *("rl-games", "rsl-rl-lib", "skrl", "tensordict", "torch"),
-)
+_PROJECT = tomllib.loads((_FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+_EMBEDDED = (*_RUNNER, *_PROJECT["optional-dependencies"]["simulators"])
 _IMAGE = {
     "extra": "",
     "platform_machine": "x86_64",
@@ -30,7 +28,7 @@ _IMAGE = {
     "python_version": "3.11",
     "sys_platform": "linux",
 }
-_LEFT_OUT = ("cuda-", "nvidia-", "triton", "setuptools")
+LEFT_OUT = ("cuda-", "nvidia-", "triton", "setuptools")
 """Of a torch with CUDA, which is none of the images' business; and what an environment has in any version."""
 
 _ISAAC_LAB = ("annotated-types", "python-dateutil")
@@ -59,7 +57,7 @@ def pins(packages: Iterable[str]) -> list[str]:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
         key = (name, frozenset(requirement.extras))
-        if key in seen or (name.startswith(_LEFT_OUT) and name not in asked):
+        if key in seen or (name.startswith(LEFT_OUT) and name not in asked):
             continue
         seen.add(key)
         installed = distribution(name)

@@ -1,11 +1,11 @@
-"""What a deployer decides: `config.json`, and `cdk deploy -c <setting>=<value>` over it.
+"""The settings of a deployment: `config.json`, and `cdk deploy -c <setting>=<value>`, which overrides it.
 
-The file has the shape of VAMS's own configuration, so that the block can be copied from there:
+The file has the form of VAMS's own configuration, so that the block can be copied from there:
 
     {"app": {"pipelines": {"useIsaacLabTraining": {"enabled": true, "acceptNvidiaEula": true}}}}
 
-Every setting has a default that deploys, except the acceptance of the licence. `-c configFile=<path>` takes another
-file; a setting given with `-c` wins over the file.
+Every setting has a working default, except the acceptance of the licence. `-c configFile=<path>` reads another file; a
+setting given with `-c` overrides the file.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from gaitway.instance_prices import LOCAL
-from gaitway.instance_types import INSTANCE_SIZES
+from gaitway.contracts.limits import HEARTBEAT_SECONDS
+from gaitway.contracts.text import Like
+from gaitway.instances.prices import LOCAL
+from gaitway.instances.types import INSTANCE_SIZES
+from gaitway.libraries.simulators import Simulator
+from gaitway.names import DEFAULT_DEPLOYMENT, Names, check_deployment_name
 
 LICENCE = "https://docs.omniverse.nvidia.com/platform/latest/common/NVIDIA_Omniverse_License_Agreement.html"
 """The address that Omniverse Kit itself prints when it asks for the acceptance."""
@@ -28,10 +32,9 @@ _BLOCK = ("app", "pipelines", "useIsaacLabTraining")
 _CONFIG_FILE = "configFile"
 
 
+_BUILT_SIMULATOR: Simulator = "isaaclab-2"
 MAX_GPUS_PER_NODE = 8
 """No instance has more."""
-_MAX_ENVIRONMENTS_PER_QUEUE = 3
-"""docs.aws.amazon.com/batch/latest/userguide/service_limits.html"""
 
 
 class JobSize(NamedTuple):
@@ -42,6 +45,8 @@ class JobSize(NamedTuple):
     memory_mib: int
     max_nodes: int
     """How many nodes of this size Batch may start together."""
+    instance_gpus: int
+    """The number of GPUs of the instances that it waits for: the fewest that are enough."""
 
 
 class SettingsError(Exception):
@@ -63,46 +68,99 @@ def _parse(value: object) -> object:
         raise ValueError(f"must be a JSON object: {error}") from None
 
 
+SubnetId = Annotated[str, Like(r"subnet-[0-9a-f]+", "the id of a subnet, as subnet-0123456789abcdef0")]
+ZoneName = Annotated[
+    str, Like(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]", "the name of an Availability Zone of the region, as us-east-1b")
+]
+
+
+_TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
+"""What every service takes: docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html"""
+TagKey = Annotated[
+    str,
+    Like(r"(?!(?i:aws:))[\w .:/=+@-]{1,128}", f"a key of 1 to 128 of {_TAG_CHARACTERS}, not beginning with aws:"),
+]
+TagValue = Annotated[str, Like(r"[\w .:/=+@-]{0,256}", f"a value of up to 256 of {_TAG_CHARACTERS}")]
+
+
 class Settings(BaseModel):
-    """The settings of a deployment, in the words of the stacks; JSON has them in camelCase."""
+    """The settings of a deployment; in JSON their names are in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
     enabled: bool = True
     """False deploys nothing."""
+    deployment_name: Annotated[str, AfterValidator(check_deployment_name)] = DEFAULT_DEPLOYMENT
+    """The beginning of every name in the deployment, so that one account can hold several: 2 to 32 lower-case letters,
+    digits and hyphens. Another name means another deployment, with its own data and costs."""
     accept_nvidia_eula: bool = False
-    """Whether the deployer accepts NVIDIA's licence for Isaac Sim; nothing is synthesised without."""
+    """Whether the deployer accepts NVIDIA's licence for Isaac Sim; nothing is synthesised otherwise."""
     auto_register_with_vams: bool = Field(default=False, alias="autoRegisterWithVAMS")
     """Whether to register the pipelines with VAMS, which has to be deployed in the same account and region."""
-    vams_import_function_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    vams_import_function_name: (
+        Annotated[str, Like(r"[A-Za-z0-9_-]{1,64}", "the name of a function, not its ARN")] | None
+    ) = None
     """Name of VAMS's function that imports pipelines and workflows: look it up in the Lambda console; it holds
     `importGlobal`. To be given together with `autoRegisterWithVAMS`."""
     asset_buckets: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")], ...], BeforeValidator(_split)
+        tuple[Annotated[str, Like(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of a bucket, not its ARN")], ...],
+        BeforeValidator(_split),
     ] = ()
-    """Buckets beside the deployment's own in which callers keep their files, as VAMS its assets: runs read and write
-    there, too."""
-    alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
-    """Who hears of alarms: a subscription, which has to be confirmed. Null: the topic has none."""
+    """Other buckets in which callers keep their files, such as VAMS's asset buckets: runs also read and write there."""
+    asset_bucket_keys: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Like(
+                    r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[a-z0-9-]+",
+                    "the ARN of a key, not of an alias, as arn:aws:kms:us-east-1:123456789012:key/ID",
+                ),
+            ],
+            ...,
+        ],
+        BeforeValidator(_split),
+    ] = ()
+    """KMS keys with which these buckets encrypt. The policy of such a key must leave permissions to IAM, as a new key's
+    does."""
+    alarm_email: Annotated[str, Like(r"[^@\s]+@[^@\s]+", "an e-mail address")] | None = None
+    """Receives the alarms: the address gets an e-mail to confirm the subscription. Null: no subscription."""
     instance_prices: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_parse)] = Field(
         default_factory=dict
     )
-    """USD per hour by instance type, in the place of the list prices in `instance_prices.json`: another region's, or
-    those of an agreement. `local` is a developer's machine."""
+    """USD per hour by instance type, instead of the list prices in `gaitway/instances/prices.json`: for another region,
+    or an agreement with AWS. `local` is a developer's machine."""
     keep_warm_instance: bool = False
-    """Whether one instance stays up, so that a job starts in seconds, not minutes; it costs as long as it runs."""
+    """Whether one instance always runs, so that a job starts in seconds, not minutes; it is billed all the time."""
     use_spot: bool = False
-    """Whether jobs of one node try Spot instances first, which are cheaper and may be taken away: the job then goes on
-    from its newest checkpoint, on another machine. For as many numbers of GPUs as there is room for behind a queue, the
-    fewest first; jobs of several nodes never do."""
+    """Whether jobs with one node try Spot instances first. These are cheaper, but AWS may take them back: the job then
+    resumes from its newest checkpoint, on another machine. Jobs with several nodes never use Spot."""
     use_efa: bool | None = None
-    """Whether the nodes of one job talk through Elastic Fabric Adapters where every instance type with as many GPUs has
-    them. Null: in a new VPC. The containers are then in the VPC's default security group (AWS Batch takes no other for
-    them), which has to let its members talk among themselves."""
-    permissions_boundary: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$")] | None = None
-    """ARN of the policy that bounds every role, where an account asks for one."""
-    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = None
-    """An existing VPC with private subnets that reach the internet; null makes a new one."""
+    """Whether the nodes of one job use Elastic Fabric Adapters, if every instance type with as many GPUs has them.
+    Null: only in a new VPC. The containers are then in the VPC's default security group (AWS Batch allows no other),
+    which must let its members talk to each other."""
+    permissions_boundary: (
+        Annotated[
+            str,
+            Like(
+                r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+",
+                "the ARN of a managed policy, as arn:aws:iam::123456789012:policy/boundary",
+            ),
+        ]
+        | None
+    ) = None
+    """ARN of the permissions boundary of every role, if the account requires one."""
+    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), BeforeValidator(_parse)] = Field(default_factory=dict)
+    """Tags of all resources, and of the instances and volumes that AWS Batch starts, for cost reports. If they change,
+    AWS Batch replaces the instances; nothing else is replaced."""
+    vpc_id: Annotated[str, Like(r"vpc-[0-9a-f]+", "the id of a VPC, as vpc-0123456789abcdef0")] | None = None
+    """An existing VPC with private subnets that reach the internet; null creates a new one. It cannot be changed after
+    the first deployment, because everything is in it."""
+    subnet_ids: Annotated[tuple[SubnetId, ...], BeforeValidator(_split)] = ()
+    """Private subnets of the existing VPC for jobs and for functions that read the file system. Several in one zone are
+    fine. The nodes of one job are in the zone of the first. Empty: all private ones."""
+    availability_zones: Annotated[tuple[ZoneName, ...], Field(max_length=6), BeforeValidator(_split)] = ()
+    """Zones of a new VPC, as `us-east-1b,us-east-1d`. They cannot be changed after the first deployment. The nodes of
+    one job are in the first. Empty: the first two of the region. `gaitway doctor` shows which types a zone offers."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
         "g6.2xlarge",
         "g6e.2xlarge",
@@ -114,25 +172,52 @@ class Settings(BaseModel):
         "g6e.12xlarge",
         "g5.12xlarge",
     )
-    """What Batch may start: the cheapest with as many GPUs as a job needs, and the next where that is sold out."""
+    """Types that Batch may start: the cheapest with as many GPUs as a job needs, or the next if that is sold out."""
     max_vcpus: Annotated[int, Field(ge=8, le=10_000)] = 96
-    """How far Batch scales with instances of as many GPUs: twelve jobs of one GPU at a time on 2xlarge, two of four on
-    12xlarge; and as far again for multi-node jobs. The account's quota of G instances may be lower."""
-    container_image_uri: Annotated[str, Field(min_length=1, pattern=r"^\S+:[^\s:/]+$")] | None = None
-    """Image of the job, with its tag or digest. Null: built from `container/Dockerfile` in the account deployed to."""
+    """The most vCPUs that Batch starts for each number of GPUs: enough for twelve jobs with one GPU on 2xlarge, or two
+    with four on 12xlarge; and as many again for multi-node jobs. The account's quota of G instances may be lower."""
+    container_image_uri: (
+        Annotated[str, Like(r"\S+:[^\s:/]+", "the address of an image with its tag or digest")] | None
+    ) = None
+    """Image of the job, with its tag or digest. Null: built from `container/Dockerfile` in the same account."""
+    ngc_secret_arn: (
+        Annotated[
+            str,
+            Like(
+                r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}",
+                "the whole ARN of a secret, with its last six characters, as "
+                "arn:aws:secretsmanager:us-east-1:123456789012:secret:ngc-AbCdEf",
+            ),
+        ]
+        | None
+    ) = None
+    """ARN of a secret in AWS Secrets Manager with an API key of NVIDIA's NGC, as text: the image's build uses it to
+    log in to nvcr.io. Null: the base image is pulled without an account."""
+    simulators: Annotated[tuple[Simulator, ...], Field(min_length=1), BeforeValidator(_split)] = (_BUILT_SIMULATOR,)
+    """The simulators in the job's image: `isaaclab-2` (Isaac Lab 2.3.2) in the one that is built, `embedded` in that of
+    the embedded simulator. A request for an RL library that none of them supports is refused at once."""
     job_vcpus: Annotated[int, Field(ge=1, le=192)] = 8
     """For each GPU of a node."""
     job_memory_mib: Annotated[int, Field(ge=512)] = 28 * 1024
     """For each GPU of a node. Less than 32 GiB, which a g6.2xlarge never has free."""
     job_gpus: Annotated[int, Field(ge=0, le=1)] = 1
-    """GPUs for each process that trains; 0 where there are none (the embedded AWS): all jobs are then of one size."""
-    heartbeat_seconds: Annotated[int, Field(ge=1, le=900)] = 300
-    """How often a job tells the machines that it makes progress; the shortest of them waits 1500 seconds."""
+    """GPUs for each process that trains; 0 without GPUs (the embedded AWS): all jobs then have the same size."""
+    heartbeat_seconds: Annotated[int, Field(ge=1, le=900)] = HEARTBEAT_SECONDS
+    """Seconds between two heartbeats of a job that makes progress; it is given up after 1500 seconds without one."""
     lambda_python: Literal["3.14", "host"] = "3.14"
-    """Runtime of the Lambda functions; `host` takes version and platform of the interpreter that synthesises, where the
-    functions run under that (the embedded AWS)."""
+    """Runtime of the Lambda functions; `host` is the version and platform of the interpreter that synthesises, for the
+    embedded AWS, where functions run with it."""
     tracing: bool = True
     """AWS X-Ray traces of functions and state machines."""
+
+    @model_validator(mode="after")
+    def _image_holds_the_simulators(self) -> Self:
+        if self.container_image_uri is None and self.simulators != (_BUILT_SIMULATOR,):
+            raise ValueError(
+                f"simulators is {', '.join(self.simulators)}, but containerImageUri is missing, and the image that is "
+                f"then built holds {_BUILT_SIMULATOR}: name an image that holds these simulators"
+            )
+        return self
 
     @model_validator(mode="after")
     def _prices_are_of_instances(self) -> Self:
@@ -157,11 +242,54 @@ class Settings(BaseModel):
                     raise ValueError(
                         f"{setting} is {asked}, but must be at most {offered}, which {name} of instanceTypes offers"
                     )
-        if self.use_spot and not self.spot_gpu_counts:
+        return self
+
+    @model_validator(mode="after")
+    def _secret_is_used(self) -> Self:
+        if self.ngc_secret_arn is not None and self.container_image_uri is not None:
             raise ValueError(
-                f"useSpot is True, but instanceTypes has {len(self.gpu_counts)} different numbers of GPUs, and a queue "
-                f"has room for {_MAX_ENVIRONMENTS_PER_QUEUE} compute environments: leave the types of one number out"
+                f"ngcSecretArn is {self.ngc_secret_arn!r}, but containerImageUri is given, so that nothing is pulled "
+                "from nvcr.io: leave one of them out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_of_buckets(self) -> Self:
+        if self.asset_bucket_keys and not self.asset_buckets:
+            raise ValueError(
+                f"assetBucketKeys is {', '.join(self.asset_bucket_keys)}, but assetBuckets is empty: name the buckets "
+                "that encrypt with these keys"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tags_differ(self) -> Self:
+        # docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html: the keys of a role's tags are the same in any case.
+        keys: dict[str, str] = {}
+        for key in self.tags:
+            if key.lower() in keys:
+                raise ValueError(
+                    f"tags holds {keys[key.lower()]!r} and {key!r}, which IAM takes as one key: leave one out"
+                )
+            keys[key.lower()] = key
+        return self
+
+    @model_validator(mode="after")
+    def _subnets_are_in_the_vpc(self) -> Self:
+        if self.subnet_ids and self.vpc_id is None:
+            raise ValueError(
+                f"subnetIds is {', '.join(self.subnet_ids)}, but vpcId is missing: name the VPC that these subnets are "
+                "in, or leave subnetIds out to get a new VPC"
+            )
+        if self.availability_zones and self.vpc_id is not None:
+            raise ValueError(
+                f"availabilityZones is {', '.join(self.availability_zones)}, but vpcId is {self.vpc_id!r}, and an "
+                "existing VPC has its zones already: choose among its subnets with subnetIds"
+            )
+        for setting, names in (("subnetIds", self.subnet_ids), ("availabilityZones", self.availability_zones)):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{setting} holds {name} more than once: leave all but one out")
         return self
 
     @model_validator(mode="after")
@@ -179,14 +307,14 @@ class Settings(BaseModel):
         return self
 
     @property
-    def gpu_counts(self) -> tuple[int, ...]:
-        """The numbers of GPUs that an instance may have, ascending: each has a compute environment of its own."""
-        return tuple(sorted({INSTANCE_SIZES[name].gpus for name in self.instance_types}))
+    def names(self) -> Names:
+        """What the deployment's parts are called."""
+        return Names(self.deployment_name)
 
     @property
-    def spot_gpu_counts(self) -> tuple[int, ...]:
-        """Those of them that have another compute environment with Spot instances."""
-        return self.gpu_counts[: _MAX_ENVIRONMENTS_PER_QUEUE - len(self.gpu_counts)] if self.use_spot else ()
+    def gpu_counts(self) -> tuple[int, ...]:
+        """The numbers of GPUs that an instance may have and some job waits for, ascending: each has its own queues."""
+        return tuple(sorted({size.instance_gpus for size in self.job_sizes.values()}))
 
     @property
     def efa_gpu_counts(self) -> tuple[int, ...]:
@@ -210,19 +338,26 @@ class Settings(BaseModel):
         return {processes: size for processes, size in sizes.items() if size is not None}
 
     def _job_size(self, processes: int) -> JobSize | None:
-        if self.job_gpus == 0:
-            return JobSize(0, self.job_vcpus, self.job_memory_mib, self.max_vcpus // self.job_vcpus)
-        vcpus, memory_mib = processes * self.job_vcpus, processes * self.job_memory_mib
+        # Where there are no GPUs, all jobs are of one size, and wait where they would wait with GPUs.
+        share = processes if self.job_gpus else 1
+        vcpus, memory_mib = share * self.job_vcpus, share * self.job_memory_mib
+        types = [INSTANCE_SIZES[name] for name in self.instance_types]
+        most = max(size.gpus for size in types)
         fitting = [
-            size.vcpus
-            for size in (INSTANCE_SIZES[name] for name in self.instance_types)
-            if processes <= size.gpus and vcpus <= size.vcpus and memory_mib <= size.usable_memory_mib
+            size
+            for size in types
+            if (processes if self.job_gpus else min(processes, most)) <= size.gpus
+            and vcpus <= size.vcpus
+            and memory_mib <= size.usable_memory_mib
         ]
         if not fitting:
             return None
+        instance_gpus = min(size.gpus for size in fitting)
         # A node has an instance to itself, and Batch goes beyond its limit by one instance at most:
         # docs.aws.amazon.com/batch/latest/userguide/multi-node-parallel-jobs.html, .../allocation-strategies.html
-        return JobSize(processes, vcpus, memory_mib, max(1, self.max_vcpus // min(fitting)))
+        node_vcpus = min(size.vcpus for size in fitting if size.gpus == instance_gpus) if self.job_gpus else vcpus
+        max_nodes = max(1, self.max_vcpus // node_vcpus)
+        return JobSize(processes * self.job_gpus, vcpus, memory_mib, max_nodes, instance_gpus)
 
 
 def load_settings(context: Mapping[str, Any], root: Path) -> Settings:
@@ -291,5 +426,6 @@ def _sentence(error: ValidationError, names: list[str]) -> str:
         close = difflib.get_close_matches(key, names, n=1)
         hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(names)}."
         return f"{'.'.join(_BLOCK)}.{key} is {finding['input']!r}, but there is no such setting: {hint}"
-    allowed = finding["msg"].removeprefix("Input ")
-    return f"{key} is {finding['input']!r}, but {allowed[0].lower()}{allowed[1:]}."
+    allowed = finding["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    is_item = any(isinstance(part, int) for part in finding["loc"])
+    return f"{key} {'holds' if is_item else 'is'} {finding['input']!r}, but {allowed[0].lower()}{allowed[1:]}."

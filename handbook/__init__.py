@@ -1,1 +1,1 @@
-"""What makes the documentation: pages that are generated from the code, and hooks of the site's builder."""
+"""Tools for the documentation: pages that are generated from the code, and hooks for MkDocs."""

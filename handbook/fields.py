@@ -1,6 +1,6 @@
-"""The fields of a model, for a page: what may stand in them, what stands there without, and what it means.
+"""The fields of a model, for a page: allowed values, default and meaning.
 
-What it means is the text below the field in the source.
+The meaning is the docstring below the field in the source.
 """
 
 from __future__ import annotations
@@ -9,19 +9,24 @@ import ast
 import inspect
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from handbook.page import cell, code
+from gaitway.contracts.spellings import SPELLING
+from gaitway.contracts.workload import CONFIGS, WorkloadConfig
+from handbook.page import cell
+
+WORKLOADS = "TrainingConfig"
+"""Title of the schema of what any workload is asked for."""
 
 Schema = dict[str, Any]
 """A JSON Schema, or a part of one."""
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
-    """Read the texts below the fields of a model, in one line each, by the fields' names in Python."""
+    """Read the docstrings below the fields of a model, one line each, by the fields' names in Python."""
     texts: dict[str, str] = {}
     for owner in reversed(model.__mro__):
         if owner is BaseModel or not issubclass(owner, BaseModel):
@@ -32,6 +37,7 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
             if (
                 isinstance(statement, ast.AnnAssign)
                 and isinstance(statement.target, ast.Name)
+                and statement.target.id in model.model_fields
                 and isinstance(after, ast.Expr)
                 and isinstance(after.value, ast.Constant)
             ):
@@ -40,8 +46,9 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
 
 
 def described_schema(model: type[BaseModel]) -> Schema:
-    """Make the JSON Schema of a model, with what the source says of each field, and without pydantic's own titles."""
+    """Make the JSON Schema of a model, with the docstring of each field, and without pydantic's own titles."""
     schema = model.model_json_schema(by_alias=True)
+    _name_workloads(schema)
     definitions = schema.get("$defs", {})
     for name, part in (*definitions.items(), (model.__name__, schema)):
         owner = _model_named(model, name)
@@ -56,22 +63,53 @@ def described_schema(model: type[BaseModel]) -> Schema:
     return schema
 
 
-def table(model: type[BaseModel], links: Mapping[str, str], *, defaults: bool = True) -> str:
+def _name_workloads(schema: Schema) -> None:
+    """Make a definition of what any workload is asked for, and say of each field what it means, and to whom."""
+    for name, part in schema["properties"].items():
+        if part.get("title") == WORKLOADS and "properties" in part:
+            part["description"] = "What to do, and how: the fields of all modes."
+            for key, text in _workload_texts().items():
+                part["properties"][key]["description"] = text
+            schema.setdefault("$defs", {})[WORKLOADS] = part
+            schema["properties"][name] = {"$ref": f"#/$defs/{WORKLOADS}"}
+
+
+def _workload_texts() -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for mode, config in CONFIGS.items():
+        for name, text in (field_texts(config) | field_texts(WorkloadConfig)).items():
+            is_shared = all(name in other.model_fields for other in CONFIGS.values())
+            texts[config.alias_of(name)] = text if is_shared else f"{text} (mode `{mode}`)"
+    return texts
+
+
+def with_empty(schema: Schema) -> Schema:
+    """Let every field of a schema's objects also be null or an empty text, which both mean that it is not set."""
+    for part in (schema, *schema.get("$defs", {}).values()):
+        for name, field in part.get("properties", {}).items():
+            notes = {key: field.pop(key) for key in ("default", "description") if key in field}
+            choices = field["anyOf"] if field.keys() == {"anyOf"} else [field]
+            empty = [value for value in (None, "") if {"type": "null"} not in choices or value == ""]
+            part["properties"][name] = {"anyOf": [*choices, {"enum": empty, "$comment": SPELLING}], **notes}
+    return schema
+
+
+def table(model: type[BaseModel] | Schema, links: Mapping[str, str], *, defaults: bool = True) -> str:
     """Write the fields of a model as a table in Markdown.
 
     Args:
-        model: The model.
-        links: Where on the page other models stand, by their names.
-        defaults: Whether there is a column for them: a document that is only read has none.
+        model: The model, or its schema.
+        links: Anchors of other models on the page, by their names.
+        defaults: Whether the table has a column for defaults: it has none for a document that is only read.
     """
-    schema = described_schema(model)
+    schema = model if isinstance(model, dict) else described_schema(model)
     required = schema.get("required", ())
-    columns = ("field", "what may stand there", "without it", "meaning") if defaults else ("field", "type", "meaning")
+    columns = ("field", "allowed values", "default", "meaning") if defaults else ("field", "type", "meaning")
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, part in schema["properties"].items():
         cells = [f"`{name}`", allowed(part, links)]
         if defaults:
-            cells.append("refused" if name in required else _default(part))
+            cells.append("required" if name in required else _default(part))
         cells.append(cell(part.get("description", "")))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -83,7 +121,8 @@ def allowed(part: Schema, links: Mapping[str, str]) -> str:
         name = part["$ref"].rpartition("/")[2]
         return f"[{name}]({links[name]})" if name in links else str(name)
     if "anyOf" in part:
-        return " or ".join(allowed(choice, links) for choice in part["anyOf"])
+        choices = [choice for choice in part["anyOf"] if choice.get("$comment") != SPELLING]
+        return " or ".join(_choices(choices, links))
     if "enum" in part or "const" in part:
         return ", ".join(f"`{value}`" for value in part.get("enum", [part.get("const")]))
     match part.get("type"):
@@ -95,13 +134,29 @@ def allowed(part: Schema, links: Mapping[str, str]) -> str:
             items = allowed(part.get("items") or part.get("prefixItems", [{}])[0], links)
             return f"list: {items}"
         case "object":
-            values = part.get("additionalProperties")
+            values = part.get("additionalProperties") or next(iter(part.get("patternProperties", {}).values()), None)
             return f"object: {allowed(values, links)} by name" if isinstance(values, dict) else "object"
         case "boolean":
             return "`true`, `false`"
         case "null":
             return "`null`"
     return "any"
+
+
+def _choices(choices: Sequence[Schema], links: Mapping[str, str]) -> Iterator[str]:
+    """Say what each choice allows: one value, then a list of such values, then null."""
+    order = ("array", "null")
+    for choice in sorted(
+        choices, key=lambda choice: order.index(choice["type"]) if choice.get("type") in order else -1
+    ):
+        if choice.get("type") == "array" and choice.get("items") in choices:
+            yield (
+                f"a list of {choice.get('minItems', 0)} to {choice['maxItems']}"
+                if "maxItems" in choice
+                else "a list of them"
+            )
+        else:
+            yield allowed(choice, links)
 
 
 def _range(part: Schema) -> str:
@@ -126,17 +181,15 @@ def _text(part: Schema) -> str:
         return "time (ISO 8601)"
     if part.get("format") == "s3-uri":
         return "S3 URI"
-    words = ["text"]
+    words = [part.get("patternErrorMessage", "text").removeprefix("must be ")]
     if "maxLength" in part:
         words.append(f"at most {part['maxLength']:,} characters")
-    if "pattern" in part:
-        words.append(code(part["pattern"]))
     return ", ".join(words)
 
 
 def _default(part: Schema) -> str:
     if "default" not in part:
-        return "see there" if "$ref" in part else "empty"
+        return "see below" if "$ref" in part else "empty"
     default = part["default"]
     if isinstance(default, list):
         return "<br>".join(f"`{value}`" for value in default) or "empty"

@@ -1,7 +1,7 @@
-"""Hooks of the site's builder (mkdocs.yml): what pages link to outside of docs/ comes along, as pages of source.
+"""Hooks for MkDocs (mkdocs.yml): files outside of docs/ that a page links to become pages with their source.
 
-The pages are written for the repository, where `../gaitway/settings.py` is a file to look at. The site has to stand
-alone: each such file becomes a page below `source/`, and a folder a page that says what its files are about.
+The pages are written for the repository, where `../gaitway/settings.py` is a file to look at. The site must work
+alone: each such file becomes a page below `source/`, and a folder becomes a page that lists its files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links to files of the repository to their pages; color commands, which have no prompt here."""
+    """Point links to files of the repository at their pages; highlight commands, which have no prompt here."""
     del files
     uri = page.file.src_uri
     if uri.startswith("source/"):
@@ -59,7 +59,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def _from_root(markdown: str) -> str:
-    """Make the links of a page at the root of the repository those of a page in docs/."""
+    """Rewrite the links of a page at the repository's root for a page in docs/."""
     return re.sub(r"\]\((?!https?:|#)([^)]+)\)", r"](../\1)", markdown).replace("](../docs/", "](")
 
 
@@ -68,7 +68,7 @@ def _root(config: MkDocsConfig) -> Path:
 
 
 def _outside(uri: str, link: str) -> str | None:
-    """Where a link of a page leads, relative to the repository; None where it stays in docs/."""
+    """The target of a page's link, relative to the repository; None if it is in docs/."""
     target = posixpath.normpath(posixpath.join("docs", posixpath.dirname(uri), link))
     return None if target == "docs" or target.startswith("docs/") else target
 
@@ -92,7 +92,7 @@ def _source_page(root: Path, target: str) -> str:
         for file in sorted(path.rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     ]
-    return "\n".join((f"# {target}/", "", "| file | what it is |", "|---|---|", *rows, ""))
+    return "\n".join((f"# {target}/", "", "| file | summary |", "|---|---|", *rows, ""))
 
 
 def _summary(file: Path) -> str:

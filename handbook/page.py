@@ -22,7 +22,7 @@ def cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Write code as a part of a cell; with a bar in it, in the one way that both GitHub and the site's builder read."""
+    """Write code as a part of a cell; a bar in it is written in the one way that both GitHub and MkDocs understand."""
     if "|" not in text:
         return f"`{text}`"
     written = "".join(char if char.isalnum() else f"&#{ord(char)};" for char in text)

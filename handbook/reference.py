@@ -1,6 +1,6 @@
-"""The pages of docs/ that are written from the code: `python -m handbook.reference` writes them.
+"""The pages of docs/ that are generated from the code: `python -m handbook.reference` writes them.
 
-A test fails where one is older than what it is written from.
+A test fails if a page differs from what the code would generate.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from gaitway.contracts.artifacts import (
 )
 from gaitway.contracts.errors import Failure, RequestError
 from gaitway.contracts.history import AttemptHistory, Cost, Machine, RunHistory
-from gaitway.contracts.request import ComputeConfig, Request, TrainingConfig, VamsMessage, parse_request
+from gaitway.contracts.request import ComputeConfig, Request, parse_request
 from gaitway.contracts.simulation import EXPORTED_SUMMARY, EvaluationSummary, PolicyExport, TensorDescription
+from gaitway.contracts.vams_message import VamsMessage
 from gaitway.settings import Settings, SettingsError, load_settings
-from handbook.fields import described_schema, table
+from handbook.fields import WORKLOADS, described_schema, table, with_empty
 from handbook.operations import operations_page
 from handbook.page import page
 
@@ -39,13 +40,17 @@ DOCS = ROOT / "docs"
 MISTAKES = (
     '{"trainingConfig": {"numEnv": 4096}}',
     '{"trainingConfig": {"maxIterations": "many"}}',
-    '{"trainingConfig": {"rlLibrary": "sb3"}}',
+    '{"trainingConfig": {"rlLibrary": "rllib"}}',
     '{"trainingConfig": {"mode": "train", "policyPath": "model_79.pt"}}',
     '{"trainingConfig": {"mode": "evaluate", "resumeCheckpoint": "model_79.pt"}}',
     '{"trainingConfig": {"mode": "evaluate", "policyPath": "a.pt", "checkpointPath": "b.pt"}}',
     '{"trainingConfig": {"mode": "evaluate"}, "computeConfig": {"gpusPerNode": 2}}',
     '{"customEnvironmentPath": "tasks.rar"}',
     '{"trainingConfig": {"hydraOverrides": ["--headless"]}}',
+    '{"trainingConfig": {"hydraOverrides": ["agent.seed=1,2,3"]}}',
+    '{"trainingConfig": {"hydraOverrides": ["hydra.run.dir=/tmp"]}}',
+    '{"trainingConfig": {"custom_environment_path": "tasks.zip"}}',
+    '{"trainingConfig": {"numEnvs": 64, "numEnvs": 4096}}',
     '{"computeConfig": {"maxCostUsd": 0}}',
 )
 """Requests that are refused."""
@@ -57,25 +62,25 @@ WRONG_SETTINGS: tuple[dict[str, object], ...] = (
     {"acceptNvidiaEula": "true", "instanceTypes": "p5.48xlarge"},
     {"acceptNvidiaEula": "true", "vpcId": "my-vpc"},
 )
-"""Settings, as `-c` gives them, that are refused."""
+"""Settings that are refused, as given with `-c`."""
 
 
 FILES: tuple[tuple[type[BaseModel], str, str], ...] = (
-    (Results, RESULTS, "The outcome, for a machine to read: of every run, also one that failed."),
+    (Results, RESULTS, "The outcome of every run, also a failed one, for programs."),
     (TrainingSummary, "", "In `training` of results.json."),
     (EvaluationSummary, "", "In `evaluation` of results.json."),
     (Failure, "", "In `failure` of results.json, and in a run's record."),
     (Cost, "", "In `cost`: [costs](costs.md)."),
-    (RunHistory, HISTORY, "In `history` of results.json; a file of its own on EFS, while the run goes on."),
+    (RunHistory, HISTORY, "In `history` of results.json; a separate file on EFS while the run is active."),
     (AttemptHistory, "", "In `attempts` of the history."),
     (Machine, "", "In `machine` of an attempt."),
-    (Manifest, MANIFEST, "Of a run that succeeded: every object of its outputs but itself. Written last."),
+    (Manifest, MANIFEST, "All outputs of a run that succeeded, except itself. Written last."),
     (ManifestEntry, "", "In `files`."),
-    (RunConfig, f"{TRAINING_CONFIG}, {EVALUATION_CONFIG}", "What was asked for, every default filled in."),
-    (PolicyExport, f"{EXPORTED}{EXPORTED_SUMMARY}", "What the exported policy takes and gives."),
+    (RunConfig, f"{TRAINING_CONFIG}, {EVALUATION_CONFIG}", "The request, with every default filled in."),
+    (PolicyExport, f"{EXPORTED}{EXPORTED_SUMMARY}", "Inputs and outputs of the exported policy."),
     (TensorDescription, "", "In `inputs` and `outputs`."),
 )
-"""Model, the file that it stands in, and what it is."""
+"""Model, the file that contains it, and a description."""
 
 
 def request_page() -> str:
@@ -85,7 +90,7 @@ def request_page() -> str:
         "request.md",
         example=(ROOT / "examples" / "cartpole-train.json").read_text(encoding="utf-8").strip(),
         request=table(Request, links),
-        training=table(TrainingConfig, links),
+        training=table(described_schema(Request)["$defs"][WORKLOADS], links),
         compute=table(ComputeConfig, links),
         refusals="\n\n".join(f"```json\n{mistake}\n```\n\n```text\n{_refusal(mistake)}\n```" for mistake in MISTAKES),
         message=table(VamsMessage, links),
@@ -116,7 +121,7 @@ def files_page() -> str:
 def request_schema() -> str:
     """Write docs/request.schema.json."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Request to Gaitway"}
-    return json.dumps(schema | described_schema(Request), indent=2) + "\n"
+    return json.dumps(schema | with_empty(described_schema(Request)), indent=2) + "\n"
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -126,7 +131,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "operations.md": operations_page,
     "request.schema.json": request_schema,
 }
-"""By name in docs/: what writes it."""
+"""By name in docs/: the function that writes the page."""
 
 
 def _refusal(request: str) -> str:

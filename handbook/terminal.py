@@ -1,7 +1,6 @@
 """Pictures of the command line: `python -m handbook.terminal` writes docs/images/terminal-*.svg.
 
-The embedded AWS has to be up.
-The commands run in tmux, a real terminal, and what it shows is drawn.
+The embedded AWS must be up. The commands run in tmux, a real terminal, and its screen is drawn.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ _REQUEST = """{
 
 
 class Terminal:
-    """A terminal in which somebody types.
+    """A terminal that commands are typed into.
 
     Args:
-        directory: Where its shell starts.
+        directory: Working directory of its shell.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -65,14 +64,14 @@ class Terminal:
             time.sleep(0.1)
 
     def run(self, line: str) -> str:
-        """Type a command, wait for its end, and return what the screen shows then."""
+        """Type a command, wait for its end, and return the text on the screen."""
         self.type(line)
         time.sleep(1.0)
         self.wait(lambda screen: screen.rstrip().splitlines()[-1:] == ["$"])
         return self.screen()
 
     def screen(self, *, colors: bool = False) -> str:
-        """What the screen shows."""
+        """The text on the screen."""
         return self._tmux("capture-pane", "-p", *(("-e",) if colors else ()), "-t", _SESSION)
 
     @staticmethod
@@ -84,7 +83,7 @@ class Terminal:
 
 
 def picture(screen: str, title: str) -> str:
-    """Draw what a terminal shows.
+    """Draw a terminal's screen.
 
     Args:
         screen: Its lines, with escape sequences.
@@ -97,10 +96,10 @@ def picture(screen: str, title: str) -> str:
 
 
 def main() -> None:
-    """Draw the demo; a mistake and its run while it goes on; and what there is afterwards."""
+    """Draw the demo; a mistake and the corrected run while it is active; and the runs afterwards."""
     with Terminal(ROOT) as terminal:
         terminal.type("clear; make demo")
-        terminal.wait(lambda screen: re.search(r"[34][0-9]/80", screen) is not None)
+        terminal.wait(lambda screen: re.search(r"[3-9][0-9]/100", screen) is not None)
         training = terminal.screen(colors=True).rstrip()
         terminal.wait(lambda screen: "how to look inside" in screen)
         shown = f"{training}\n\n... half a minute later\n\n{terminal.screen(colors=True)}"

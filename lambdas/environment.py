@@ -1,4 +1,4 @@
-"""The environment of the functions: what their stack sets, and the clients that they share."""
+"""The environment of the functions: the variables that their stack sets, and the shared clients."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import os
 from typing import Annotated, Self
 
 from botocore.config import Config
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Json
 
+from gaitway.compute.sizes import JobSizes
 from gaitway.contracts.model import Model
 
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=10)
-"""Whoever waits for a run is told by these calls: a throttled one is worth repeating."""
+"""These calls report to waiting callers: if throttled, they are worth repeating."""
 IMPATIENT_CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=10
 )
-"""For calls without which the caller can be told, too."""
+"""For calls that are not needed to answer the caller."""
 
 
 class Environment(Model):
-    """What every function is given."""
+    """The environment variables of every function."""
 
     # An error must not print the environment, which holds credentials.
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -35,3 +36,16 @@ class Environment(Model):
             ValidationError: Names every variable that is missing or wrong.
         """
         return cls.model_validate(dict(os.environ))
+
+
+class SizedEnvironment(Environment):
+    """The variables of a function that knows the sizes of jobs."""
+
+    job_sizes: Annotated[Json[JobSizes], Field(alias="GAITWAY_JOB_SIZES")]
+
+
+class PublishingEnvironment(Environment):
+    """The variables of a function that publishes metrics."""
+
+    metrics_namespace: Annotated[str, Field(alias="GAITWAY_METRICS_NAMESPACE", min_length=1)]
+    """Namespace of the deployment's metrics."""

@@ -1,4 +1,4 @@
-"""Structured logs and traces. What holds a task token goes into neither: no event, no result, no exception."""
+"""Structured logs and traces. Nothing that holds a task token is logged or traced: no event, result or exception."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ tracer = Tracer()
 
 
 def observed(handler: Handler) -> Handler:
-    """Log with the context of the call and the run that it is about, and trace it."""
+    """Log with the context of the call and its run, and trace it."""
     traced = tracer.capture_lambda_handler(handler, capture_response=False, capture_error=False)
 
     def noted(event: Json, context: LambdaContext) -> Json:

@@ -1,4 +1,4 @@
-"""Why an object in S3 cannot be read, in words."""
+"""Messages about objects in S3 that cannot be read."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _REASONS = {
 
 
 def reason(error: ClientError) -> str:
-    """Say why an object cannot be read.
+    """Return why an object cannot be read.
 
     Raises:
-        ClientError: That is no matter of the object, but of S3: trying again may help.
+        ClientError: The reason is not the object, but S3: trying again may help.
     """
     code = error.response["Error"]["Code"]
     if code not in _REASONS:

@@ -15,12 +15,22 @@ from stacks.network import NetworkStack
 from stacks.pipeline import PipelineStack
 from stacks.storage import StorageStack
 
+_REPLACED_WITH_THEIR_TAGS = [
+    # docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-batch-computeenvironment.html
+    "AWS::Batch::ComputeEnvironment",
+    # docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-placementgroup.html
+    "AWS::EC2::PlacementGroup",
+    # CloudFormation would pass a stack's tags on to these, too.
+    "aws:cdk:stack",
+]
+"""Types of resources that have no tags of the deployment: with other tags they would be replaced, and jobs ended."""
+
 
 def assemble(app: cdk.App, settings: Settings) -> None:
     """Add the stacks and their checks to an app.
 
     Raises:
-        SettingsError: A VPC has to be looked up, and it is not known where.
+        SettingsError: A VPC must be looked up, and its account or region is not known.
     """
     if not settings.enabled:
         return
@@ -28,18 +38,30 @@ def assemble(app: cdk.App, settings: Settings) -> None:
     network = NetworkStack(app, "GaitwayNetwork", settings, env=env).network
     storage = StorageStack(app, "GaitwayStorage", settings, network, env=env)
     compute = ComputeStack(app, "GaitwayCompute", settings, network, storage, env=env)
-    pipeline = PipelineStack(app, "GaitwayPipeline", settings, network, storage, compute, env=env)
+    pipeline = PipelineStack(app, "GaitwayPipeline", settings, network, storage, env=env)
+    # Which it knows by name only.
+    pipeline.add_stack_dependency(compute)
     cdk.CfnOutput(pipeline, "GaitwayVersion", value=checkout_version())
     if settings.permissions_boundary is not None:
         for stack in app.node.children:
             assert isinstance(stack, cdk.Stack)
             boundary = iam.ManagedPolicy.from_managed_policy_arn(stack, "Boundary", settings.permissions_boundary)
             iam.PermissionsBoundary.of(stack).apply(boundary)
+    _tag(app, settings)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
 
+def _tag(app: cdk.App, settings: Settings) -> None:
+    """Tag everything. Instances and their volumes get the tags from launch templates, which have them from here.
+
+    AWS Batch takes tags from there: docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
+    """
+    for key, value in settings.tags.items():
+        cdk.Tags.of(app).add(key, value, exclude_resource_types=_REPLACED_WITH_THEIR_TAGS)
+
+
 def _environment(settings: Settings) -> cdk.Environment | None:
-    """Say where to deploy: nowhere in particular, unless a VPC has to be looked up there."""
+    """Return the deployment's account and region: none, unless a VPC must be looked up there."""
     if settings.vpc_id is None:
         return None
     account, region = os.environ.get("CDK_DEFAULT_ACCOUNT"), os.environ.get("CDK_DEFAULT_REGION")

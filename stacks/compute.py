@@ -12,7 +12,6 @@ from stacks.components.gpu_instances import GpuInstances
 from stacks.components.gpu_queue import GpuQueue
 from stacks.components.image_build import ImageBuild
 from stacks.components.job_image import JobImage
-from stacks.components.machine import machine_name
 from stacks.components.metrics import grant_metrics
 from stacks.components.network import Network
 from stacks.components.simulation_job import SimulationJob
@@ -23,10 +22,8 @@ from stacks.storage import StorageStack
 class ComputeStack(cdk.Stack):
     """Queues and job definitions.
 
-    Attributes:
-        queue: Where jobs wait for a GPU.
-        multi_node_queue: Where they wait for several instances at once.
-        job: What they are.
+    GaitwayPipeline knows them by their names and imports nothing from here: what is imported could neither be replaced
+    nor removed.
     """
 
     def __init__(
@@ -39,31 +36,44 @@ class ComputeStack(cdk.Stack):
         *,
         env: cdk.Environment | None,
     ) -> None:
-        super().__init__(scope, construct_id, env=env, description="Gaitway: compute")
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            stack_name=settings.names.stack("Compute"),
+            description="Gaitway: compute",
+        )
         instances = GpuInstances(self, "GpuInstances")
-        self.queue = GpuQueue(self, "GpuQueue", settings, network=network, instances=instances).queue
-        self.multi_node_queue = GpuQueue(
-            self, "MultiNodeQueue", settings, network=network, instances=instances, multi_node=True
-        ).queue
-        self.job = SimulationJob(
+        queues = [
+            GpuQueue(self, f"{kind}{gpus}", settings, gpus, network=network, instances=instances, multi_node=multi_node)
+            for kind, multi_node in (("GpuQueue", False), ("MultiNodeQueue", True))
+            for gpus in settings.gpu_counts
+        ]
+        # In this stack, since a digest that another stack exports could not change while this one imports it.
+        build = None
+        if settings.container_image_uri is None:
+            build = ImageBuild(self, "ImageBuild", settings)
+            image = build.image
+        else:
+            image = JobImage.given(self, "GivenImage", settings.container_image_uri)
+        job = SimulationJob(
             self,
             "SimulationJob",
             settings,
-            # In this stack, since a digest that another stack exports could not change while this one imports it.
-            image=ImageBuild(self, "ImageBuild", settings).image
-            if settings.container_image_uri is None
-            else JobImage.given(self, "GivenImage", settings.container_image_uri),
+            image=image,
             file_system=storage.file_system,
             run_table=storage.runs.table.table_name,
         )
-        run = self.job.run_access
+        run = job.run_access
         storage.runs.grant(run, "GetItem", "UpdateItem")
         storage.assets.grant_get(run)
         storage.assets.grant_write(run)
         grant_task_answers(run, "Heartbeat")
-        grant_task_answers(run, "Success", "Failure", of=machine_name("pipeline"))
-        # A job that is told to stop asks whether Batch will attempt it again.
+        grant_task_answers(run, "Success", "Failure", of=settings.names.machine("pipeline"))
+        # A job that is asked to stop checks whether Batch will attempt it again.
         run.add_to_policy(iam.PolicyStatement(actions=["batch:DescribeJobs"], resources=["*"]))
         acknowledge(run, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
-        grant_metrics(run)
-        cdk.CfnOutput(self, "JobQueueArn", value=self.queue.job_queue_arn)
+        grant_metrics(run, settings.names)
+        cdk.CfnOutput(self, "JobQueueArns", value=cdk.Fn.join(",", [each.queue.job_queue_arn for each in queues]))
+        if build is not None:
+            build.wait_for_all_of(self)

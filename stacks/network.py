@@ -1,4 +1,4 @@
-"""GaitwayNetwork: where everything stands."""
+"""GaitwayNetwork: the network of all other stacks."""
 
 from __future__ import annotations
 
@@ -17,5 +17,11 @@ class NetworkStack(cdk.Stack):
     """
 
     def __init__(self, scope: Construct, construct_id: str, settings: Settings, *, env: cdk.Environment | None) -> None:
-        super().__init__(scope, construct_id, env=env, description="Gaitway: network")
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            stack_name=settings.names.stack("Network"),
+            description="Gaitway: network",
+        )
         self.network = Network(self, "Network", settings)

@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from gaitway.contracts.limits import FUNCTION_SECONDS
 from gaitway.contracts.vams import METADATA_SUFFIX, STEP_INPUTS
 from gaitway.settings import Settings
 from stacks.components.findings import acknowledge, acknowledge_wildcard
 from stacks.components.function import PipelineFunction, RunDirectories
 from stacks.components.lambda_code import LibraryLayer
-from stacks.components.machine import LambdaMachine, machine_name
+from stacks.components.machine import LambdaMachine
 from stacks.components.monitored import Monitored, WatchedFunction, WatchedMachine
 from stacks.components.monitoring import Monitoring
 from stacks.components.network import Network
 from stacks.components.task_tokens import grant_task_answers
 from stacks.components.vams import VamsRegistration
 from stacks.components.watchers import Watchers
-from stacks.compute import ComputeStack
 from stacks.storage import StorageStack
 
 
@@ -34,18 +35,23 @@ class PipelineStack(cdk.Stack):
         settings: Settings,
         network: Network,
         storage: StorageStack,
-        compute: ComputeStack,
         *,
         env: cdk.Environment | None,
     ) -> None:
-        super().__init__(scope, construct_id, env=env, description="Gaitway: pipeline")
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            stack_name=settings.names.stack("Pipeline"),
+            description="Gaitway: pipeline",
+        )
         self._settings = settings
         self._storage = storage
         self._layer = LibraryLayer(self, "Libraries", settings)
         self._watched: dict[str, WatchedFunction] = {}
 
         construct_run = self._construct_run()
-        submit_job = self._submit_job(compute)
+        submit_job = self._submit_job()
         collect_results = self._collect_results()
         handle_failure = self._handle_failure(network)
         pipeline = LambdaMachine(
@@ -54,26 +60,27 @@ class PipelineStack(cdk.Stack):
             settings,
             definition="pipeline",
             functions={
-                "ConstructRunFunctionArn": construct_run.function,
-                "SubmitJobFunctionArn": submit_job.function,
-                "CollectResultsFunctionArn": collect_results.function,
-                "HandleFailureFunctionArn": handle_failure.function,
-                "TellCallerFunctionArn": self._tell_caller().function,
+                "construct_run": construct_run.function,
+                "submit_job": submit_job.function,
+                "collect_results": collect_results.function,
+                "handle_failure": handle_failure.function,
+                "tell_caller": self._tell_caller().function,
             },
         )
         self._executions = pipeline.executions_arn
         self._allow_on_executions(handle_failure, "states:DescribeExecution")
         pipeline_arn = pipeline.machine.state_machine_arn
         launch = self._launch(pipeline_arn)
+        self._allow_on_executions(launch, "states:DescribeExecution")
         workflow = LambdaMachine(
             self,
             "Workflow",
             settings,
             definition="workflow",
-            functions={"LaunchFunctionArn": launch.function},
+            functions={"launch": launch.function},
             names={"AssetBucketName": storage.assets.bucket.bucket_name},
         )
-        job_queues = [compute.queue.job_queue_arn, compute.multi_node_queue.job_queue_arn]
+        job_queues = [self._batch_arn("job-queue", name) for name in self._job_queues()]
         heartbeat = self._heartbeat(handle_failure, job_queues)
         watchers = Watchers(
             self,
@@ -90,10 +97,11 @@ class PipelineStack(cdk.Stack):
             "Monitoring",
             settings,
             Monitored(
+                names=settings.names,
                 functions=tuple(self._watched.values()),
                 heartbeat=self._watched[heartbeat.node.id],
-                pipeline=WatchedMachine(machine_name("pipeline"), pipeline.machine, pipeline.logs),
-                workflow=WatchedMachine(machine_name("workflow"), workflow.machine, workflow.logs),
+                pipeline=WatchedMachine("pipeline", pipeline.machine, pipeline.logs),
+                workflow=WatchedMachine("workflow", workflow.machine, workflow.logs),
                 rules=watchers.rules,
                 lost_events=watchers.lost_events,
                 file_system=storage.file_system.file_system,
@@ -115,10 +123,7 @@ class PipelineStack(cdk.Stack):
         cdk.CfnOutput(self, "LaunchFunctionName", value=launch.function.function_name)
 
     def _launch(self, pipeline_arn: str) -> PipelineFunction:
-        # VAMS may call functions only whose names begin with "vams".
-        function = self._function(
-            "launch", name="vams-gaitway-launch", environment={"GAITWAY_PIPELINE_ARN": pipeline_arn}
-        )
+        function = self._function("launch", environment={"GAITWAY_PIPELINE_ARN": pipeline_arn, **self._simulators()})
         function.allow("states:StartExecution", on=[pipeline_arn])
         self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem", "ConditionCheckItem")
         self._storage.assets.grant_read(function.role, f"{STEP_INPUTS}*")
@@ -126,27 +131,45 @@ class PipelineStack(cdk.Stack):
         return function
 
     def _construct_run(self) -> PipelineFunction:
-        function = self._function("construct_run", timeout=cdk.Duration.minutes(1), environment=self._job_sizes())
-        self._storage.runs.grant(function.role, "UpdateItem")
+        function = self._function("construct_run", environment=self._job_sizes() | self._simulators())
+        self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.assets.grant_read(function.role)
         return function
 
-    def _submit_job(self, compute: ComputeStack) -> PipelineFunction:
-        where = {
-            "GAITWAY_JOB_QUEUE": compute.queue.job_queue_arn,
-            "GAITWAY_JOB_DEFINITION": compute.job.definition.job_definition_arn,
-            "GAITWAY_MULTI_NODE_JOB_QUEUE": compute.multi_node_queue.job_queue_arn,
-            "GAITWAY_MULTI_NODE_JOB_DEFINITION": compute.job.multi_node_definition.job_definition_arn,
-        }
-        function = self._function("submit_job", environment=where | self._job_sizes())
-        function.allow("batch:SubmitJob", on=list(where.values()))
+    def _submit_job(self) -> PipelineFunction:
+        names, gpu_counts = self._settings.names, self._settings.gpu_counts
+        function = self._function(
+            "submit_job",
+            environment={
+                "GAITWAY_JOB_QUEUES": json.dumps({gpus: names.job_queue(gpus) for gpus in gpu_counts}),
+                "GAITWAY_JOB_DEFINITION": names.job_definition,
+                "GAITWAY_MULTI_NODE_JOB_QUEUES": json.dumps(
+                    {gpus: names.multi_node_job_queue(gpus) for gpus in gpu_counts}
+                ),
+                "GAITWAY_MULTI_NODE_JOB_DEFINITION": names.multi_node_job_definition,
+                "GAITWAY_JOB_TAGS": json.dumps(names.job_tags),
+                **self._job_sizes(),
+            },
+        )
+        # A submission without a revision is checked against the ARN of the newest one:
+        # docs.aws.amazon.com/batch/latest/userguide/iam-example-restrict-job-submission.html
+        definitions = [
+            self._batch_arn("job-definition", f"{name}:*")
+            for name in (names.job_definition, names.multi_node_job_definition)
+        ]
+        queues = [self._batch_arn("job-queue", name) for name in self._job_queues()]
+        function.allow("batch:SubmitJob", on=[*queues, *definitions])
+        for definition in definitions:
+            acknowledge_wildcard(function.role, definition, "Every change of a job is a new revision.")
+        # To submit a job with tags, a role must also be allowed to tag it.
+        self._allow_on_jobs(function, "batch:TagResource", "aws:RequestTag")
         function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs and ListJobs take no resource.")
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem", "ConditionCheckItem")
         return function
 
     def _collect_results(self) -> PipelineFunction:
-        function = self._function("collect_results", timeout=cdk.Duration.minutes(5))
+        function = self._function("collect_results")
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.assets.grant_read(function.role)
         self._storage.assets.grant_put(function.role, f"*{METADATA_SUFFIX}")
@@ -155,12 +178,7 @@ class PipelineStack(cdk.Stack):
         return function
 
     def _handle_failure(self, network: Network) -> PipelineFunction:
-        function = self._function(
-            "handle_failure",
-            # The caller is told within the first of them; the others are for large files.
-            timeout=cdk.Duration.minutes(5),
-            directories=RunDirectories(self._storage.file_system, network),
-        )
+        function = self._function("handle_failure", directories=RunDirectories(self._storage.file_system, network))
         self._storage.assets.grant_read(function.role)
         self._storage.assets.grant_write(function.role)
         self._allow_ending_runs(function)
@@ -168,15 +186,13 @@ class PipelineStack(cdk.Stack):
 
     def _tell_caller(self) -> PipelineFunction:
         """Make handle_failure once more, without the file system: where that cannot be mounted, nothing starts."""
-        function = self._function("handle_failure", name="gaitway-tell-caller", construct_id="TellCaller")
+        function = self._function("handle_failure", called="tell_caller")
         self._allow_ending_runs(function)
         return function
 
     def _heartbeat(self, handle_failure: PipelineFunction, job_queues: list[str]) -> PipelineFunction:
         function = self._function(
             "heartbeat",
-            # Less than the time between two calls.
-            timeout=cdk.Duration.minutes(4),
             environment={
                 "GAITWAY_HANDLE_FAILURE_FUNCTION": handle_failure.function.function_arn,
                 "GAITWAY_JOB_QUEUES": json.dumps(job_queues),
@@ -187,7 +203,7 @@ class PipelineStack(cdk.Stack):
         function.allow("lambda:InvokeFunction", on=[handle_failure.function.function_arn])
         self._allow_on_executions(function, "states:DescribeExecution")
         grant_task_answers(function.role, "Heartbeat")
-        grant_task_answers(function.role, "Failure", of=machine_name("pipeline"))
+        grant_task_answers(function.role, "Failure", of=self._settings.names.machine("pipeline"))
         self._allow_ending_jobs(function)
         function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
         function.allow_metrics()
@@ -200,60 +216,78 @@ class PipelineStack(cdk.Stack):
         )
         self._storage.runs.grant(function.role, "GetItem")
         self._allow_on_executions(function, "states:StopExecution")
-        grant_task_answers(function.role, "Failure", of=machine_name("pipeline"))
+        grant_task_answers(function.role, "Failure", of=self._settings.names.machine("pipeline"))
         function.allow("batch:DescribeJobs", on=["*"])
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         return function
 
     def _allow_ending_runs(self, function: PipelineFunction) -> None:
-        """Let a function stop a run's job, write down why it failed, and tell whoever waits for it."""
+        """Let a function stop a run's job, record why it failed, and answer its caller."""
         self._allow_ending_jobs(function)
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         grant_task_answers(function.role, "Success", "Failure")
         function.allow_metrics()
 
     def _allow_ending_jobs(self, function: PipelineFunction) -> None:
-        """Let a function end jobs."""
-        jobs = self.format_arn(service="batch", resource="job", resource_name="*")
-        function.allow("batch:TerminateJob", on=[jobs])
-        acknowledge_wildcard(
-            function.role, jobs, "Batch names jobs as they are submitted; which one is the run's stands in its record."
+        """Let a function end jobs, but only of this deployment."""
+        self._allow_on_jobs(function, "batch:TerminateJob", "aws:ResourceTag")
+
+    def _allow_on_jobs(self, function: PipelineFunction, action: str, tags: str) -> None:
+        """Allow a function some actions on jobs that have this deployment's tag, or are given it.
+
+        docs.aws.amazon.com/batch/latest/userguide/batch-supported-iam-actions-resources.html
+        """
+        jobs = self._batch_arn("job", "*")
+        ours = {f"{tags}/{key}": value for key, value in self._settings.names.job_tags.items()}
+        function.role.add_to_policy(
+            iam.PolicyStatement(actions=[action], resources=[jobs], conditions={"StringEquals": ours})
         )
+        acknowledge_wildcard(function.role, jobs, "Batch names jobs as they are submitted; a tag tells whose they are.")
 
     def _allow_on_executions(self, function: PipelineFunction, action: str) -> None:
-        """Let a function do something with the inner machine's executions."""
+        """Allow a function some actions on the inner machine's executions."""
         function.allow(action, on=[self._executions])
         acknowledge_wildcard(
             function.role, self._executions, "Executions are named as they start; which one is a run's its record says."
         )
 
+    def _job_queues(self) -> list[str]:
+        """Name our queues."""
+        names, gpu_counts = self._settings.names, self._settings.gpu_counts
+        return [name(gpus) for name in (names.job_queue, names.multi_node_job_queue) for gpus in gpu_counts]
+
+    def _batch_arn(self, resource: str, name: str) -> str:
+        return self.format_arn(service="batch", resource=resource, resource_name=name)
+
     def _job_sizes(self) -> dict[str, str]:
-        """What a request may ask for, and what its job then asks for."""
+        """The sizes that a request may have, and the resources of its job."""
         sizes = {processes: size._asdict() for processes, size in self._settings.job_sizes.items()}
         return {"GAITWAY_JOB_SIZES": json.dumps(sizes)}
+
+    def _simulators(self) -> dict[str, str]:
+        """Which simulators the job's image holds."""
+        return {"GAITWAY_SIMULATORS": json.dumps(self._settings.simulators)}
 
     def _function(
         self,
         verb: str,
         *,
-        name: str | None = None,
-        construct_id: str | None = None,
-        timeout: cdk.Duration | None = None,
+        called: str | None = None,
         environment: Mapping[str, str] | None = None,
         directories: RunDirectories | None = None,
     ) -> PipelineFunction:
-        """Make a function that knows the run table."""
-        name = name or f"gaitway-{verb.replace('_', '-')}"
+        """Make a function that knows the run table, called after what it does unless another does the same."""
+        called = called or verb
         function = PipelineFunction(
             self,
-            construct_id or "".join(part.title() for part in verb.split("_")),
+            "".join(part.title() for part in called.split("_")),
             self._settings,
             verb=verb,
-            name=name,
+            name=self._settings.names.function(called),
             layer=self._layer,
-            timeout=timeout or cdk.Duration.seconds(30),
+            timeout=cdk.Duration.seconds(FUNCTION_SECONDS[called]),
             environment={"GAITWAY_RUN_TABLE": self._storage.runs.table.table_name, **(environment or {})},
             directories=directories,
         )
-        self._watched[function.node.id] = WatchedFunction(name, function.function, function.logs)
+        self._watched[function.node.id] = WatchedFunction(called, function.function, function.logs)
         return function

@@ -30,14 +30,21 @@ class StorageStack(cdk.Stack):
         *,
         env: cdk.Environment | None,
     ) -> None:
-        super().__init__(scope, construct_id, env=env, description="Gaitway: storage")
-        self.assets = AssetBucket(self, "AssetBucket", others=settings.asset_buckets)
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            stack_name=settings.names.stack("Storage"),
+            description="Gaitway: storage",
+        )
+        self.assets = AssetBucket(self, "AssetBucket", others=settings.asset_buckets, keys=settings.asset_bucket_keys)
         self.runs = RunTable(self, "RunTable")
         self.file_system = RunFileSystem(
             self,
             "RunFileSystem",
             vpc=network.vpc,
             subnets=network.file_system_subnets,
+            zones=network.file_system_zones,
             security_group=network.file_system_security_group,
         )
         cdk.CfnOutput(self, "AssetBucketName", value=self.assets.bucket.bucket_name)

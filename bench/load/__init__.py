@@ -1,1 +1,1 @@
-"""Many runs at once: what the pipeline costs in time and money beside the simulation. See `__main__.py`."""
+"""Many runs at once: what the pipeline adds to the simulation in time and money. See `__main__.py`."""

@@ -1,6 +1,7 @@
 """`python -m bench.load`: 200 runs at once, and what a run costs; writes docs/load.md.
 
-With `--runs` fewer than 200 the page goes to build/load.md. Exit code 1: a run did not end right, or a goal was missed.
+With `--runs` fewer than 200 the page goes to build/load.md. Exit code 1: a run did not end as expected, or a goal was
+missed.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from bench.load.world import ITERATIONS, World, world_under_load
 from bench.machine import QUIET_LOAD, describe_commit, describe_machine, describe_versions
 from bench.measurement import Goal, Measurement
 from bench.report import Conditions, missed_goals, write_page
-from container.runner.environment import Environment
-from container.runner.published import LOOK_SECONDS, LOOKS_PER_REQUEST
-from container.runner.record import interval_seconds
 from gaitway.contracts.metrics import METRICS
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.installation import REPOSITORY_ROOT
 from gaitway.local.server import FUNCTIONS_AT_ONCE
+from gaitway.runner.host.environment import Environment
+from gaitway.runner.reporting.cloudwatch import LOOK_SECONDS, LOOKS_PER_REQUEST
+from gaitway.runner.reporting.record import interval_seconds
 
 PAGE = REPOSITORY_ROOT / "docs" / "load.md"
 SMALL_PAGE = REPOSITORY_ROOT / "build" / "load.md"
@@ -46,9 +47,9 @@ LONG_HOURS = 8
 LONG_ITERATIONS = 1500
 LONG_CHECKPOINTS = 30
 LOG_BYTES_PER_ITERATION = 1_500
-"""What Isaac Lab prints with rsl_rl, roughly."""
+"""Roughly what Isaac Lab prints with rsl_rl."""
 SERVICE_METRICS = 6
-"""That the heartbeat function publishes."""
+"""The metrics that the heartbeat function publishes."""
 RUN_METRICS = sum(metric.dimension == "RunId" for metric in METRICS)
 
 INTRODUCTION = (
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="how many at once")
     count: int = parser.parse_args(arguments).runs
-    # The embedded AWS is a process of its own, which has to be ended.
+    # The embedded AWS is a separate process, which must be ended.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     console = Console()
     began_at, load_before = datetime.now(UTC), os.getloadavg()[0]
@@ -101,7 +102,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _count(world: World, progress: Progress) -> tuple[Counted, list[Counted]]:
-    """Count what runs use that have the pipeline for themselves; the first one starts the functions' processes."""
+    """Count what single runs use; the first run starts the functions' processes."""
     task = progress.add_task("runs one by one", total=COUNTED_RUNS + 1)
     counted = []
     for _ in range(COUNTED_RUNS + 1):
@@ -223,7 +224,7 @@ def _costs(first: Counted, counted: Sequence[Counted]) -> Measurement:
 
 
 def add_hours(use: Use, record_bytes: int) -> Use:
-    """Add what hours of training add."""
+    """Add what hours of training use."""
     seconds = LONG_HOURS * 3_600.0
     writes, elapsed = 0, 0.0
     while elapsed < seconds:
@@ -233,9 +234,9 @@ def add_hours(use: Use, record_bytes: int) -> Use:
     return replace(
         use,
         write_units=use.write_units + writes * write_units(record_bytes),
-        # The tokens, and the record that tells whose they are.
+        # The tokens, and the record that names their owner.
         read_units=use.read_units + beats * (1 + read_units(record_bytes)),
-        # Each is uploaded, and looked at before and after.
+        # Each is uploaded, with a check before and after.
         s3_writes=use.s3_writes + LONG_CHECKPOINTS,
         s3_reads=use.s3_reads + 2 * LONG_CHECKPOINTS,
         log_bytes=use.log_bytes + LONG_ITERATIONS * LOG_BYTES_PER_ITERATION,

@@ -1,4 +1,4 @@
-"""Many runs at once, and where their time went."""
+"""Many runs at once, and what their time was spent on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bench.load.stub_simulator import SECONDS as SIMULATOR_SECONDS
 from bench.load.use import Invocation, invocations, state_transitions
 from bench.load.world import World
 from bench.processes import BenchError
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import MANIFEST
 from gaitway.contracts.run import RunState
-from gaitway.runs import StartedRun
 
 Json = dict[str, Any]
 
@@ -23,51 +23,51 @@ _SUBMITTERS = 16
 _POLL_SECONDS = 1.0
 _QUOTED_LINES = 15
 _SECONDS_PER_RUN = 30.0
-"""Before it counts as lost; on two busy cores a run takes two to four."""
+"""Time for each run before it counts as lost; on two busy cores a run takes two to four seconds."""
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """What a run took beside its simulator, in seconds."""
+    """The time of a run without its simulator, in seconds."""
 
     submission: float
-    """From the caller's start until the job stands in the queue."""
+    """From the caller's start until the job is in the queue."""
     job: float
-    """From the container's start until the job has told its result, without the simulator's second."""
+    """From the container's start until the job has reported its result, without the simulator's second."""
     end: float
-    """From then until the caller has been told."""
+    """From then until the caller has received the result."""
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The sum."""
         return self.submission + self.job + self.end
 
 
 @dataclass(frozen=True)
 class Burst:
-    """Runs that were asked for at once."""
+    """Runs that were started at once."""
 
     seconds: float
-    """From the first caller's start until the last one was told."""
+    """From the first caller's start until the last one received its result."""
     overheads: tuple[Overhead, ...]
     state_transitions: tuple[int, ...]
     """Of each run."""
     invocations: tuple[Invocation, ...]
     emulator_mib: float
-    """Resident, at most."""
+    """Peak resident memory."""
     processes_mib: float
-    """Of functions and jobs together, at most."""
+    """Peak resident memory of all functions and jobs together."""
     wrong: tuple[str, ...]
-    """What is not as it should be, in words."""
+    """Descriptions of what went wrong."""
 
 
 def burst(world: World, count: int, on_progress: Callable[[int], None]) -> Burst:
-    """Ask for runs at once, and wait for all of them.
+    """Start runs at once, and wait for all of them.
 
     Args:
-        world: Where.
-        count: How many.
-        on_progress: Called with how many have ended.
+        world: The deployment.
+        count: Number of runs.
+        on_progress: Called with the number of runs that have ended.
 
     Raises:
         BenchError: They do not end.
@@ -106,7 +106,7 @@ def burst(world: World, count: int, on_progress: Callable[[int], None]) -> Burst
 
 
 def _wrong(world: World, run: StartedRun, execution: Json) -> list[str]:
-    """Say what did not end as it should."""
+    """Describe the runs that did not end as expected."""
     record = world.runs.record(run.run_id)
     if execution["status"] != "SUCCEEDED":
         return [f"{run.run_id}: its caller was told {execution.get('error')}: {execution.get('cause')}"]

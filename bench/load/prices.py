@@ -1,6 +1,6 @@
-"""What AWS asks for what a run uses: list prices of us-east-1 in USD, without free tiers, looked up on 2026-11-21.
+"""What AWS charges for a run: list prices of us-east-1 in USD, without free tiers, looked up on 2026-11-21.
 
-They change: look at the addresses before you rely on them.
+Prices change: check the addresses before you rely on them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Use:
 
 
 def write_units(item_bytes: int, *, transaction: bool = False) -> int:
-    """Say what a write of an item costs.
+    """Return the write units of an item.
 
     docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
     """
@@ -65,5 +65,5 @@ def write_units(item_bytes: int, *, transaction: bool = False) -> int:
 
 
 def read_units(item_bytes: int) -> int:
-    """Say what a strongly consistent read of an item costs; same page."""
+    """Return the read units of a strongly consistent read of an item; same page."""
     return max(1, math.ceil(item_bytes / _READ_UNIT_BYTES))

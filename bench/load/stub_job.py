@@ -1,4 +1,4 @@
-"""The job under load, `python -m bench.load.stub_job <run_id>`: the real runner, whose simulator passes the time."""
+"""The job under load, `python -m bench.load.stub_job <run_id>`: the real runner, with a simulator that only waits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from container.runner.__main__ import main
+from gaitway.runner.__main__ import main
 
 OUTPUTS_VARIABLE = "BENCH_SIMULATOR_OUTPUTS"
-"""Directory with what the simulator leaves."""
+"""Directory with the files that the simulator leaves."""
 
 if __name__ == "__main__":
     simulator = Path(__file__).with_name("stub_simulator.py")

@@ -1,6 +1,6 @@
-"""A simulator that takes a second and leaves what a training leaves: `stub_simulator.py <outputs> <job file>`.
+"""A simulator that takes a second and leaves the files of a training: `stub_simulator.py <outputs> <job file>`.
 
-It imports the standard library alone, so that what is measured beside it is the runner.
+It imports only the standard library, so that the measurement is of the runner.
 """
 
 # ruff: noqa: T201 - it prints, as simulators do
@@ -17,13 +17,13 @@ SECONDS = 1.0
 
 
 def main(outputs: str, job_file: str) -> None:
-    """Pass the time, and leave the files."""
+    """Wait, and leave the files."""
     ends_at = time.monotonic() + SECONDS
     iterations = json.loads(Path(job_file).read_text())["training"]["maxIterations"]
     for done in range(1, iterations + 1):
         print(f"Trained iterations: {done}/{iterations} (1000 steps/s, mean reward 1.0)", flush=True)
         time.sleep(SECONDS / iterations / 2)
-    # A second attempt finds the first one's.
+    # A second attempt finds the files of the first one.
     shutil.copytree(outputs, "logs", dirs_exist_ok=True)
     time.sleep(max(0.0, ends_at - time.monotonic()))
 

@@ -1,4 +1,4 @@
-"""What one run asks of AWS, counted call by call."""
+"""What one run uses of AWS, counted call by call."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 from bench.load.prices import Use, read_units, write_units
 from bench.load.world import World
 from bench.processes import BenchError
-from gaitway.runs import StartedRun
+from gaitway.client.runs import StartedRun
 
 Json = dict[str, Any]
 
 _OUR_OWN_KEY = "test"
-"""Access key of the measurement itself; functions and jobs have sessions of their roles."""
+"""Access key of the measurement itself; functions and jobs use the sessions of their roles."""
 _TABLE_CALLS = ("GetItem", "PutItem", "UpdateItem", "TransactWriteItems")
 _S3_WRITES = ("PutObject", "CreateMultipartUpload", "ListObjects")
 _S3_READS = ("GetObject", "HeadObject")
 _MOST_EVENTS = 50
-"""That one call of LookupEvents returns; the embedded one has no second page."""
+"""The most that one call of LookupEvents returns; the embedded AWS has no second page."""
 _EVENT_BYTES = 26
-"""That CloudWatch Logs counts for each event beside its text."""
+"""What CloudWatch Logs adds for each event to the size of its text."""
 _REPORT = re.compile(r"Billed Duration: (\d+) ms\tMemory Size: (\d+) MB\tMax Memory Used: (\d+) MB")
 _PATIENCE_SECONDS = 60.0
 
@@ -48,7 +48,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Counted:
-    """A run that had the pipeline for itself."""
+    """A run that was alone in the pipeline."""
 
     use: Use
     calls: Counter[str]
@@ -58,7 +58,7 @@ class Counted:
 
 
 def count_run(world: World) -> Counted:
-    """Do a run, and count what it asks for.
+    """Do a run, and count its use of AWS.
 
     Raises:
         BenchError: It failed.
@@ -68,7 +68,7 @@ def count_run(world: World) -> Counted:
     _until(lambda: world.status(run.execution_arn) != "RUNNING", "the run to end")
     if world.status(run.execution_arn) != "SUCCEEDED":
         raise BenchError(f"{run.run_id} failed: {world.runs.caller_view(run).failure}")
-    # The event of the job's end comes after that, and is the last thing that anybody does for the run.
+    # The event of the job's end comes after that, and is the last call for the run.
     _until(
         lambda: any(one.function == "job_state" for one in invocations(world, since)), "the job's end to be heard of"
     )
@@ -96,7 +96,7 @@ def count_run(world: World) -> Counted:
 
 
 def state_transitions(world: World, run: StartedRun) -> int:
-    """Count the states that both executions of a run entered, and the calls that they tried again, which count, too."""
+    """Count the states that both executions of a run entered, and their retries, which AWS counts, too."""
     record = world.runs.record(run.run_id)
     executions = [run.execution_arn, *([record.execution_arn] if record and record.execution_arn else [])]
     kinds = Counter(event["type"] for arn in executions for event in world.events(arn))
@@ -105,7 +105,7 @@ def state_transitions(world: World, run: StartedRun) -> int:
 
 
 def invocations(world: World, since: datetime) -> list[Invocation]:
-    """List the calls of our functions, but for those of the schedule."""
+    """List the calls of our functions, without those by the schedule."""
     found = []
     for function in world.functions:
         verb = function["Handler"].split(".")[1]
@@ -143,7 +143,7 @@ def _parameters(event: Json) -> Json:
 
 
 def _write_units(name: str, parameters: Json, items: Mapping[str, int]) -> int:
-    """Say what a call writes, by the size that the items have in the end: at most."""
+    """Return the write units of a call: an upper bound, from the final size of the items."""
     match name:
         case "UpdateItem":
             return write_units(items[parameters["Key"]["item"]["S"]]) + _index_units(parameters)
@@ -160,12 +160,12 @@ def _write_units(name: str, parameters: Json, items: Mapping[str, int]) -> int:
 
 def _transacted(kind: str, action: Json, items: Mapping[str, int]) -> int:
     key = action["Item"] if kind == "Put" else action["Key"]
-    # A check that writes nothing is billed like a write.
+    # A condition check is billed like a write.
     return write_units(items[key["item"]["S"]], transaction=True) + (1 if kind == "Put" else 0)
 
 
 def _index_units(parameters: Json) -> int:
-    """Say what a change of the record writes into the index: an item that moves is deleted and put."""
+    """Return the write units in the index for a change of the record: an item that moves is deleted and put."""
     changed = parameters.get("ExpressionAttributeValues", {})
     return 2 if ":new_state" in changed else 1 if ":new_job_id" in changed else 0
 

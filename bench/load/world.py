@@ -1,9 +1,8 @@
-"""Our stacks on an embedded AWS of the measurement's own, whose jobs have a simulator that only passes the time."""
+"""Our stacks on a separate embedded AWS for the measurement, in whose jobs the simulator only waits."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import zipfile
@@ -19,13 +18,15 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from bench.load.stub_job import OUTPUTS_VARIABLE
 from bench.processes import BenchError
-from gaitway.contracts.request import Request, TrainingConfig
+from gaitway.client.runs import Runs, StartedRun
+from gaitway.contracts.request import Request
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.installation import REPOSITORY_ROOT
 from gaitway.local.cdk import CdkDeployer
 from gaitway.local.guard import MARKER, processes_with
 from gaitway.local.launcher import Launcher, LocalAws
-from gaitway.local.runtime import REPOSITORY_ROOT
 from gaitway.local.server_process import running_server
-from gaitway.runs import Runs, StartedRun
+from gaitway.names import DEFAULT_NAMES
 
 Json = dict[str, Any]
 
@@ -33,21 +34,20 @@ ITERATIONS = 4
 REQUEST = Request(training_config=TrainingConfig(task="Isaac-Cartpole-Direct-v0", max_iterations=ITERATIONS))
 _LOGS = Path("rsl_rl/cartpole/2026-11-20_12-00-00")
 _SETTINGS = {
-    # The emulator then keeps every call that it was asked for.
+    # With this, the emulator records every call that it receives.
     "CLOUDTRAIL_RECORDING": "1",
     "CLOUDTRAIL_MAX_EVENTS": "100000",
 }
-"""MiniStack's own."""
-_TEMPORARY_POLICY = "load-measurement"
+"""MiniStack's own account id."""
 
 
 class World:
     """The deployment under load.
 
     Args:
-        local_aws: Where it is.
-        state_directory: Where the emulator keeps what it holds.
-        simulator_outputs: What the simulator leaves.
+        local_aws: The embedded AWS that it is deployed to.
+        state_directory: Where the emulator keeps its state.
+        simulator_outputs: Directory with the files that the simulator writes.
     """
 
     def __init__(self, local_aws: LocalAws, state_directory: Path, simulator_outputs: Path) -> None:
@@ -75,15 +75,15 @@ class World:
         ]
 
     def start(self) -> StartedRun:
-        """Ask for a run."""
+        """Start a run."""
         return self.runs.start(REQUEST)
 
     def status(self, execution_arn: str) -> str:
-        """Tell how an execution stands."""
+        """Return the status of an execution."""
         return str(self.stepfunctions.describe_execution(executionArn=execution_arn)["status"])
 
     def running(self) -> int:
-        """Count the callers that wait."""
+        """Count the waiting callers."""
         pages = self.stepfunctions.get_paginator("list_executions").paginate(
             stateMachineArn=self.deployment.workflow_arn, statusFilter="RUNNING"
         )
@@ -96,15 +96,18 @@ class World:
 
     def jobs(self, run_id: str) -> list[Json]:
         """Describe all jobs of a run."""
-        found = self.batch.list_jobs(
-            jobQueue=self.deployment.job_queue_arn, filters=[{"name": "JOB_NAME", "values": [f"{run_id}*"]}]
-        )["jobSummaryList"]
+        named = [{"name": "JOB_NAME", "values": [f"{run_id}*"]}]
+        found = [
+            job
+            for queue in self.deployment.job_queue_arns
+            for job in self.batch.list_jobs(jobQueue=queue, filters=named)["jobSummaryList"]
+        ]
         return list(self.batch.describe_jobs(jobs=[job["jobId"] for job in found])["jobs"]) if found else []
 
     def job_log(self, attempt: Json) -> list[str]:
-        """Read what an attempt of a job has said."""
+        """Read the log of an attempt of a job."""
         events = self.logs.get_log_events(
-            logGroupName="/gaitway/job", logStreamName=attempt["container"]["logStreamName"], startFromHead=True
+            logGroupName=DEFAULT_NAMES.job_logs, logStreamName=attempt["container"]["logStreamName"], startFromHead=True
         )["events"]
         return [event["message"] for event in events]
 
@@ -118,14 +121,14 @@ class World:
         return {item["item"]["S"]: item for item in found}
 
     def log_events(self, group: str, since: datetime) -> list[str]:
-        """List what a log group was sent since a moment."""
+        """List the events of a log group since a moment."""
         pages = self.logs.get_paginator("filter_log_events").paginate(
             logGroupName=group, startTime=int(since.timestamp() * 1000)
         )
         return [event["message"] for page in pages for event in page["events"]]
 
     def resident_mib(self) -> tuple[float, float]:
-        """Sum up resident memory: the emulator's, and that of all functions and jobs in it."""
+        """Return resident memory: the emulator's, and the sum of all its functions and jobs."""
         record = running_server(self._state_directory)
         if record is None:
             raise BenchError("the embedded AWS does not run any more")
@@ -140,7 +143,7 @@ class World:
         return emulator, others
 
     def _use_stub(self, simulator_outputs: Path) -> None:
-        """Give the job another command, through AWS's own interfaces."""
+        """Give the job another command, through AWS's own API."""
         definitions = self.batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
         definition: Json = next(item for item in definitions if "containerProperties" in item)
         container = definition["containerProperties"]
@@ -155,28 +158,18 @@ class World:
             "environment": [{"name": name, "value": value} for name, value in environment.items()],
         }
         kept = ("jobDefinitionName", "type", "parameters", "retryStrategy", "timeout", "propagateTags")
-        registered = self.batch.register_job_definition(
+        # The newest revision is the one that is submitted.
+        self.batch.register_job_definition(
             **{name: definition[name] for name in kept if name in definition}, containerProperties=container
-        )
-        function = next(one for one in self.functions if one["Handler"].startswith("lambdas.submit_job"))
-        variables = function["Environment"]["Variables"] | {"GAITWAY_JOB_DEFINITION": registered["jobDefinitionArn"]}
-        self.lambda_.update_function_configuration(
-            FunctionName=function["FunctionName"], Environment={"Variables": variables}
-        )
-        statement = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": registered["jobDefinitionArn"]}
-        self.session.client("iam").put_role_policy(
-            RoleName=function["Role"].rpartition("/")[2],
-            PolicyName=_TEMPORARY_POLICY,
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
         )
 
 
 @contextlib.contextmanager
 def world_under_load(directory: Path) -> Iterator[World]:
-    """Start an embedded AWS that records its calls, deploy our stacks to it, and end it afterwards.
+    """Start an embedded AWS that records its calls, deploy our stacks to it, and stop it afterwards.
 
     Args:
-        directory: Where it keeps everything.
+        directory: Directory for all its files.
     """
     before = dict(os.environ)
     os.environ.update(_SETTINGS)
@@ -190,7 +183,7 @@ def world_under_load(directory: Path) -> Iterator[World]:
 
 
 def _outputs(directory: Path) -> Path:
-    """Write what the simulator leaves: rsl_rl's files, small ones."""
+    """Write the files that the simulator leaves: small ones of rsl_rl."""
     logs = directory / _LOGS
     (logs / "params").mkdir(parents=True)
     (logs / "params" / "agent.yaml").write_text("seed: 42\n")

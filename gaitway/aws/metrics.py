@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gaitway.contracts.metrics import NAMESPACE, Metric
+from gaitway.contracts.metrics import Metric
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
@@ -17,13 +18,13 @@ def datum(metric: Metric, value: float, at: datetime, dimension: str | None = No
     """Describe one value.
 
     Args:
-        metric: What was measured.
-        value: In the metric's unit.
-        at: When.
-        dimension: Value of the metric's dimension, where it has one.
+        metric: The metric.
+        value: The value in the metric's unit.
+        at: The time of the value.
+        dimension: Value of the metric's dimension, if it has one.
 
     Raises:
-        ValueError: The metric has a dimension and none was given, or the other way round.
+        ValueError: The metric has a dimension and none was given, or vice versa.
     """
     if (metric.dimension is None) != (dimension is None):
         raise ValueError(f"{metric.name} has the dimension {metric.dimension}, and was given {dimension!r}")
@@ -38,13 +39,21 @@ def datum(metric: Metric, value: float, at: datetime, dimension: str | None = No
     return described
 
 
-def publish(cloudwatch: CloudWatchClient, data: Sequence[MetricDatumTypeDef]) -> None:
-    """Publish values, a thousand at most.
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of a deployment in CloudWatch."""
 
-    docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+    cloudwatch: CloudWatchClient
+    namespace: str
+    """Namespace of the metrics; each deployment has its own."""
 
-    Raises:
-        ClientError: CloudWatch refuses them.
-    """
-    if data:
-        cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+    def publish(self, data: Sequence[MetricDatumTypeDef]) -> None:
+        """Publish values, at most a thousand.
+
+        docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+
+        Raises:
+            ClientError: CloudWatch refuses them.
+        """
+        if data:
+            self.cloudwatch.put_metric_data(Namespace=self.namespace, MetricData=data)

@@ -1,10 +1,12 @@
 """The run table: one record per run, and its task tokens in an item of their own.
 
 Key: `run_id` (partition), `item` (sort: `run` or `tokens`). Nested models are kept as JSON text. The index `by_state`
-finds the runs that go on without reading those that have ended; tokens have no state, and so are not in it.
+finds active runs without reading those that have ended, and `by_group` the runs of a group; tokens have neither
+state nor group, and so are in none of them.
 
-A run that is tried again goes to a new inner execution, and the record says to which one it belongs. Who acts for an
-execution makes its writes conditional on that, so that nothing late of an older one changes the newer one's outcome.
+A run that is tried again gets a new inner execution, and the record names the one that owns the run. A function that
+acts for an execution makes its writes conditional on that, so that a late call for an older one cannot change the
+outcome.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from gaitway.contracts.limits import JOB_CLAIM_SECONDS
 from gaitway.contracts.run import RunRecord, RunState, RunTokens
 
 if TYPE_CHECKING:
@@ -31,19 +34,22 @@ RUN = "run"
 TOKENS = "tokens"
 BY_STATE = "by_state"
 """Index: `state` (partition), `created_at` (sort); it holds what `IndexedRun` has, and nothing that changes often."""
-_JSON_FIELDS = frozenset({"progress", "machine", "cost", "spec", "failure"})
-_NUMBER_FIELDS = frozenset({"attempt", "attempts"})
-
-CLAIM_SECONDS = 10.0
-"""After this time a call that claimed a run's job counts as cut off: it takes a fraction of a second."""
+BY_GROUP = "by_group"
+"""Index: `group_id` (partition), `created_at` (sort); it holds what `IndexedRun` has."""
+_JSON_FIELDS = frozenset({"progress", "machine", "cost", "spec", "failure", "warnings"})
+_NUMBER_FIELDS = frozenset({"attempt", "attempts", "schema_version"})
 
 _ENDED: dict[str, AttributeValueTypeDef] = {":succeeded": {"S": RunState.SUCCEEDED}, ":failed": {"S": RunState.FAILED}}
 _NOT_ENDED = "NOT #state IN (:succeeded, :failed)"
 _CONFLICT_ATTEMPTS = 8
 
 
+class NoIndexError(Exception):
+    """The table does not have an index, or not yet."""
+
+
 class IndexedRun(NamedTuple):
-    """A run as the index shows it: a moment late, and without what changes all the time."""
+    """A run as an index shows it: slightly delayed, and without the fields that change often."""
 
     run_id: str
     state: RunState
@@ -64,30 +70,16 @@ class RunTable:
         self._dynamodb = dynamodb
         self._table_name = table_name
 
-    def create(self, record: RunRecord) -> bool:
-        """Write a record unless the run has one already.
-
-        Returns:
-            Whether it was written.
-        """
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table_name, Item=_item(record), ConditionExpression="attribute_not_exists(run_id)"
-            )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
-
     def accept(self, record: RunRecord, caller: str, *, instead_of: RunRecord | None) -> bool:
-        """Write the record of a run that begins, or begins anew, together with its caller's token.
+        """Write the record of a run that starts or restarts, together with its caller's token.
 
         Args:
             record: The record.
-            caller: Task token of who waits for the run.
-            instead_of: The record that stands there, as it was read; None where there is none.
+            caller: Task token of the caller.
+            instead_of: The existing record, as it was read; None if there is none.
 
         Returns:
-            Whether it was written: False where another record stands there by now.
+            Whether it was written: False if there is another record now.
         """
         put: TransactWriteItemTypeDef = {
             "Put": {
@@ -109,10 +101,10 @@ class RunTable:
         return self._transact([put, {"Update": tokens}])
 
     def give_token(self, run_id: str, execution_arn: str, kind: Literal["external", "inner"], token: str) -> bool:
-        """Keep a token in the place of an older one, if the run goes on and belongs to this execution.
+        """Replace an older token, if the run is active and belongs to this execution.
 
         Returns:
-            Whether it was kept: False where the run has ended, or belongs to another execution.
+            Whether it was kept: False if the run has ended, or belongs to another execution.
         """
         check: TransactWriteItemTypeDef = {
             "ConditionCheck": {
@@ -126,48 +118,52 @@ class RunTable:
         return self._transact([check, {"Update": self._tokens_update(run_id, {kind: token})}])
 
     def caller(self, run_id: str, execution_arn: str) -> str | None:
-        """Read the token of who waits for this execution of a run; None where nobody does.
+        """Read the token of the caller that waits for this execution of a run; None if there is none.
 
-        Of a run that has ended it is final: nobody joins it any more, and whoever begins it anew has another execution.
+        For a run that has ended it is final: no other caller can join it, and a restart has another execution.
         """
         return self.tokens_of(run_id, execution_arn).external
 
     def get(self, run_id: str) -> RunRecord | None:
-        """Read a run's record; None where there is no such run."""
+        """Read a run's record; None if it does not exist."""
         item = self._get(run_id, RUN)
         return _record(item) if item else None
 
-    def list_records(self) -> Iterator[RunRecord]:
-        """Read every record, in no order."""
-        pages = self._dynamodb.get_paginator("scan").paginate(
+    def list_in(self, *states: RunState, newest_first: bool = False) -> Iterator[IndexedRun]:
+        """Find the runs in some states, within each state oldest or newest first.
+
+        Its cost does not grow with the runs in other states. The result may be out of date: before acting on a run,
+        read its record.
+        """
+        for state in states:
+            yield from self._query(BY_STATE, "state", state, newest_first=newest_first)
+
+    def list_group(self, group_id: str, *, newest_first: bool = False) -> Iterator[IndexedRun]:
+        """Find the runs of a group, oldest or newest first. The result may be slightly out of date.
+
+        Raises:
+            NoIndexError: The table was deployed before there were groups, or DynamoDB still builds the index.
+        """
+        try:
+            yield from self._query(BY_GROUP, "group_id", group_id, newest_first=newest_first)
+        except ClientError as error:
+            # As seen in github.com/awslabs/aws-sdk-ios-samples/issues/58: there is no code for it alone.
+            if "specified index" not in error.response["Error"].get("Message", ""):
+                raise
+            raise NoIndexError(f"the run table {self._table_name} has no index of groups") from error
+
+    def _query(self, index: str, key: str, value: str, *, newest_first: bool) -> Iterator[IndexedRun]:
+        pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table_name,
-            FilterExpression="#item = :run",
-            ExpressionAttributeNames={"#item": "item"},
-            ExpressionAttributeValues={":run": {"S": RUN}},
+            IndexName=index,
+            KeyConditionExpression="#key = :value",
+            ExpressionAttributeNames={"#key": key},
+            ExpressionAttributeValues={":value": {"S": value}},
+            ScanIndexForward=not newest_first,
         )
         for page in pages:
             for item in page["Items"]:
-                yield _record(item)
-
-    def list_in(self, *states: RunState, newest_first: bool = False) -> Iterator[IndexedRun]:
-        """Find the runs in some states, within each state the oldest first, or the newest.
-
-        What it reads does not grow with the runs in other states. It may be a moment late: who acts on a run reads its
-        record first.
-        """
-        query = self._dynamodb.get_paginator("query")
-        for state in states:
-            pages = query.paginate(
-                TableName=self._table_name,
-                IndexName=BY_STATE,
-                KeyConditionExpression="#state = :state",
-                ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={":state": {"S": state}},
-                ScanIndexForward=not newest_first,
-            )
-            for page in pages:
-                for item in page["Items"]:
-                    yield _indexed(item)
+                yield _indexed(item)
 
     def update(
         self,
@@ -182,9 +178,9 @@ class RunTable:
 
         Args:
             run_id: The run.
-            unless_ended: Leave a record alone whose run has ended, so that a late word changes no outcome.
-            of_execution: Leave a record alone whose run belongs to another execution.
-            where: Leave a record alone in which one of these fields has another value by now.
+            unless_ended: Do not change the record of a run that has ended, so that a late call changes no outcome.
+            of_execution: Do not change the record of a run that belongs to another execution.
+            where: Do not change a record if one of these fields has another value now.
             fields: Names and values of RunRecord's fields; None removes one.
 
         Returns:
@@ -220,10 +216,10 @@ class RunTable:
         return True
 
     def claim_job(self, run_id: str, execution_arn: str) -> datetime | None:
-        """Take the right to submit a run's job, which one call has at a time.
+        """Claim the right to submit a run's job, which only one call has at a time.
 
         Returns:
-            The claim, to be given back as `job_claimed_at`; None where another call has it, or where the run has a job,
+            The claim, to be given back as `job_claimed_at`; None if another call has it, or if the run has a job,
             has ended, or belongs to another execution.
         """
         now = datetime.now(UTC)
@@ -239,7 +235,7 @@ class RunTable:
                     ExpressionAttributeValues={
                         ":execution": {"S": execution_arn},
                         ":now": _attribute(now),
-                        ":over": _attribute(now - timedelta(seconds=CLAIM_SECONDS)),
+                        ":over": _attribute(now - timedelta(seconds=JOB_CLAIM_SECONDS)),
                         **_ENDED,
                     },
                 )
@@ -248,29 +244,64 @@ class RunTable:
             return None
         return now
 
+    def begin_attempt(self, record: RunRecord, job_id: str, **fields: object) -> bool:
+        """Claim a run for an attempt, numbered after the one before: from then on it is the run's only one.
+
+        Args:
+            record: The run's record, as it was read.
+            job_id: The attempt's job. It becomes the run's if the run has none: that of a submission whose answer was
+                lost, or has not arrived yet.
+            fields: Names and values of other fields to write.
+
+        Returns:
+            Whether it was claimed: False if the run has ended, belongs to another execution, has another job, or was
+            claimed by another attempt since the record was read.
+        """
+        before = record.attempts
+        conditions = [
+            "execution_arn = :execution" if record.execution_arn else "attribute_not_exists(execution_arn)",
+            _NOT_ENDED,
+            "(attribute_not_exists(job_id) OR job_id = :job)",
+            "attribute_not_exists(attempts)" if before is None else "attempts = :before",
+        ]
+        changed = {**fields, "job_id": job_id, "job_claimed_at": None, "attempts": (before or 0) + 1}
+        arguments = _changes({**changed, "state": RunState.RUNNING, "updated_at": datetime.now(UTC)})
+        arguments["ExpressionAttributeValues"] |= {":job": {"S": job_id}, **_ENDED}
+        if record.execution_arn:
+            arguments["ExpressionAttributeValues"][":execution"] = {"S": record.execution_arn}
+        if before is not None:
+            arguments["ExpressionAttributeValues"][":before"] = _attribute(before)
+        try:
+            _despite_conflicts(
+                lambda: self._dynamodb.update_item(
+                    TableName=self._table_name,
+                    Key=_key(record.run_id, RUN),
+                    ConditionExpression=" AND ".join(["attribute_exists(run_id)", *conditions]),
+                    **arguments,
+                )
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
     def tokens(self, run_id: str) -> RunTokens:
         """Read a run's task tokens."""
         item = self._get(run_id, TOKENS) or {}
         return RunTokens(**{name: item[name]["S"] for name in RunTokens.model_fields if name in item})
 
     def tokens_of(self, run_id: str, execution_arn: str | None) -> RunTokens:
-        """Read a run's task tokens; none where the run belongs to another execution by now."""
+        """Read a run's task tokens; none if the run now belongs to another execution."""
         return self.owned(run_id, execution_arn)[1]
 
     def owned(self, run_id: str, execution_arn: str | None) -> tuple[RunRecord | None, RunTokens]:
-        """Read a run's record with its task tokens; nothing where the run belongs to another execution by now."""
+        """Read a run's record with its task tokens; nothing if the run now belongs to another execution."""
         tokens = self.tokens(run_id)
-        # Read after the tokens: if this still names the execution, so did they; and if it names a job, the inner token
-        # is one that this job, and not one after it, was given.
+        # Read after the tokens. If the record still names the execution, the tokens belong to it. If it names a job,
+        # the inner token is the one that this job was given, and not a later job's.
         record = self.get(run_id)
         if record is None or record.execution_arn != execution_arn:
             return None, RunTokens()
         return record, tokens
-
-    def set_tokens(self, run_id: str, **tokens: str) -> None:
-        """Keep `external` or `inner`, in the place of an older one."""
-        update = self._tokens_update(run_id, tokens)
-        _despite_conflicts(lambda: self._dynamodb.update_item(**update))
 
     def _get(self, run_id: str, item: str) -> Mapping[str, AttributeValueTypeDef] | None:
         answer = self._dynamodb.get_item(TableName=self._table_name, Key=_key(run_id, item), ConsistentRead=True)
@@ -280,7 +311,7 @@ class RunTable:
         return {"TableName": self._table_name, "Key": _key(run_id, TOKENS), **_changes(tokens)}
 
     def _transact(self, items: Sequence[TransactWriteItemTypeDef]) -> bool:
-        """Write all or nothing; False where a condition does not hold."""
+        """Write all or nothing; False if a condition does not hold."""
         try:
             _despite_conflicts(lambda: self._dynamodb.transact_write_items(TransactItems=items))
         except self._dynamodb.exceptions.TransactionCanceledException as error:
@@ -300,7 +331,7 @@ def _item(record: RunRecord) -> dict[str, AttributeValueTypeDef]:
 
 
 def _changes(fields: Mapping[str, object]) -> dict[str, Any]:
-    """Express changes of fields; None removes one."""
+    """Return an update expression for changes of fields; None removes a field."""
     present = {name: value for name, value in fields.items() if value is not None}
     parts = []
     if present:
@@ -317,7 +348,7 @@ def _changes(fields: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _despite_conflicts(call: Callable[[], T]) -> T:
-    """Call again where another writer is at the same item at the same moment, which boto3 does not retry.
+    """Call again if another writer changes the same item at the same moment, which boto3 does not retry.
 
     docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
     """
@@ -341,6 +372,8 @@ def _is_conflict(error: ClientError) -> bool:
 def _attribute(value: object) -> AttributeValueTypeDef:
     if isinstance(value, BaseModel):
         return {"S": value.model_dump_json()}
+    if isinstance(value, list):
+        return {"S": json.dumps(value)}
     if isinstance(value, datetime):
         return {"S": value.isoformat()}
     if isinstance(value, int):
@@ -365,4 +398,4 @@ def _record(item: Mapping[str, AttributeValueTypeDef]) -> RunRecord:
         value = item[name]
         text = value["N"] if name in _NUMBER_FIELDS else value["S"]
         fields[name] = json.loads(text) if name in _JSON_FIELDS | _NUMBER_FIELDS else text
-    return RunRecord.model_validate(fields, strict=False)
+    return RunRecord.read(fields)

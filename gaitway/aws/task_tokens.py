@@ -1,4 +1,4 @@
-"""Answering the task tokens that callers wait on. A token is a secret: it is logged nowhere."""
+"""Answer the task tokens that callers wait for. A token is a secret: it is never logged."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NOBODY_WAITS = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
 
 
 class TaskTokens:
-    """Tells the execution behind a token how its task goes.
+    """Reports the state of a task to the execution behind its token.
 
-    Every method returns False where nobody waits on the token any more: it ended before, or its execution did.
+    Every method returns False if nothing waits for the token any more: the task or its execution has ended.
 
     Args:
         stepfunctions: A Step Functions client.
@@ -30,7 +30,7 @@ class TaskTokens:
         self._stepfunctions = stepfunctions
 
     def heartbeat(self, token: str) -> bool:
-        """Tell that the task goes on."""
+        """Report that the task is active."""
         return _anybody_waits(token, lambda: self._stepfunctions.send_task_heartbeat(taskToken=token))
 
     def succeed(self, token: str, output: Mapping[str, object]) -> bool:
@@ -58,7 +58,7 @@ def _anybody_waits(token: str, call: Callable[[], object]) -> bool:
 
 
 def _without(token: str, error: ClientError) -> ClientError:
-    """Take the token out of an error's message: a validation error quotes the value that it refuses."""
+    """Remove the token from an error's message: a validation error quotes the refused value."""
     description = dict(error.response["Error"])
     description["Message"] = str(description.get("Message", "")).replace(token, "<task token>")
     response: Any = {**error.response, "Error": description}

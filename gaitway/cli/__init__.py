@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gaitway.cli import compare, doctor, local, outputs, requests, runs, tensorboard
+from gaitway.cli import acceptance, assets, compare, doctor, local, outputs, requests, runs, tensorboard
 from gaitway.cli.demo import run_demo
 from gaitway.cli.exits import EXIT_CODES, HANDLED, Exit, explain, tell
 from gaitway.cli.target import WHERE
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.callback()
 def _gaitway() -> None:
-    """Keep `demo` a command of its own beside the groups."""
+    """Keep `demo` a separate command beside the groups."""
 
 
 @app.command()
@@ -50,16 +50,18 @@ for _command in (
     tensorboard.tensorboard,
     runs.cancel,
     doctor.doctor,
+    acceptance.acceptance,
 ):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(local.app, name="local")
+app.add_typer(assets.app, name="assets")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; an error that users can act on is one sentence, without a traceback.
+    """Run the command; a user's error is printed as one sentence, without a traceback.
 
     Args:
-        arguments: What stands after `gaitway`; None for the process's own.
+        arguments: The arguments after `gaitway`; None for the process's own.
     """
     try:
         app(arguments, prog_name="gaitway")

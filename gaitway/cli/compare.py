@@ -10,38 +10,41 @@ import typer
 from gaitway.cli.exits import UsageProblemError
 from gaitway.cli.outputs import fetch
 from gaitway.cli.show import console, print_json
-from gaitway.cli.target import JsonOption, LocalOption, ProfileOption, RegionOption, choose
-from gaitway.contracts.artifacts import CONFIG_FILES, GPU_USAGE, METRICS, PARAMETERS, REPORT, RESULTS, VIDEOS
-from gaitway.run_files import RunFiles
+from gaitway.cli.target import DeploymentOption, JsonOption, LocalOption, ProfileOption, RegionOption, choose
+from gaitway.contracts.artifacts import GPU_USAGE, METRICS, PARAMETERS, REPORT, RESULTS, VIDEOS
+from gaitway.workloads import WORKLOADS
 
-_WANTED = {METRICS, GPU_USAGE, RESULTS, REPORT, *CONFIG_FILES.values()}
+_WANTED = {METRICS, GPU_USAGE, RESULTS, REPORT, *(workload.config_file for workload in WORKLOADS.values())}
 
 
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids of runs, or how they begin.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The page; what it links to goes beside it.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The page; files that it links to are beside it.")
     ] = Path("compare.html"),
     as_json: JsonOption = False,
     local: LocalOption = False,
     profile: ProfileOption = None,
     region: RegionOption = None,
+    deployment: DeploymentOption = None,
 ) -> None:
-    """Write a page that shows several runs: their curves over each other, their figures, what was asked for."""
-    # Templates take a tenth of a second to import, for which the other commands need not wait.
+    """Write a page that compares several runs: curves in the same charts, figures, differences between requests."""
+    # Importing the templates takes a tenth of a second; the other commands should not wait for it.
     from gaitway.report import ComparedRun, comparison_document, render_comparison
     from gaitway.report.stored import read_run
 
-    target = choose(local, profile, region)
+    target = choose(local, profile, region, deployment)
     records = {found.run_id: found.record for found in map(target.runs.find, runs)}
     if len(records) < 2:
-        raise UsageProblemError(f"{' '.join(runs)} is one run: name two or more to compare; `gaitway ls` lists them")
+        raise UsageProblemError(
+            f"{' '.join(runs)} is one run: name two or more to compare; `{target.command('ls')}` lists them"
+        )
     folder = output.with_name(f"{output.stem}-files")
     compared = []
     for run_id, record in records.items():
         directory = folder / run_id
         with console(stderr=True).status(f"Fetching {run_id}"):
-            listed, _ = fetch(record, RunFiles(target.session), directory, wanted=_is_wanted)
+            listed, _ = fetch(record, target, directory, wanted=_is_wanted)
         link = f"{folder.name}/{run_id}/{REPORT}" if (directory / REPORT).is_file() else None
         compared.append(ComparedRun(read_run(directory, listed), link))
     output.write_text(render_comparison(compared), encoding="utf-8")

@@ -1,28 +1,47 @@
-"""`gaitway demo`: train a policy on the embedded AWS, evaluate it, and fetch what both runs left behind."""
+"""`gaitway demo`: train a policy on the embedded AWS, evaluate it, and fetch the results of both runs.
+
+In Isaac Lab 3.0 where it is installed, else with a cart-pole in torch.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from gaitway.cli.watch import WatchedRun, watch
+from gaitway.client.runs import Runs
+from gaitway.commands import Commands
 from gaitway.contracts.artifacts import CHECKPOINTS, RESULTS, Results
 from gaitway.contracts.errors import ArtifactError
 from gaitway.contracts.request import parse_request
-from gaitway.local import launcher
-from gaitway.runs import Runs
+from gaitway.installation import REPOSITORY_ROOT
+from gaitway.local import isaaclab3, launcher
+from gaitway.workloads import workload_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from gaitway.contracts.model import S3Uri
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = REPOSITORY_ROOT / "examples"
 SOLVED_SUCCESS_RATE = 0.95
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Two requests of `examples/`: a training, and an evaluation of its policy."""
+
+    training: str
+    evaluation: str
+
+
+ISAAC_LAB_3 = Examples("isaaclab3-cartpole-train.json", "isaaclab3-cartpole-evaluate.json")
+EMBEDDED = Examples("cartpole-train.json", "cartpole-evaluate.json")
 
 
 def run_demo(console: Console, output_directory: Path) -> bool:
@@ -35,28 +54,38 @@ def run_demo(console: Console, output_directory: Path) -> bool:
     Returns:
         Whether the trained policy solves the task.
     """
+    examples = choose_examples(console)
     try:
-        return _demo(console, output_directory)
+        return _demo(console, output_directory, examples)
     except KeyboardInterrupt:
-        # A run goes on without its caller; at a desk nobody wants that.
+        # A run continues without its caller, which is not wanted in a demo.
         console.print("Interrupted: stopping the embedded AWS and what runs in it")
         launcher.down()
         raise
 
 
-def _demo(console: Console, output_directory: Path) -> bool:
+def choose_examples(console: Console) -> Examples:
+    """Choose Isaac Lab 3.0 where it is installed; otherwise say why not, and choose the cart-pole in torch."""
+    missing = isaaclab3.why_missing()
+    if missing is None:
+        return ISAAC_LAB_3
+    console.print(f"The demo trains a cart-pole in torch, not in Isaac Lab. {missing}", markup=False, soft_wrap=True)
+    return EMBEDDED
+
+
+def _demo(console: Console, output_directory: Path, examples: Examples) -> bool:
     began = time.monotonic()
     with console.status("Embedded AWS") as status:
         local = launcher.up(lambda line: status.update(f"Embedded AWS: {line}"))
     up_seconds = time.monotonic() - began
     console.print(f"Embedded AWS is up at {local.endpoint_url} [dim]({up_seconds:.0f} s)[/dim]", highlight=False)
 
-    runs = Runs(local.session(), local.deployment)
-    trained, training_outputs = _run(runs, "cartpole-train.json", None, output_directory / "train", console)
+    runs = Runs(local.session(), local.deployment, Commands(is_embedded=True))
+    trained, training_outputs = _run(runs, examples.training, None, output_directory / "train", console)
     checkpoint = training_outputs / final_checkpoint(output_directory / "train")
-    evaluated, _ = _run(runs, "cartpole-evaluate.json", checkpoint, output_directory / "evaluate", console)
+    evaluated, _ = _run(runs, examples.evaluation, checkpoint, output_directory / "evaluate", console)
 
-    evaluation = Results.model_validate_json((output_directory / "evaluate" / RESULTS).read_bytes()).evaluation
+    evaluation = Results.read((output_directory / "evaluate" / RESULTS).read_bytes()).evaluation
     if evaluation is None:
         raise ArtifactError(f"{output_directory / 'evaluate' / RESULTS} holds no evaluation")
     solved = evaluation.success_rate >= SOLVED_SUCCESS_RATE
@@ -79,7 +108,7 @@ def _run(
     runs: Runs, example: str, input_file: S3Uri | None, directory: Path, console: Console
 ) -> tuple[WatchedRun, S3Uri]:
     request = parse_request((EXAMPLES / example).read_text())
-    label = "Training" if request.training_config.mode == "train" else "Evaluation"
+    label = workload_of(request.training_config).noun.capitalize()
     started = runs.start(request, input_file=input_file)
     watched = watch(runs, started, label, console)
     shutil.rmtree(directory, ignore_errors=True)
@@ -92,8 +121,8 @@ def _run(
 
 
 def final_checkpoint(training_directory: Path) -> str:
-    """Say where the final checkpoint of a fetched training stands, relative to its outputs."""
-    training = Results.model_validate_json((training_directory / RESULTS).read_bytes()).training
+    """Return the path of a fetched training's final checkpoint, relative to its outputs."""
+    training = Results.read((training_directory / RESULTS).read_bytes()).training
     if training is None or not training.final_checkpoint.startswith(CHECKPOINTS):
         raise ArtifactError(f"{training_directory / RESULTS} names no final checkpoint")
     return training.final_checkpoint
@@ -106,8 +135,8 @@ def _figures(
     rows = {
         "embedded AWS up and deployed": f"{up_seconds:.1f} s",
         "StartExecution to the first iteration": _seconds(trained.seconds_to_first_progress),
-        "training run, until its caller was told": f"{trained.seconds:.1f} s",
-        "evaluation run, until its caller was told": f"{evaluated.seconds:.1f} s",
+        "training run, until its caller had the answer": f"{trained.seconds:.1f} s",
+        "evaluation run, until its caller had the answer": f"{evaluated.seconds:.1f} s",
         "whole demo": f"{total_seconds:.1f} s",
         "memory of the embedded AWS": f"{memory_mib:.0f} MiB",
     }

@@ -1,40 +1,47 @@
-"""`gaitway doctor`: what stands in the way of a run, and how to mend it."""
+"""`gaitway doctor`: what prevents runs, and how to fix it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Annotated
 
 import typer
-from botocore.exceptions import ClientError
 from rich.table import Table
 from rich.text import Text
 
-from gaitway.cli.exits import HANDLED, Exit, NotUpError, explain
+from gaitway.cli.account import look_at_deployed, look_at_planned
+from gaitway.cli.exits import HANDLED, Exit, NotUpError, UsageProblemError, explain
 from gaitway.cli.findings import Finding
-from gaitway.cli.quotas import look_at_quotas
 from gaitway.cli.show import console, print_json
 from gaitway.cli.target import (
+    DeploymentOption,
     JsonOption,
     LocalOption,
     Place,
     ProfileOption,
     RegionOption,
+    choose_names,
     choose_place,
+    embedded_commands,
     embedded_endpoint,
 )
-from gaitway.deployment import STACKS, Deployment, read_deployment
+from gaitway.client.deployment import Deployment, NothingDeployedError, physical_ids, read_deployment
+from gaitway.compute.batch_image import ECR_IMAGE, active_definitions, image_of, is_in_registry
+from gaitway.installation import is_checkout
 from gaitway.local import launcher
 from gaitway.local.launcher import LocalSession
 from gaitway.version import checkout_version
 
-if TYPE_CHECKING:
-    from types_boto3_batch.type_defs import JobDefinitionTypeDef
-
-_ECR_IMAGE = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.[^/]+/(?P<repository>[^:@]+)(?:@(?P<digest>sha256:\w+)|:(?P<tag>.+))?"
-)
+ContextOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-c",
+        "--context",
+        metavar="NAME=VALUE",
+        help="A setting, as for `cdk deploy`: check what would be deployed, not what is deployed.",
+    ),
+]
 _STYLES = {"ok": "green", "problem": "red", "note": "yellow"}
 
 
@@ -43,9 +50,11 @@ def doctor(
     local: LocalOption = False,
     profile: ProfileOption = None,
     region: RegionOption = None,
+    deployment: DeploymentOption = None,
+    context: ContextOption = None,
 ) -> None:
-    """Look for what stands in the way of a run: credentials, deployment, queue, quotas, image; each with its cure."""
-    findings = list(_findings(local, profile, region))
+    """Find what prevents a run, or the first deployment, and how to fix each problem."""
+    findings = list(_findings(local, profile, region, deployment, _settings(context or [])))
     if as_json:
         print_json([finding.model_dump() for finding in findings])
     else:
@@ -54,34 +63,60 @@ def doctor(
         raise typer.Exit(Exit.FAILED)
 
 
-def _findings(local: bool, profile: str | None, region: str | None) -> Iterator[Finding]:
+def _settings(context: Sequence[str]) -> dict[str, str]:
+    """Read the settings that were given."""
+    settings: dict[str, str] = {}
+    for entry in context:
+        name, is_pair, value = entry.partition("=")
+        if not is_pair:
+            raise UsageProblemError(f"-c {entry} has no value: write -c {name}=VALUE, as for `cdk deploy`")
+        settings[name] = value
+    return settings
+
+
+def _findings(
+    local: bool, profile: str | None, region: str | None, deployment: str | None, settings: Mapping[str, str]
+) -> Iterator[Finding]:
     endpoint_url = embedded_endpoint()
+    deployment = deployment or settings.get("deploymentName")
     if endpoint_url:
         yield Finding(subject="embedded AWS", state="ok", detail=f"up at {endpoint_url}")
     elif not local:
-        yield Finding(subject="embedded AWS", state="note", detail="not up: `gaitway local up` starts it")
+        command = embedded_commands(choose_names(deployment)).deploy
+        yield Finding(subject="embedded AWS", state="note", detail=f"not up: `{command}` starts it")
     try:
-        place = choose_place(local, profile, region)
+        place = choose_place(local, profile, region, deployment)
     except NotUpError as error:
         yield Finding(subject="embedded AWS", state="problem", detail=str(error))
         return
-    yield from _findings_in(place)
+    yield from _findings_in(place, settings)
 
 
-def _findings_in(place: Place) -> Iterator[Finding]:
+def _findings_in(place: Place, settings: Mapping[str, str]) -> Iterator[Finding]:
     """Look at one thing after the other; where one is not there, what needs it is not looked at."""
     identity = _look("credentials", lambda: _credentials(place))
     yield identity
     if identity.state == "problem":
         return
-    deployed = _look("deployment", lambda: ", ".join(STACKS) if _deployment(place) else "")
-    yield deployed
-    if deployed.state == "problem":
+    is_account = not isinstance(place.session, LocalSession)
+    try:
+        deployment = _deployment(place)
+    except HANDLED as error:
+        if isinstance(error, NothingDeployedError) and is_account:
+            detail = f"{error}, which would also prevent the following checks"
+            yield Finding(subject="deployment", state="note", detail=detail)
+            yield from look_at_planned(place.session, settings, place.commands.place)
+        else:
+            yield Finding(subject="deployment", state="problem", detail=explain(error)[1])
         return
-    deployment = _deployment(place)
+    yield Finding(subject="deployment", state="ok", detail=", ".join(place.commands.names.stacks))
     yield _look("version", lambda: _version(place, deployment))
-    yield _look("job queue", lambda: _job_queue(place, deployment))
-    yield from _quotas(place)
+    for arn in deployment.job_queue_arns:
+        yield _look("job queue", partial(_job_queue, place, arn))
+    if settings and is_account:
+        yield from look_at_planned(place.session, settings, place.commands.place)
+    else:
+        yield from _account(place)
     yield _look("image", lambda: _image(place))
 
 
@@ -108,35 +143,38 @@ def _credentials(place: Place) -> str:
 
 
 def _deployment(place: Place) -> Deployment:
-    return read_deployment(place.session.client("cloudformation"))
+    return read_deployment(place.session.client("cloudformation"), place.commands)
 
 
 def _version(place: Place, deployment: Deployment) -> str:
     here = checkout_version()
+    if not is_checkout():
+        deployed = deployment.gaitway_version or "a version without a name"
+        return f"{deployed} is deployed, and this is gaitway {here}, installed without a checkout to compare it with"
     if isinstance(place.session, LocalSession):
-        if not launcher.status().is_current:
-            raise _NoteError("older than the sources of this checkout: `gaitway local up` deploys them")
+        if not launcher.status(place.commands.names).is_current:
+            raise _NoteError(f"older than the sources of this checkout: `{place.commands.deploy}` deploys them")
         return f"{here}, as in this checkout"
     if deployment.gaitway_version != here:
         deployed = deployment.gaitway_version or "a version without a name"
         raise _NoteError(
-            f"{deployed} is deployed, and this checkout is {here}: run `cdk deploy --all` to deploy it, or check out "
-            "what is deployed"
+            f"{deployed} is deployed, and this checkout is {here}: run `{place.commands.deploy}` to deploy "
+            "it, or check out what is deployed"
         )
     return f"{here}, as in this checkout"
 
 
-def _job_queue(place: Place, deployment: Deployment) -> str:
+def _job_queue(place: Place, arn: str) -> str:
     batch = place.session.client("batch")
-    queues = batch.describe_job_queues(jobQueues=[deployment.job_queue_arn])["jobQueues"]
-    name = deployment.job_queue_arn.rpartition("/")[2]
+    queues = batch.describe_job_queues(jobQueues=[arn])["jobQueues"]
+    name = arn.rpartition("/")[2]
     if not queues:
-        raise _ProblemError(f"{name} does not exist: run `cdk deploy --all`")
+        raise _ProblemError(f"{name} does not exist: run `{place.commands.deploy}`")
     queue = queues[0]
     if queue["state"] != "ENABLED" or queue["status"] != "VALID":
         raise _ProblemError(
             f"{name} is {queue['state']} and {queue['status']}, and starts no job: enable it in the console of AWS "
-            "Batch, or run `cdk deploy --all`"
+            f"Batch, or run `{place.commands.deploy}`"
         )
     names = [entry["computeEnvironment"] for entry in queue["computeEnvironmentOrder"]]
     environments = batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
@@ -148,13 +186,14 @@ def _job_queue(place: Place, deployment: Deployment) -> str:
             for one in idle
         )
         raise _ProblemError(
-            f"{name} has no compute environment that starts jobs ({states}): mend that in the console of AWS Batch, or "
-            "run `cdk deploy --all`"
+            f"{name} has no compute environment that starts jobs ({states}): fix that in the console of AWS Batch, or "
+            f"run `{place.commands.deploy}`"
         )
     return f"{name} is enabled, with {len(environments) - len(idle)} of {len(environments)} compute environments"
 
 
-def _quotas(place: Place) -> Iterator[Finding]:
+def _account(place: Place) -> Iterator[Finding]:
+    """Look at what the deployment needs of its account."""
     if isinstance(place.session, LocalSession):
         yield Finding(subject="quotas", state="ok", detail="none: jobs are processes of this machine")
         return
@@ -162,64 +201,36 @@ def _quotas(place: Place) -> Iterator[Finding]:
         names = _physical_ids(place, "AWS::Batch::ComputeEnvironment")
         batch = place.session.client("batch")
         environments = batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
-        yield from look_at_quotas(place.session.client("service-quotas"), environments)
     except HANDLED as error:
-        # Who may start runs need not be allowed to read quotas.
         yield Finding(subject="quotas", state="note", detail=f"not looked at: {explain(error)[1]}")
+        return
+    yield from look_at_deployed(place.session, environments, place.commands.place)
 
 
 def _image(place: Place) -> str:
-    images = {_image_of(definition) for definition in _job_definitions(place)}
+    names = _physical_ids(place, "AWS::Batch::JobDefinition")
+    images = {image_of(definition) for definition in active_definitions(place.session.client("batch"), names)}
     if not images:
-        raise _ProblemError("no job definition is active: run `cdk deploy --all`")
+        raise _ProblemError(f"no job definition is active: run `{place.commands.deploy}`")
     for image in images:
         _check_image(place, image)
     return ", ".join(sorted(images))
 
 
-def _job_definitions(place: Place) -> list[JobDefinitionTypeDef]:
-    names = _physical_ids(place, "AWS::Batch::JobDefinition")
-    if not names:
-        return []
-    definitions = place.session.client("batch").describe_job_definitions(jobDefinitions=names)["jobDefinitions"]
-    return [definition for definition in definitions if definition.get("status") == "ACTIVE"]
-
-
 def _physical_ids(place: Place, resource_type: str) -> list[str]:
     """List what the stack with queues and jobs has of one type."""
-    resources = place.session.client("cloudformation").get_paginator("list_stack_resources")
-    return [
-        resource["PhysicalResourceId"]
-        for page in resources.paginate(StackName="GaitwayCompute")
-        for resource in page["StackResourceSummaries"]
-        if resource["ResourceType"] == resource_type
-    ]
-
-
-def _image_of(definition: JobDefinitionTypeDef) -> str:
-    if nodes := definition.get("nodeProperties"):
-        return nodes["nodeRangeProperties"][0]["container"]["image"]
-    return definition["containerProperties"]["image"]
+    return physical_ids(place.session.client("cloudformation"), place.commands.names.stack("Compute"), resource_type)
 
 
 def _check_image(place: Place, image: str) -> None:
-    """Check that an image in the account's own registry is there; of any other, only its jobs can tell."""
-    match = _ECR_IMAGE.fullmatch(image)
+    """Check that an image in the account's own registry exists; any other can be checked only by its jobs."""
+    match = ECR_IMAGE.fullmatch(image)
     if match is None or isinstance(place.session, LocalSession):
         return
-    ecr = place.session.client("ecr")
-    try:
-        ecr.describe_images(
-            registryId=match["account"],
-            repositoryName=match["repository"],
-            imageIds=[{"imageDigest": match["digest"]} if match["digest"] else {"imageTag": match["tag"] or "latest"}],
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("ImageNotFoundException", "RepositoryNotFoundException"):
-            raise
+    if not is_in_registry(place.session.client("ecr"), match):
         raise _ProblemError(
-            f"{image} does not exist: run `cdk deploy --all`, which builds it, or set containerImageUri"
-        ) from error
+            f"{image} does not exist: run `{place.commands.deploy}`, which builds it, or set containerImageUri"
+        )
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -21,13 +21,14 @@ from botocore.exceptions import (
 )
 from rich.console import Console
 
+from gaitway.client.deployment import NotDeployedError
+from gaitway.client.files import NoResultsError
+from gaitway.client.logs import LogNotFoundError
+from gaitway.client.runs import RunNotFoundError
 from gaitway.contracts.errors import GaitwayError, RequestError
-from gaitway.deployment import NotDeployedError
+from gaitway.installation import NotInstalledError
 from gaitway.local.cdk import DeployError
 from gaitway.local.server_process import ServerStartError
-from gaitway.run_files import NoResultsError
-from gaitway.run_logs import LogNotFoundError
-from gaitway.runs import RunNotFoundError
 
 
 class Exit(IntEnum):
@@ -35,36 +36,38 @@ class Exit(IntEnum):
 
     DONE = 0
     FAILED = 1
-    """The run failed or was cancelled, or something went wrong that has no code of its own."""
+    """The run failed or was cancelled, or any other error without its own code."""
     USAGE = 2
     """The command line or the request is wrong; nothing was started."""
     NOT_FOUND = 3
-    """There is no such run, result, log, deployment, or the embedded AWS is not up."""
+    """The run, result, log or deployment does not exist, or the embedded AWS is not up."""
     AWS = 4
     """AWS refused or could not be reached: credentials, permissions, network."""
     INTERRUPTED = 130
-    """Ctrl-C. A run that was watched goes on."""
+    """Ctrl-C. A run that was watched continues."""
 
 
 EXIT_CODES = (
-    "Exit codes: 0 done. 1 the run failed or was cancelled, or doctor found something. 2 the command or the "
-    "request is wrong, nothing was started. 3 there is no such run, result or deployment. 4 AWS refused, or cannot be "
-    "reached. 130 interrupted; the run goes on."
+    "Exit codes: 0 done. 1 the run failed or was cancelled, doctor found something, or not every check of acceptance "
+    "passed. 2 the command or the "
+    "request is wrong, nothing was started. 3 no such run, result or deployment exists. 4 AWS refused, or cannot be "
+    "reached. 130 interrupted; the run continues."
 )
 
 
 class UsageProblemError(Exception):
-    """The command line asks for what does not go together."""
+    """The command line has options that cannot be combined."""
 
 
 class NotUpError(Exception):
-    """The embedded AWS is not there to be used."""
+    """The embedded AWS cannot be used."""
 
 
 HANDLED = (
     GaitwayError,
     DeployError,
     NotDeployedError,
+    NotInstalledError,
     ServerStartError,
     Boto3Error,
     BotoCoreError,
@@ -76,7 +79,7 @@ HANDLED = (
     NotUpError,
     OSError,
 )
-"""What `explain` has words for. Anything else is a mistake of ours, and its traceback is wanted."""
+"""Errors that `explain` has messages for. Any other is a bug of ours, whose traceback should be shown."""
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN = frozenset({"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "AuthFailure"})
@@ -85,12 +88,12 @@ _LOG_IN = "log in again (`aws sso login`, or new keys), or choose another --prof
 
 
 def explain(error: BaseException) -> tuple[Exit, str]:
-    """Say how a command ends that met an error, and what to tell.
+    """Return the exit code and the message of a command that raised an error.
 
     Args:
         error: One of `HANDLED`.
     """
-    if isinstance(error, RequestError | UsageProblemError):
+    if isinstance(error, RequestError | NotInstalledError | UsageProblemError):
         return Exit.USAGE, str(error)
     if isinstance(error, NotDeployedError | NotUpError | NoResultsError | LogNotFoundError | RunNotFoundError):
         return Exit.NOT_FOUND, str(error)
@@ -121,12 +124,10 @@ def _client_error(error: ClientError) -> str:
     message = error.response["Error"].get("Message", "")
     if code in _DENIED:
         return (
-            f"these credentials may not call {error.operation_name} ({message}): ask for that permission, or choose "
+            f"these credentials may not call {error.operation_name} ({message}): request that permission, or choose "
             "another --profile"
         )
-    return (
-        f"{error.operation_name} was refused ({code}: {message}). Try again; `gaitway show RUN` says how a run stands"
-    )
+    return f"{error.operation_name} was refused ({code}: {message}). Try again"
 
 
 def _botocore_error(error: BotoCoreError) -> str:
@@ -140,7 +141,7 @@ def _botocore_error(error: BotoCoreError) -> str:
     if isinstance(error, NoRegionError):
         return "no region is set: give --region, or set AWS_REGION"
     if isinstance(error, SSOError | CredentialRetrievalError):
-        return f"the credentials cannot be had ({error}): {_LOG_IN}"
+        return f"the credentials could not be obtained ({error}): {_LOG_IN}"
     if isinstance(error, BotocoreConnectionError | HTTPClientError):
-        return f"AWS cannot be reached ({error}): check the network, proxies and --region; runs go on meanwhile"
+        return f"AWS cannot be reached ({error}): check the network, proxies and --region; active runs continue"
     return f"{error}. Check --profile and --region"

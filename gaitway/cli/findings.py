@@ -13,4 +13,4 @@ class Finding(Model):
     subject: str
     state: Literal["ok", "problem", "note"]
     detail: str
-    """What there is; of a problem, what is wrong and what mends it. A note stops no run, but is worth knowing."""
+    """What was found; for a problem, also how to fix it. A note is worth knowing, but does not prevent runs."""

@@ -9,17 +9,17 @@ import typer
 from gaitway.cli.exits import Exit
 from gaitway.cli.show import SHORT_ID, console, document_of, print_json
 from gaitway.cli.watch import RunFailedError, watch
-from gaitway.words import duration
+from gaitway.formatting import duration
 
 if TYPE_CHECKING:
     from gaitway.cli.target import Target
-    from gaitway.runs import FoundRun
+    from gaitway.client.runs import FoundRun
 
 
 def left_running(target: Target, run_id: str) -> typer.Exit:
-    """Say what becomes of a run after Ctrl-C, and return the end of the command."""
+    """Print what happens to a run after Ctrl-C, and return the end of the command."""
     console(stderr=True).print(
-        f"The run goes on. `{target.command(f'watch {run_id}')}` follows it again, "
+        f"The run continues. `{target.command(f'watch {run_id}')}` follows it again, "
         f"`{target.command(f'cancel {run_id}')}` ends it.",
         markup=False,
         soft_wrap=True,
@@ -31,13 +31,13 @@ def follow(target: Target, run: FoundRun, *, as_json: bool) -> None:
     """Show a run's progress until it ends, and then how it ended.
 
     Args:
-        target: Where it runs.
+        target: The deployment that it runs in.
         run: The run.
         as_json: Print its record at the end, and progress on stderr.
 
     Raises:
         RunFailedError: It failed.
-        typer.Exit: Somebody pressed Ctrl-C.
+        typer.Exit: The user pressed Ctrl-C.
     """
     try:
         watch(target.runs, run, run.run_id[:SHORT_ID], console(stderr=as_json))
@@ -47,7 +47,7 @@ def follow(target: Target, run: FoundRun, *, as_json: bool) -> None:
         if as_json:
             print_json(document_of(target.runs.look_again(run).record))
         more = " and ".join(f"`{target.command(f'{verb} {run.run_id}')}`" for verb in ("logs", "results"))
-        raise RunFailedError(f"{error} ({more} tell more)") from None
+        raise RunFailedError(f"{error} (details: {more})") from None
     record = target.runs.look_again(run).record
     if as_json:
         print_json(document_of(record))

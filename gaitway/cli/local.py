@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from gaitway.cli.exits import Exit
+from gaitway.cli.target import DeploymentOption, choose_names, embedded_commands
 from gaitway.local import launcher
 from gaitway.local.cdk import DeployError
 from gaitway.local.launcher import LocalStatus
 from gaitway.local.server_process import ServerStartError
+from gaitway.names import DEFAULT_NAMES, Names
 
 app = typer.Typer(help="The embedded AWS on this machine.", no_args_is_help=True)
 _console = Console()
@@ -19,25 +21,30 @@ _errors = Console(stderr=True)
 
 
 @app.command()
-def up() -> None:
-    """Start the embedded AWS and deploy to it; harmless where it is up already."""
+def up(deployment: DeploymentOption = None) -> None:
+    """Start the embedded AWS and deploy to it; harmless where it is up already. Other deployments in it stay."""
+    names = choose_names(deployment)
     try:
         with _console.status("Embedded AWS") as spinner:
-            launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"))
+            launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"), names)
     except (DeployError, ServerStartError) as error:
         _errors.print(f"The embedded AWS is not up. {error}", markup=False, style="red")
         raise typer.Exit(Exit.FAILED) from None
-    _console.print(_table(launcher.status()))
+    _console.print(_table(launcher.status(names), names))
 
 
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    deployment: DeploymentOption = None,
+) -> None:
     """Say what runs, where, and what is deployed."""
-    current = launcher.status()
+    names = choose_names(deployment)
+    current = launcher.status(names)
     if as_json:
         typer.echo(current.model_dump_json(indent=2))
     else:
-        _console.print(_table(current))
+        _console.print(_table(current, names))
 
 
 @app.command()
@@ -45,7 +52,7 @@ def env() -> None:
     """Print the exports with which any AWS client works: eval "$(gaitway local env)"."""
     current = launcher.status()
     if current.endpoint_url is None:
-        _errors.print("The embedded AWS is not up: run `gaitway local up`.", style="red")
+        _errors.print(f"The embedded AWS is not up: run `{embedded_commands(DEFAULT_NAMES).deploy}`.", style="red")
         raise typer.Exit(Exit.NOT_FOUND)
     for name, value in launcher.client_environment(current.endpoint_url).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
@@ -64,10 +71,10 @@ def reset() -> None:
     _console.print("The embedded AWS is stopped, and its state deleted.")
 
 
-def _table(current: LocalStatus) -> Table:
+def _table(current: LocalStatus, names: Names) -> Table:
     table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True)
-    # An ARN is there to be copied whole.
+    # An ARN is shown in full, so that it can be copied.
     table.add_column(overflow="fold")
     table.add_row("embedded AWS", "[green]up[/green]" if current.running else "not up")
     table.add_row("state directory", str(current.state_directory))
@@ -77,7 +84,10 @@ def _table(current: LocalStatus) -> Table:
         table.add_row("memory", f"{current.memory_mib:.0f} MiB")
     if current.deployment:
         for name, value in current.deployment.model_dump(exclude_none=True).items():
-            table.add_row(name.replace("_", " "), value)
+            table.add_row(name.replace("_", " "), "\n".join(value) if isinstance(value, tuple) else value)
         if not current.is_current:
-            table.add_row("sources", "[yellow]newer than what is deployed[/yellow]: `gaitway local up` deploys them")
+            table.add_row(
+                "sources",
+                f"[yellow]newer than what is deployed[/yellow]: `{embedded_commands(names).deploy}` deploys them",
+            )
     return table

@@ -1,4 +1,4 @@
-"""`gaitway logs` and `gaitway results`: what a run says, and what it leaves."""
+"""`gaitway logs` and `gaitway results`: a run's log and its results."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ import typer
 from gaitway.cli.exits import Exit, UsageProblemError
 from gaitway.cli.runs import RunArgument
 from gaitway.cli.show import console, print_json
-from gaitway.cli.target import JsonOption, LocalOption, ProfileOption, RegionOption, choose
+from gaitway.cli.target import DeploymentOption, JsonOption, LocalOption, ProfileOption, RegionOption, choose
+from gaitway.client.files import NoResultsError, RunFiles, Wanted, everything
+from gaitway.client.logs import LogEvent, LogNotFoundError, RunLogs
 from gaitway.contracts.artifacts import MANIFEST, RESULTS
 from gaitway.contracts.run import RunState
-from gaitway.run_files import NoResultsError, RunFiles, Wanted, everything
-from gaitway.run_logs import LogEvent, LogNotFoundError, RunLogs
 
 if TYPE_CHECKING:
+    from gaitway.cli.target import Target
     from gaitway.contracts.artifacts import ManifestEntry
     from gaitway.contracts.run import RunRecord
 
 
 def logs(
     run: RunArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until the run ends.")] = False,
     node: Annotated[int, typer.Option("--node", min=0, help="Which node of a run on several; 0 is the main one.")] = 0,
     as_json: JsonOption = False,
     local: LocalOption = False,
     profile: ProfileOption = None,
     region: RegionOption = None,
+    deployment: DeploymentOption = None,
 ) -> None:
-    """Print what the newest attempt of a run's job has said."""
+    """Print the log of the newest attempt of a run's job."""
     if follow and as_json:
         raise UsageProblemError("--json prints one document and --follow has no end: give one of them")
-    target = choose(local, profile, region)
+    target = choose(local, profile, region, deployment)
     found = target.runs.find(run)
-    reader = RunLogs(target.session)
+    reader = RunLogs(target.session, target.commands)
     if follow:
         try:
             for event in reader.follow(lambda: target.runs.look_again(found).record, node):
@@ -53,7 +55,7 @@ def logs(
             {
                 "run_id": found.run_id,
                 "log_group": stream.group,
-                "log_stream": stream.name,
+                "log_stream": stream.stream,
                 "events": [{"timestamp": _moment(event), "message": event.message} for event in events],
             }
         )
@@ -61,7 +63,7 @@ def logs(
     for event in events:
         typer.echo(_line(event))
     if not events:
-        console(stderr=True).print(f"Nothing has been said so far in {stream.group} {stream.name}", soft_wrap=True)
+        console(stderr=True).print(f"Nothing has been said so far in {stream.group} {stream.stream}", soft_wrap=True)
 
 
 def results(
@@ -73,13 +75,14 @@ def results(
     local: LocalOption = False,
     profile: ProfileOption = None,
     region: RegionOption = None,
+    deployment: DeploymentOption = None,
 ) -> None:
     """Fetch the files that a run left, checked against their digests; what is there already is not fetched again."""
-    target = choose(local, profile, region)
+    target = choose(local, profile, region, deployment)
     record = target.runs.find(run).record
     directory = output or Path("outputs") / record.run_id
     with console(stderr=True).status(f"Fetching {record.run_id}"):
-        files, listed_in = fetch(record, RunFiles(target.session), directory)
+        files, listed_in = fetch(record, target, directory)
     if as_json:
         print_json(
             {
@@ -97,31 +100,32 @@ def results(
 
 
 def fetch(
-    record: RunRecord, files: RunFiles, directory: Path, *, wanted: Wanted = everything
+    record: RunRecord, target: Target, directory: Path, *, wanted: Wanted = everything
 ) -> tuple[list[ManifestEntry], str]:
-    """Fetch what a run left that has ended.
+    """Fetch the files of a run that has ended.
 
     Args:
         record: The run.
-        files: The deployment's.
-        directory: Where the files go.
-        wanted: Tells, of each name, whether that file is to be fetched.
+        target: Its deployment.
+        directory: Where to write the files.
+        wanted: Returns for each name whether to fetch that file.
 
     Returns:
-        Everything that the run left, and the name of the file that lists it.
+        All files of the run, and the name of the file that lists them.
 
     Raises:
-        NoResultsError: The run has not ended, or left nothing.
+        NoResultsError: The run has not ended, or has no files.
         ArtifactError: A file is not what the list says.
     """
     if not record.state.ended:
         raise NoResultsError(
-            f"{record.run_id} is {record.state} and its results are not complete: `gaitway watch {record.run_id}` "
-            "follows it to its end"
+            f"{record.run_id} is {record.state} and its results are not complete: "
+            f"`{target.command(f'watch {record.run_id}')}` follows it to its end"
         )
     cause = f": {record.failure.cause}" if record.failure else ""
     if record.output_files is None:
         raise NoResultsError(f"{record.run_id} ended before it had outputs{cause}")
+    files = RunFiles(target.session)
     try:
         if record.state is RunState.SUCCEEDED:
             return files.fetch(record.output_files, directory, wanted=wanted).files, MANIFEST
@@ -134,7 +138,7 @@ def _no_log(record: RunRecord) -> str:
     if record.state.ended:
         cause = f": {record.failure.cause}" if record.failure else ""
         return f"{record.run_id} ended before its job said anything{cause}"
-    return f"{record.run_id} is {record.state} and its job has not begun: wait for it with --follow"
+    return f"{record.run_id} is {record.state} and its job has not started: wait for it with --follow"
 
 
 def _moment(event: LogEvent) -> str:

@@ -14,30 +14,26 @@ from rich.text import Text
 
 from gaitway.cli.watch import describe_cost, describe_machine, describe_progress, describe_state
 from gaitway.contracts.run import RunState
-from gaitway.words import duration
+from gaitway.formatting import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gaitway.contracts.request import Mode, Request
+    from gaitway.contracts.request import Request
     from gaitway.contracts.run import Progress, RunRecord
 
 _INTERNAL = {"message_digest", "job_claimed_at", "caller_gone_at"}
 """What the functions keep for themselves in a record."""
 SHORT_ID = len("run-") + 8
-"""So much of an id tells runs apart, and is enough for every command."""
-_OF_OTHER_MODE: dict[Mode, set[str]] = {
-    "train": {"num_episodes", "steps_per_episode"},
-    "evaluate": {"max_iterations", "checkpoint_interval"},
-}
+"""This part of an id is usually unique, and enough for every command."""
 _PIPE_WIDTH = 200
 _LONG_COLUMNS = ("TASK", "NAME")
-"""What gives way in a narrow terminal: an id is there to be copied."""
+"""Columns that shrink in a narrow terminal; ids do not, so that they can be copied."""
 _STYLES = {RunState.SUCCEEDED: "green", RunState.FAILED: "red", RunState.RUNNING: "cyan"}
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; one that nobody looks at, a pipe or a file, is wide enough for every line."""
+    """Return a console; for a pipe or a file it is wide enough for every line."""
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(stderr=stderr, width=None if terminal else _PIPE_WIDTH, highlight=False)
 
@@ -74,16 +70,18 @@ def list_table(records: Sequence[RunRecord], now: datetime | None = None) -> Tab
 
 
 def run_table(record: RunRecord) -> Table:
-    """Write everything that is known of a run."""
+    """Print everything that is known about a run."""
     spec = record.spec
     rows: dict[str, object] = {
         "run": record.run_id,
         "name": record.name,
         "description": spec.description if spec else None,
+        "group": record.group_id,
+        "follows from": record.parent_run_id,
         "state": _state(record),
         "mode": record.mode,
         "task": record.task,
-        "library": spec.training.rl_library if spec else None,
+        "library": spec.training.library if spec else None,
         "environments": spec.training.num_envs if spec else None,
         "nodes, GPUs each": f"{spec.compute.num_nodes}, {spec.compute.gpus_per_node}" if spec else None,
         "progress": describe_progress(record.progress) if record.progress else None,
@@ -92,14 +90,15 @@ def run_table(record: RunRecord) -> Table:
         "ended": _moment(record.ended_at),
         "took": duration((record.ended_at - record.created_at).total_seconds()) if record.ended_at else None,
         "attempts": record.attempts,
+        "interrupted by": record.interruption,
+        "remark": record.remark,
         "machine": describe_machine(record.machine) if record.machine else None,
         "cost": describe_cost(record),
-        "policy": spec.policy if spec else None,
-        "starts from": spec.resume_checkpoint if spec else None,
-        "custom environment": spec.custom_environment if spec else None,
+        **({name.replace("_", " "): file.uri for name, file in spec.inputs.items()} if spec else {}),
         "job": record.job_id,
         "execution": record.execution_arn,
         "outputs": record.output_files,
+        "warnings": "\n".join(record.warnings) if record.warnings else None,
         "error": record.failure.error if record.failure else None,
         "cause": record.failure.cause if record.failure else None,
     }
@@ -108,9 +107,14 @@ def run_table(record: RunRecord) -> Table:
 
 def request_table(request: Request) -> Table:
     """Write a request with every default filled in."""
-    rows: dict[str, object] = {"name": request.name, "description": request.description}
+    rows: dict[str, object] = {
+        "name": request.name,
+        "description": request.description,
+        "groupId": request.group_id,
+        "parentRunId": request.parent_run_id,
+    }
     training = request.training_config
-    rows |= training.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=_OF_OTHER_MODE[training.mode])
+    rows |= training.model_dump(mode="json", by_alias=True, exclude_none=True)
     rows |= request.compute_config.model_dump(mode="json", by_alias=True)
     return _two_columns({name: value for name, value in rows.items() if value != []})
 
@@ -120,7 +124,7 @@ def _reward(progress: Progress | None) -> str:
 
 
 def _age(seconds: float) -> str:
-    """Write a time in its largest unit alone."""
+    """Write a time in its largest unit only."""
     return " ".join(duration(seconds).split()[:2])
 
 
@@ -135,7 +139,7 @@ def _moment(moment: datetime | None) -> str | None:
 def _two_columns(rows: dict[str, object]) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True, style="dim")
-    # An ARN is there to be copied whole.
+    # An ARN is shown in full, so that it can be copied.
     table.add_column(overflow="fold")
     for name, value in rows.items():
         if value is not None:

@@ -18,18 +18,20 @@ import typer
 from gaitway.cli.exits import UsageProblemError
 from gaitway.cli.outputs import fetch
 from gaitway.cli.show import SHORT_ID, console
-from gaitway.cli.target import LocalOption, ProfileOption, RegionOption, Target, choose
+from gaitway.cli.target import DeploymentOption, LocalOption, ProfileOption, RegionOption, Target, choose
+from gaitway.client.files import NoResultsError
 from gaitway.contracts.artifacts import EVENTS, METRICS, run_directory
 from gaitway.contracts.simulation import LOGS_DIRECTORY
-from gaitway.local.launcher import LocalSession, default_launcher, interrupted_by_any_signal
+from gaitway.installation import require_extra
+from gaitway.local.launcher import LocalSession, default_state_directory, interrupted_by_any_signal
 from gaitway.local.runtime import HOST
-from gaitway.run_files import NoResultsError, RunFiles
+from gaitway.workloads import Rows, workload_of
 
 if TYPE_CHECKING:
     from gaitway.contracts.run import RunRecord
 
 _STEP, _WALL_TIME = "step", "wall_time"
-"""Columns of metrics.csv that are no scalars."""
+"""Columns of metrics.csv that are not scalars."""
 
 
 def tensorboard(
@@ -43,9 +45,11 @@ def tensorboard(
     local: LocalOption = False,
     profile: ProfileOption = None,
     region: RegionOption = None,
+    deployment: DeploymentOption = None,
 ) -> None:
     """Show the curves of trainings in TensorBoard, until Ctrl-C; on the embedded AWS also while they train."""
-    target = choose(local, profile, region)
+    require_extra("tensorboard", "gaitway tensorboard", "tensorboard")
+    target = choose(local, profile, region, deployment)
     records = [target.runs.find(run).record for run in runs]
     with interrupted_by_any_signal(), _directory(logdir) as directory:
         for record in records:
@@ -68,10 +72,11 @@ def _directory(logdir: Path | None) -> Iterator[Path]:
 
 
 def _add(record: RunRecord, target: Target, directory: Path) -> None:
-    """Put a run's event files into a directory of its own, in which TensorBoard looks again every few seconds."""
-    if record.mode == "evaluate":
+    """Put a run's event files into its own directory, in which TensorBoard looks for changes every few seconds."""
+    workload = workload_of(record.mode) if record.mode is not None else None
+    if workload is not None and workload.rows is not Rows.ITERATIONS:
         raise NoResultsError(
-            f"{record.run_id} evaluates a policy, which has no curves: name the run that trained it; "
+            f"{record.run_id} has no curves, since its mode is {record.mode}: name the run that trained its policy; "
             f"`{target.command(f'results {record.run_id}')}` fetches what it measured"
         )
     place = directory / name_of(record)
@@ -81,7 +86,7 @@ def _add(record: RunRecord, target: Target, directory: Path) -> None:
         place.symlink_to(_live_events(record, target), target_is_directory=True)
         return
     with tempfile.TemporaryDirectory() as fetched:
-        fetch(record, RunFiles(target.session), Path(fetched), wanted=_tells_curves)
+        fetch(record, target, Path(fetched), wanted=_tells_curves)
         events, metrics = Path(fetched, EVENTS), Path(fetched, METRICS)
         if metrics.is_file():
             write_events(metrics, place)
@@ -102,7 +107,7 @@ def name_of(record: RunRecord) -> str:
 
 
 def _remove(place: Path) -> None:
-    """Remove what an earlier call left: its curves would be drawn a second time."""
+    """Remove the files of an earlier call: their curves would be drawn twice."""
     if place.is_symlink():
         place.unlink()
     elif place.exists():
@@ -114,18 +119,18 @@ def _tells_curves(name: str) -> bool:
 
 
 def _live_events(record: RunRecord, target: Target) -> Path:
-    """Find where a run that goes on writes its events."""
+    """Find the directory of an active run's event files."""
     if not isinstance(target.session, LocalSession):
         raise NoResultsError(
             f"{record.run_id} is {record.state}, and what it logs is on the account's file system, which this machine "
             f"does not reach, until it ends: `{target.command(f'watch {record.run_id}')}` shows how far it is"
         )
     # An access point each, below a directory for each file system.
-    roots = (default_launcher().state_directory / "efs").glob("*/*")
+    roots = (default_state_directory() / "efs").glob("*/*")
     directory = next((path for root in roots if (path := run_directory(root, record.run_id)).is_dir()), None)
     if directory is None:
         raise NoResultsError(
-            f"{record.run_id} is {record.state} and has not begun: "
+            f"{record.run_id} is {record.state} and has not started: "
             f"`{target.command(f'watch {record.run_id}')}` shows when it has"
         )
     return directory / LOGS_DIRECTORY
@@ -139,7 +144,7 @@ def write_events(metrics: Path, directory: Path) -> None:
             logged.
         directory: Where the file goes.
     """
-    # Takes as long as all other imports of the command together.
+    # This import takes as long as all others of the command together.
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -162,7 +167,7 @@ def _start(directory: Path, port: int) -> str:
     from tensorboard import program
 
     board = program.TensorBoard()
-    # It tells of experiments that it makes with itself.
+    # Silence TensorBoard's notice about its own experiments.
     with contextlib.redirect_stderr(io.StringIO()):
         board.configure(argv=["tensorboard", "--logdir", str(directory), "--host", HOST, "--port", str(port)])
         try:

@@ -13,22 +13,22 @@ from rich.text import Text
 
 from gaitway.contracts.errors import GaitwayError
 from gaitway.contracts.run import RunState
-from gaitway.instance_prices import LOCAL
+from gaitway.instances.prices import LOCAL
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gaitway.client.runs import FoundRun, Runs, StartedRun
     from gaitway.contracts.history import Machine
     from gaitway.contracts.run import Progress as RunProgress
     from gaitway.contracts.run import RunRecord
-    from gaitway.runs import FoundRun, Runs, StartedRun
 
 POLL_SECONDS = 0.5
 PLAIN_LINE_SECONDS = 5.0
 
 
 class RunFailedError(GaitwayError):
-    """The run that was watched failed; the message is what its caller was told."""
+    """The run that was watched failed; the message is what its caller received."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class WatchedRun:
 
     record: RunRecord
     seconds: float
-    """From StartExecution until the caller was told."""
+    """From StartExecution until the caller received the end."""
     seconds_to_first_progress: float | None
     """From StartExecution until the first iteration (or episode) was seen."""
 
 
 def watch(runs: Runs, run: StartedRun | FoundRun, label: str, console: Console) -> WatchedRun:
-    """Follow a run until its caller has been told.
+    """Follow a run until its caller has received its end.
 
     Raises:
         RunFailedError: The run failed, for the reason in the message.
     """
     started = time.monotonic()
     first_progress: float | None = None
-    with _live(label, console) as show:
+    with live(label, console) as show:
         while True:
             view = runs.caller_view(run)
             record = runs.record(run.run_id)
@@ -69,7 +69,7 @@ def watch(runs: Runs, run: StartedRun | FoundRun, label: str, console: Console) 
 
 
 @contextmanager
-def _live(label: str, console: Console) -> Iterator[Callable[[RunRecord], None]]:
+def live(label: str, console: Console) -> Iterator[Callable[[RunRecord], None]]:
     """Show a live line on a terminal, and plain lines elsewhere."""
     if not console.is_terminal:
         yield _PlainLines(label, console).show
@@ -101,7 +101,7 @@ class _FiguresColumn(ProgressColumn):
 
 
 def describe_state(record: RunRecord) -> str:
-    """Say where a run stands, in a word: what the runner is doing, or the run's state."""
+    """Return a run's phase or state in one word."""
     return record.phase if record.phase and record.state is RunState.RUNNING else str(record.state)
 
 
@@ -134,7 +134,7 @@ def describe_run(record: RunRecord) -> str:
 
 
 def describe_cost(record: RunRecord) -> str | None:
-    """Write what a run has cost, and of what limit; None where that is not known."""
+    """Write a run's cost and its limit; None if the cost is not known."""
     if record.cost is None:
         return None
     limit = record.spec.compute.max_cost_usd if record.spec else None

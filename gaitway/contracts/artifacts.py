@@ -9,9 +9,12 @@ from pydantic import AwareDatetime, Field
 
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, RunHistory
-from gaitway.contracts.model import UserModel
-from gaitway.contracts.request import ComputeConfig, Mode, TrainingConfig
-from gaitway.contracts.simulation import EvaluationSummary
+from gaitway.contracts.inputs import WithInputs
+from gaitway.contracts.model import Document, Stored, UserModel
+from gaitway.contracts.request import ComputeConfig
+from gaitway.contracts.simulation import EvaluationSummary, Resumption
+from gaitway.contracts.text import Like
+from gaitway.contracts.workload import AnyConfig, Mode
 
 CHECKPOINTS = "checkpoints/"
 EXPORTED = "exported/"
@@ -20,21 +23,22 @@ VIDEOS = "videos/"
 METRICS = "metrics.csv"
 TRAINING_CONFIG = "training-config.json"
 EVALUATION_CONFIG = "evaluation-config.json"
-CONFIG_FILES: dict[Mode, str] = {"train": TRAINING_CONFIG, "evaluate": EVALUATION_CONFIG}
 SIMULATOR_LOG = "simulator.log"
 LOCK_FILE = ".lock"
-"""In a run's directory: locked by the attempt that is at work there."""
+"""In a run's directory: locked by the attempt that works there."""
 EVENTS = "tensorboard/"
 """Of failed runs only: TensorBoard's own files, which metrics.csv holds otherwise."""
 GPU_USAGE = "gpu-usage.csv"
 """A row per sample and GPU: time (seconds since 1970), node, gpu, utilization_percent, memory_used_mib,
 memory_total_mib, power_watts."""
+AS_THEY_ARE = (GPU_USAGE, SIMULATOR_LOG)
+"""Files that have the same name in a run's directory and among its outputs, in every kind of run."""
 HISTORY = "attempts.json"
-"""In a run's directory: a `RunHistory`, which results.json has at the end."""
+"""In a run's directory: a `RunHistory`, which results.json contains at the end."""
 RESULTS = "results.json"
 REPORT = "report.html"
 MANIFEST = "manifest.json"
-"""Written last: what it does not list is no part of the results."""
+"""Written last: a file that it does not list is not part of the results."""
 
 
 def run_directory(efs_root: Path, run_id: str) -> Path:
@@ -42,42 +46,43 @@ def run_directory(efs_root: Path, run_id: str) -> Path:
     return efs_root / "runs" / run_id
 
 
-class ManifestEntry(UserModel):
+class ManifestEntry(UserModel, Stored):
     """One uploaded file."""
 
     path: Annotated[str, Field(min_length=1)]
     """Relative to the run's output prefix."""
     size: Annotated[int, Field(ge=0)]
     """Bytes."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Like(r"[0-9a-f]{64}", "64 hexadecimal digits in lower case")]
 
 
-class Manifest(UserModel):
-    """`manifest.json`: every object of the run's outputs but itself."""
+class Manifest(UserModel, Document):
+    """`manifest.json`: every object of the run's outputs except itself."""
 
     run_id: str
     created_at: AwareDatetime
     files: list[ManifestEntry]
 
 
-class RunConfig(UserModel):
-    """`training-config.json` and `evaluation-config.json`: what was asked for, every default filled in."""
+class RunConfig(UserModel, WithInputs, Document):
+    """`training-config.json` and `evaluation-config.json`: the request, with every default filled in."""
 
     run_id: str
     name: str | None = None
     description: str | None = None
-    training_config: TrainingConfig
+    group_id: str | None = None
+    """Group that the run belongs to."""
+    parent_run_id: str | None = None
+    """Run that it follows from."""
+    training_config: AnyConfig
     compute_config: ComputeConfig
-    policy: str | None = None
-    resume_checkpoint: str | None = None
-    custom_environment: str | None = None
     versions: dict[str, str]
     """Versions of the libraries that ran it."""
     image: str | None = None
-    """Container image with its digest; None where it ran in none."""
+    """Container image with its digest; None if it did not run in a container."""
 
 
-class TrainingSummary(UserModel):
+class TrainingSummary(UserModel, Stored):
     """The figures of a training."""
 
     iterations: int
@@ -87,17 +92,26 @@ class TrainingSummary(UserModel):
     mean_reward: float | None
     """The last one that the library logged."""
     mean_steps_per_second: float | None
-    training_seconds: float
+    training_seconds: float | None
+    """Rollouts and learning, without start-up; None if no metrics could be read."""
+    not_exported: str | None = None
+    """Why there is no exported policy; None if there is one."""
+    resumptions: tuple[Resumption, ...] | None = None
+    """What each attempt that resumed could restore of the environments, and what not; None if the simulator does not
+    say."""
 
 
-class Results(UserModel):
+class Results(UserModel, Document):
     """`results.json`: the outcome, for a machine to read."""
 
     run_id: str
     status: Literal["succeeded", "failed"]
     mode: Mode
     task: str
-    rl_library: str
+    rl_library: str | None = None
+    """None where the workload has none."""
+    seed: int | None = None
+    """Seed of the run: the requested one, or the one that was drawn; None if the library used its default."""
     attempts: int
     started_at: AwareDatetime | None = None
     """None where the run failed before its job began."""
@@ -109,5 +123,7 @@ class Results(UserModel):
     """Over all attempts; None where no price was known."""
     history: RunHistory | None = None
     """None where the run failed before its job began."""
+    warnings: list[str] = Field(default_factory=list)
+    """What is optional and has failed, such as a video or an export; it does not fail the run."""
     files: list[ManifestEntry] | None = None
-    """Of a failed run, which has no manifest: what S3 holds of it. A file that is not listed is still on EFS."""
+    """Of a failed run, which has no manifest: its files in S3. A file that is not listed is still on EFS."""

@@ -1,4 +1,4 @@
-"""JSON documents that people write: read, merged, and refused where not every service would pass them on unchanged."""
+"""JSON documents that people write: read, merged, and refused if some service would change them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import math
 from typing import Any
 
 from gaitway.contracts.errors import RequestError
+from gaitway.contracts.spellings import is_given
 
 MAX_DEPTH = 32
-"""A request has a depth of three. Python, pydantic and Step Functions all end somewhere, each elsewhere."""
+"""A request has a depth of three. Python, pydantic and Step Functions each have a different limit."""
+_MAX_WRAPPINGS = 2
 MAX_VALUE_CHARACTERS = 80
 """A longer value is shortened in an error message."""
 
@@ -22,26 +24,65 @@ def parse_json_object(name: str, value: object) -> dict[str, Any]:
         value: The object, or its text.
 
     Raises:
-        RequestError: It is neither an object nor the JSON text of one, or holds what is no JSON.
+        RequestError: It is neither an object nor the JSON text of one, or holds a value that JSON does not have.
     """
-    if isinstance(value, str | bytes):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise RequestError(f"{name} is {shorten(value)}, which is no JSON ({error}): send a JSON object") from None
-        except RecursionError:
-            raise RequestError(f"{name} is nested too deeply: send a JSON object as documented") from None
+    # Some callers write the text of a JSON text.
+    for _ in range(_MAX_WRAPPINGS):
+        if isinstance(value, str | bytes):
+            value = load_json(name, value)
     check_document(name, value)
     if not isinstance(value, dict):
         raise RequestError(f"{name} is {shorten(value)}, allowed: a JSON object")
     return value
 
 
-def check_document(name: str, value: object) -> None:
-    """Refuse what Python reads as JSON, and others do not.
+def load_json(name: str, text: str | bytes, *, is_secret: bool = False) -> object:
+    """Read JSON text, which may begin with a byte order mark; bytes may be UTF-8, UTF-16 or UTF-32.
+
+    Args:
+        name: What it is, for an error message.
+        text: The text.
+        is_secret: Whether an error message must not show the text.
 
     Raises:
-        RequestError: It is nested too deeply, or holds a number that is none, or half of a character.
+        RequestError: It is not JSON, or an object in it has a key twice: all values but the last would be lost.
+    """
+    try:
+        if isinstance(text, bytes):
+            # Windows PowerShell writes UTF-16 by default.
+            text = text.decode(json.detect_encoding(text))
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once)
+    except _DuplicateKeyError as error:
+        raise RequestError(f"{name} has the key {shorten(error.key)} twice in the same object: keep one") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{name} is not UTF-8 or UTF-16 ({error}): send a JSON object") from None
+    except ValueError as error:
+        shown = "text that" if is_secret else f"{shorten(text)}, which"
+        raise RequestError(f"{name} is {shown} is not valid JSON ({error}): send a JSON object") from None
+    except RecursionError:
+        raise RequestError(f"{name} is nested too deeply: send a JSON object as documented") from None
+
+
+class _DuplicateKeyError(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _DuplicateKeyError(key)
+        found[key] = value
+    return found
+
+
+def check_document(name: str, value: object) -> None:
+    """Refuse what Python accepts as JSON, but other parsers do not.
+
+    Raises:
+        RequestError: It is nested too deeply, or holds NaN, an infinite number, or half of a surrogate pair.
     """
     level = [value]
     for _ in range(MAX_DEPTH):
@@ -52,7 +93,7 @@ def check_document(name: str, value: object) -> None:
             elif isinstance(part, list):
                 below += part
             elif isinstance(part, float) and not math.isfinite(part):
-                # What Python writes for it, no other JSON parser reads.
+                # No other JSON parser reads what Python writes for it.
                 raise RequestError(f"{name} holds the number {part}, allowed: finite numbers")
             elif isinstance(part, str) and not _is_text(part):
                 raise RequestError(f"{name} holds {shorten(part)}, half of a surrogate pair, allowed: Unicode text")
@@ -63,9 +104,11 @@ def check_document(name: str, value: object) -> None:
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Merge two JSON objects; the second one wins, objects are merged key by key."""
+    """Merge two JSON objects, key by key: the second one wins where it gives a value, which null and "" do not."""
     merged = dict(below)
     for key, value in above.items():
+        if key in merged and not is_given(value):
+            continue
         standing = merged.get(key)
         merged[key] = merge(standing, value) if isinstance(standing, dict) and isinstance(value, dict) else value
     return merged

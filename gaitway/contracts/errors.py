@@ -3,23 +3,25 @@
 GaitwayError
 ├── RequestError              the request itself is wrong
 │   ├── InputNotFoundError    something the request points at cannot be read
-│   └── CustomEnvironmentError  the package with the custom environment does not work
-├── RunRefusedError           the run failed before for a reason that no retry can mend
+│   ├── CustomEnvironmentError  the package with the custom environment does not work
+│   └── CamerasNeededError    the task has cameras, and they were not enabled
+├── RunRefusedError           the run failed before for a reason that no retry can fix
 ├── CancelledError            somebody stopped the run
-├── BudgetExceededError       the run came to the limit of what it may cost
-├── SimulationError           the simulator ended without what was asked of it
+├── BudgetExceededError       the run reached the limit of its cost
+├── SimulationError           the simulator ended without the requested results
 │   ├── StalledError          the simulator makes no progress any more
 │   └── NotANumberError       the training diverged
+├── StorageError              a disk or file system is full, or does not answer
 ├── PlatformError             no simulator can run on this machine, or in this image
 ├── ArtifactError             results are missing, or differ from what was uploaded
-└── InterruptedRunError       the job ended without a word, or was told to stop
+└── InterruptedRunError       the job ended without a report, or was asked to stop
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from gaitway.contracts.model import Model
+from gaitway.contracts.model import Stored
 
 MAX_ERROR_CHARACTERS = 256
 """Limit of an error name: docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html."""
@@ -29,7 +31,7 @@ MAX_CAUSE_BYTES = 32_768
 
 
 class GaitwayError(Exception):
-    """Base of every error that a caller is told about by name."""
+    """Base of every error that a caller receives by name."""
 
     retryable: ClassVar[bool] = False
     """Whether the same run, tried again, can succeed."""
@@ -44,11 +46,15 @@ class InputNotFoundError(RequestError):
 
 
 class CustomEnvironmentError(RequestError):
-    """The package with the custom environment is refused, cannot be installed or imported, or fails by its own code."""
+    """The package with the custom environment is refused, cannot be installed or imported, or fails in its own code."""
+
+
+class CamerasNeededError(RequestError):
+    """The task has cameras, but the simulator was started without them, as the request says."""
 
 
 class RunRefusedError(GaitwayError):
-    """The same run failed before, for a reason that no retry can mend."""
+    """The same run failed before, for a reason that no retry can fix."""
 
 
 class CancelledError(GaitwayError):
@@ -56,11 +62,11 @@ class CancelledError(GaitwayError):
 
 
 class BudgetExceededError(GaitwayError):
-    """The run came to the limit of what it may cost, and was ended with its newest checkpoint saved."""
+    """The run reached the limit of its cost, and was ended after its newest checkpoint was saved."""
 
 
 class SimulationError(GaitwayError):
-    """The simulator ended without producing what was asked of it."""
+    """The simulator ended without the requested results."""
 
     retryable = True
 
@@ -70,13 +76,19 @@ class StalledError(SimulationError):
 
 
 class NotANumberError(SimulationError):
-    """The training diverged: losses or weights are no numbers any more, and would be so again."""
+    """The training diverged: losses or weights are NaN or infinite, and would be again."""
 
     retryable = False
 
 
+class StorageError(GaitwayError):
+    """A disk or file system refuses a write or a read of the run: it is full, over a limit, or does not answer."""
+
+    retryable = True
+
+
 class PlatformError(GaitwayError):
-    """The machine or the image cannot run the simulator, until whoever deploys mends it."""
+    """The machine or the image cannot run the simulator, until the operator of the deployment fixes it."""
 
 
 class ArtifactError(GaitwayError):
@@ -86,13 +98,13 @@ class ArtifactError(GaitwayError):
 
 
 class InterruptedRunError(GaitwayError):
-    """The job ended without a word, or was told to stop: the run can go on where it stood."""
+    """The job ended without a report, or was asked to stop: the run can resume from its newest checkpoint."""
 
     retryable = True
 
 
-class Failure(Model):
-    """Why a run failed, as the run's record keeps it and as its caller is told."""
+class Failure(Stored):
+    """Why a run failed, as its record keeps it and its caller receives it."""
 
     error: str
     """Name of the error, for a machine to match on: `RequestError`, `SimulationError`, `States.HeartbeatTimeout`."""
@@ -103,7 +115,7 @@ class Failure(Model):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Describe an exception; one that is not ours counts as retryable, since nothing is known about it."""
+        """Describe an exception; one that is not ours counts as retryable, because its reason is not known."""
         return cls(
             error=type(error).__name__[:MAX_ERROR_CHARACTERS],
             cause=_fitting(str(error) or type(error).__name__),
@@ -112,10 +124,10 @@ class Failure(Model):
 
     @classmethod
     def reported(cls, error: str, cause: str) -> Self:
-        """Describe an error that arrived by name, as Step Functions hands it to a Catch.
+        """Describe an error that has only a name and a cause, as Step Functions passes it to a Catch.
 
         Args:
-            error: Name of one of the classes above, or of anything else (`States.Timeout`).
+            error: Name of one of the classes above, or any other error name (`States.Timeout`).
             cause: Its cause.
         """
         known = _subclasses(GaitwayError).get(error)
@@ -127,12 +139,12 @@ class Failure(Model):
 
 
 def is_ours(error: str) -> bool:
-    """Tell whether an error is one of the classes above, whose messages say what to do next."""
+    """Return whether an error is one of the classes above, whose messages say what to do next."""
     return error in _subclasses(GaitwayError)
 
 
 def _fitting(cause: str) -> str:
-    """Shorten a cause to its end, where an output's last lines stand."""
+    """Shorten a cause to its end, which has the last lines of the output."""
     return cause.encode(errors="replace")[-MAX_CAUSE_BYTES:].decode(errors="ignore")
 
 

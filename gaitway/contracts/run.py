@@ -1,134 +1,153 @@
-"""What a run is, free of where it runs: its identity, its specification, its record and its progress."""
+"""What a run is, wherever it runs: its identity, its specification, its record and its progress."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from datetime import datetime
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AwareDatetime, Field
 
 from gaitway.contracts.artifacts import MANIFEST
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, Machine
-from gaitway.contracts.model import Model, S3Uri, S3UriField, UserModel
-from gaitway.contracts.request import ComputeConfig, Mode, TrainingConfig, VamsMessage
+from gaitway.contracts.inputs import WithInputs
+from gaitway.contracts.limits import CALLER_GRACE_SECONDS
+from gaitway.contracts.message import Caller, Message
+from gaitway.contracts.model import Document, Model, Received, S3Uri, S3UriField, Stored, UserModel
+from gaitway.contracts.request import ComputeConfig
+from gaitway.contracts.workload import AnyConfig, Mode
 
-_VAMS_FILES_PATH = re.compile(r"(?:^|/)output/(?P<uuid>[^/]+)/files/$")
+_FILES_PATH = re.compile(r"(?:^|/)output/(?P<uuid>[^/]+)/files/$")
 
-TIMEOUT_SECONDS: dict[Mode, int] = {"train": 28_800, "evaluate": 7_200}
-"""How long a caller waits for a run: design, section 1."""
-HEARTBEAT_TIMEOUT_SECONDS = 1_500
-"""The inner machine's SubmitJob gives up after this long without a heartbeat: early enough to tell an evaluation's
-caller why, who gives up after 1800 seconds."""
-CALLER_GRACE_SECONDS = 600
-"""A run whose caller has gone is cancelled after this long: VAMS tries a failed step again after 5 seconds, with a new
-token for the same run."""
 CALLER_GONE = (
     f"nobody has waited for this run for more than {CALLER_GRACE_SECONDS // 60} minutes: its caller was stopped, or "
-    "timed out. It was cancelled; what it trained is kept, and a new run can start from there (resumeCheckpoint)"
+    "timed out. It was cancelled; what it trained is kept, and a new run can continue from there (resumeFrom)"
 )
-"""What is written down where a run is cancelled for that reason."""
-CLOSING_SECONDS = 600
-"""Kept back from a caller's timeout, so that the inner machine ends first and the caller reads the real cause."""
+"""The cause in the record of a run that is cancelled for that reason."""
 
 
 def run_id_of(output_files_path: S3Uri) -> str:
     """Name the run that writes to an output path: the path is unique per workflow execution, so the id is too.
 
-    The id is valid as a Batch job name, as part of a Step Functions execution name, and as a directory.
+    The id is valid as the name of a job, as part of a Step Functions execution name, and as a directory.
     """
-    return _run_id(hashlib.sha256(str(output_files_path).encode()).hexdigest())
+    return run_id_of_digest(hashlib.sha256(str(output_files_path).encode()).hexdigest())
 
 
-def run_id_of_message(message: VamsMessage) -> str:
-    """Name the run that a message asks for: after its output path, and after all of it where steps share that path.
-
-    A step that is tried again sends the same message, so that it means the same run.
-    """
-    if message.follows_another_step:
-        return _run_id(message_digest(message))
-    return run_id_of(message.output_s3_asset_files_path)
-
-
-def message_digest(message: VamsMessage) -> str:
-    """Digest a message, to tell the same run again from another one."""
-    return hashlib.sha256(json.dumps(to_json(message), sort_keys=True).encode()).hexdigest()
-
-
-def _run_id(digest: str) -> str:
+def run_id_of_digest(digest: str) -> str:
+    """Name the run with this digest."""
     return f"run-{digest[:20]}"
 
 
 def workflow_output_path(bucket: str, execution_name: str) -> S3Uri:
-    """Say which output path the outer workflow (statemachines/workflow.asl.json) gives to the run it asks for."""
+    """Return the output path that the outer workflow (statemachines/workflow.py) gives to its run."""
     return S3Uri(bucket, f"runs/{execution_name}/output/{execution_name}/files/")
 
 
 def output_prefix_of(output_files_path: S3Uri) -> S3Uri:
-    """Say where a run's files go: `{path}{uuid}/` where the path ends `/output/{uuid}/files/`, else the path itself."""
+    """Return the prefix of a run's files: `{path}{uuid}/` for a path `.../output/{uuid}/files/`, else the path."""
     path = output_files_path / ""
-    match = _VAMS_FILES_PATH.search(path.key)
+    match = _FILES_PATH.search(path.key)
     return path / f"{match['uuid']}/" if match else path
 
 
-def output_prefix_of_step(message: VamsMessage, mode: Mode, run_id: str) -> S3Uri:
-    """Say where the files go of the run that a message asks for: beside those of the steps before it.
+_JOB_NAME = re.compile(r"(?P<run_id>run-[0-9a-f]{20})-[0-9a-f]{12}")
 
-    Args:
-        message: The message.
-        mode: What the run does, to tell its folder from others at a glance.
-        run_id: The run.
+
+@dataclass(frozen=True)
+class RunExecution:
+    """An execution of the inner machine: its name links a run to its job.
+
+    The execution is named after the run and the token of the caller that started it, and the job after the execution.
+    So the same token never starts two executions, and a job of a replaced execution can be recognised.
     """
-    path = message.output_s3_asset_files_path
-    if message.follows_another_step:
-        return path / f"{mode}-{run_id.removeprefix('run-')[:8]}/"
-    return output_prefix_of(path)
+
+    arn: str
+
+    @classmethod
+    def begun_by(cls, task_token: str, run_id: str, machine_arn: str) -> Self:
+        """Name the execution that a caller's token starts."""
+        executions = machine_arn.replace(":stateMachine:", ":execution:")
+        return cls(f"{executions}:{run_id}-{hashlib.sha256(task_token.encode()).hexdigest()[:12]}")
+
+    @property
+    def name(self) -> str:
+        """Name of the execution."""
+        return self.arn.rpartition(":")[2]
+
+    @property
+    def job_name(self) -> str:
+        """Name of its job."""
+        return self.name
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self.name.rpartition("-")[0]
+
+    @property
+    def machine_arn(self) -> str:
+        """The state machine."""
+        return self.arn.replace(":execution:", ":stateMachine:").rpartition(":")[0]
+
+
+def run_id_of_job(job_name: str) -> str | None:
+    """Return the run that a job's name belongs to; None for a name that `RunExecution.job_name` does not give."""
+    match = _JOB_NAME.fullmatch(job_name)
+    return match["run_id"] if match else None
 
 
 class RunState(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     ACCEPTED = "accepted"
-    """launch took it; its inner execution is starting."""
+    """launch has accepted it; its inner execution is starting."""
     QUEUED = "queued"
     """The job waits for capacity."""
     RUNNING = "running"
-    """The runner is at work."""
+    """The runner works on it."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to the run by itself."""
+        """Whether the run has ended."""
         return self in (RunState.SUCCEEDED, RunState.FAILED)
 
 
-class RunSpec(Model):
-    """A request, resolved: every default filled in, every input an address that exists."""
+class RunSpec(WithInputs):
+    """A request with every default filled in, and every input as an address that exists."""
 
     run_id: str
     name: str | None = None
     description: str | None = None
-    training: TrainingConfig
+    group_id: str | None = None
+    parent_run_id: str | None = None
+    training: AnyConfig
     compute: ComputeConfig
-    policy: S3UriField | None = None
-    """Checkpoint to evaluate."""
-    resume_checkpoint: S3UriField | None = None
-    """Weights to start training from."""
-    custom_environment: S3UriField | None = None
-    """Package that registers further tasks."""
     output_files: S3UriField
-    """Prefix that this run, and no other, writes to."""
+    """Prefix that only this run writes to."""
     output_metadata: S3UriField | None = None
-    """Prefix for the documents of what VAMS is to note of the output files: each has the name of its file there."""
+    """Prefix for the metadata documents of the output files: each is named after its file."""
+    caller: Caller | None = None
+    """Kind of caller; None in a document from a version before November 2026."""
+
+    @property
+    def refused_suffixes(self) -> list[str]:
+        """Suffixes of files that the caller does not accept."""
+        return self.caller.refused_suffixes if self.caller else []
+
+    @property
+    def num_processes(self) -> int:
+        """Number of processes that simulate, over all nodes."""
+        return self.compute.num_nodes * self.compute.gpus_per_node
 
 
-class Progress(Model):
-    """How far a simulation is; the fields after `total` are None until the simulator has said them."""
+class Progress(Stored):
+    """How far a simulation is; the fields after `total` are None until the simulator has reported them."""
 
     done: Annotated[int, Field(ge=0)]
     """Iterations trained, or episodes evaluated."""
@@ -140,8 +159,14 @@ class Progress(Model):
     eta_seconds: float | None = None
 
 
-class RunRecord(Model):
-    """The run's item in the run table, as everybody may read it. Tokens are kept in an item of their own."""
+CONTINUING = 2
+"""Schema version of the record of a run that continues another one: an older runner would train from the beginning."""
+
+
+class RunRecord(Document):
+    """The run's item in the run table, without secrets. Tokens are kept in a separate item."""
+
+    known_version: ClassVar[int] = CONTINUING
 
     run_id: str
     state: RunState
@@ -150,30 +175,41 @@ class RunRecord(Model):
     mode: Mode | None = None
     task: str | None = None
     name: str | None = None
+    group_id: str | None = None
+    """Group that it belongs to; an index finds the runs of one."""
+    parent_run_id: str | None = None
+    """Run that it follows from."""
     execution_arn: str | None = None
     """The inner execution that the run belongs to; it may be about to start."""
     message_digest: str | None = None
-    """Digest of the message that asked for the run, to tell the same run again from another one."""
+    """Digest of the message that requested the run: distinguishes a repeated request from a different one."""
     job_id: str | None = None
-    """The Batch job."""
+    """The run's job."""
     job_claimed_at: AwareDatetime | None = None
-    """Since when a call of submit_job has been at work on a job; None before and after that."""
+    """When a call of submit_job began to submit a job; None before and after that."""
     attempt: Annotated[int, Field(ge=1)] | None = None
-    """Attempt of the Batch job, from 1."""
+    """Attempt of the job, from 1."""
     attempts: Annotated[int, Field(ge=1)] | None = None
-    """How often the runner has begun, over all jobs of the run."""
+    """How often the runner has started, over all jobs of the run. The run belongs to the attempt with this number, and
+    no other attempt writes its files."""
     started_at: AwareDatetime | None = None
-    """When the runner began its first attempt."""
+    """When the runner started its first attempt."""
     ended_at: AwareDatetime | None = None
     caller_gone_at: AwareDatetime | None = None
-    """Since when, as far as is known, nobody has waited for the run."""
+    """Since when no caller has been known to wait for the run."""
     phase: str | None = None
     """What the runner is doing: the name of one of its steps."""
     progress: Progress | None = None
+    warnings: list[str] | None = None
+    """What is optional and has failed; it does not fail the run."""
+    interruption: str | None = None
+    """Why another attempt followed, or will follow, the one before it."""
+    remark: str | None = None
+    """What the runner decided because the request left it open: that the simulator runs with cameras."""
     machine: Machine | None = None
     """What the newest attempt runs on."""
     cost: Cost | None = None
-    """Over all attempts; None as long as no price is known."""
+    """Over all attempts; None if no price is known."""
     spec: RunSpec | None = None
     failure: Failure | None = None
 
@@ -182,38 +218,54 @@ class RunRecord(Model):
         """Prefix of the run's outputs."""
         return self.spec.output_files if self.spec else None
 
+    @property
+    def execution(self) -> RunExecution | None:
+        """The inner execution that the run belongs to."""
+        return RunExecution(self.execution_arn) if self.execution_arn is not None else None
 
-class RunTokens(Model):
+    def awaits(self, job_id: str, job_name: str) -> bool:
+        """Whether the run waits for this job; until its job is recorded, the name decides."""
+        return (
+            not self.state.ended
+            and self.execution is not None
+            and self.execution.job_name == job_name
+            and self.job_id in (None, job_id)
+        )
+
+
+class RunTokens(Received):
     """The task tokens of a run: secrets, never printed."""
 
     external: Annotated[str | None, Field(repr=False)] = None
-    """The caller's, who waits for the run."""
+    """The token of the caller, which waits for the run."""
     inner: Annotated[str | None, Field(repr=False)] = None
-    """The inner machine's SubmitJob, which waits for the job."""
+    """The token of the inner machine's SubmitJob, which waits for the job."""
 
 
-class PipelineInput(Model):
-    """Input of the inner execution: what launch hands to ConstructRun."""
+class PipelineInput(Received):
+    """Input of the inner execution: what launch passes to ConstructRun."""
 
     run_id: str
-    message: VamsMessage
+    message: Message
 
 
-class ConstructedRun(Model):
-    """What ConstructRun hands on to the states after it."""
+class ConstructedRun(Received):
+    """What ConstructRun passes to the states after it."""
 
     run_id: str
     timeout_seconds: int
 
 
-class JobResult(Model):
-    """What the runner reports with its success."""
+class JobResult(Received):
+    """What the runner reports when it succeeds."""
 
     run_id: str
     manifest: S3UriField
+    attempts: Annotated[int | None, Field(ge=1)] = None
+    """Number of the attempt with these results, as in the run's record; None from the runner of an older image."""
 
 
-class RunResult(UserModel):
+class RunResult(UserModel, Received):
     """What a caller receives with a run's success."""
 
     job_id: str
@@ -228,7 +280,7 @@ class RunResult(UserModel):
         """Describe a run that succeeded.
 
         Raises:
-            ValueError: The run never got as far as having outputs.
+            ValueError: The run ended before it had outputs.
         """
         if record.output_files is None:
             raise ValueError(f"{record.run_id} has no specification, and so no outputs")
@@ -240,11 +292,11 @@ class RunResult(UserModel):
         )
 
 
-class LaunchAnswer(UserModel):
+class LaunchAnswer(UserModel, Received):
     """The body of launch's answer."""
 
     job_id: str
-    """The run's id: VAMS calls every pipeline's run a job."""
+    """The run's id, under the name that callers know: to them, a pipeline's run is a job."""
     execution_arn: str | None
     status: str
 
@@ -252,8 +304,3 @@ class LaunchAnswer(UserModel):
 def to_json(model: Model) -> dict[str, Any]:
     """Write a model as a JSON object, as a Lambda returns it."""
     return model.model_dump(mode="json", by_alias=True)
-
-
-def as_timestamp(moment: datetime) -> str:
-    """Write a moment as ISO 8601 in whole seconds."""
-    return moment.isoformat(timespec="seconds")

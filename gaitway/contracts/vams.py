@@ -1,6 +1,6 @@
-"""What we tell VAMS, the Visual Asset Management System: which pipelines there are, and what came of a run.
+"""What we send to VAMS, the Visual Asset Management System: our pipelines, and the results of a run.
 
-Nothing here is VAMS's own code. What it takes is read from its published source, of 2.4 to 2.6:
+This is not VAMS's own code. What it accepts is taken from its published source, versions 2.4 to 2.6:
 github.com/awslabs/visual-asset-management-system, below backend/backend: `handlers/workflows`, `models/metadata.py`,
 `common/constants.py`, `common/workflows/vamsSchemaImport.py`.
 """
@@ -8,51 +8,49 @@ github.com/awslabs/visual-asset-management-system, below backend/backend: `handl
 from __future__ import annotations
 
 import json
-from pathlib import PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from gaitway.contracts.artifacts import RESULTS, Results
+from gaitway.contracts.limits import CALLER_LIMITS
 from gaitway.contracts.model import UserModel
-from gaitway.contracts.request import Mode, TrainingConfig
-from gaitway.contracts.run import TIMEOUT_SECONDS
+from gaitway.contracts.workload import Mode, read_config
+
+if TYPE_CHECKING:
+    from gaitway.names import Names
+
+VAMS = "vams"
+"""The kind of caller."""
 
 _TASK = "Isaac-Cartpole-Direct-v0"
-"""The smallest of Isaac Lab's tasks: what is registered runs as it is, and shows what to replace."""
+"""The smallest of Isaac Lab's tasks: the registered request works as it is, and shows what to replace."""
 _SEED_FIELDS: dict[Mode, tuple[str, ...]] = {
     "train": ("mode", "task", "numEnvs", "maxIterations", "rlLibrary"),
     "evaluate": ("mode", "task", "numEnvs", "numEpisodes", "stepsPerEpisode", "recordVideo", "rlLibrary"),
 }
-"""What a user of VAMS most likely changes; everything else has its default all the same."""
+"""Fields that a user of VAMS most likely changes; all others have their defaults."""
 
 _REFUSED_BY_NAME = {
     *(".bak", ".bat", ".cmd", ".com", ".dll", ".docm", ".exe", ".jar"),
     *(".java", ".lnk", ".nat", ".php", ".pif", ".reg", ".vbs"),
 }
 _REFUSED_BY_TYPE = {".class", ".docx", ".js", ".mjs", ".sh", ".sql"}
-"""Not these themselves, but the content types with which they are uploaded."""
+"""Not used by themselves, but the content types with which they are uploaded."""
 REFUSED_SUFFIXES = frozenset(_REFUSED_BY_NAME | _REFUSED_BY_TYPE)
-"""VAMS takes none of a run's files where one of them ends like this: `common/constants.py`."""
-_HARMLESS_SUFFIX = ".bin"
+"""VAMS refuses all files of a run if one of them has such a suffix: `common/constants.py`."""
 METADATA_SUFFIX = ".metadata.json"
-"""Below the metadata path, after the name that a file has below the files path: a document of what to note of it."""
+"""Suffix of a metadata document: below the metadata path, it follows the name that its file has below the files
+path."""
 
 STEP_INPUTS = "pipelines/workflowExecutionInputs/"
-"""Below it VAMS 2.6 keeps manifest and parameters of each step."""
-
-
-def accepted_name(name: str) -> str:
-    """Give a file a name that VAMS takes: its own, unless that ends as a program's."""
-    # VAMS compares as written; who stores the file afterwards may not.
-    refused = PurePosixPath(name).suffix.lower() in REFUSED_SUFFIXES
-    return f"{name}{_HARMLESS_SUFFIX}" if refused else name
+"""Prefix below which VAMS 2.6 keeps the manifest and parameters of each step."""
 
 
 class Registration(UserModel):
     """A pipeline and the workflow of the same name that has it as its only step.
 
-    The fields of VAMS's function `importGlobalPipelineWorkflow`, of all versions; all of them are texts, numbers too.
+    The fields of VAMS's function `importGlobalPipelineWorkflow`, of all versions. All values are strings, also numbers.
     """
 
     pipeline_id: str
@@ -60,7 +58,7 @@ class Registration(UserModel):
     pipeline_type: Literal["standardFile"] = "standardFile"
     pipeline_execution_type: Literal["Lambda"] = "Lambda"
     asset_type: str
-    """Suffix of the files that it takes, or `.all`."""
+    """Suffix of the files that it accepts, or `.all`."""
     output_type: str
     wait_for_callback: Literal["Enabled"] = "Enabled"
     task_timeout: str
@@ -69,41 +67,49 @@ class Registration(UserModel):
     """Seconds."""
     lambda_name: str
     input_parameters: str
-    """The request that a run begins with: a JSON object."""
+    """The request that a run starts from: a JSON object."""
     workflow_id: str
     workflow_description: str
     inline_bundle: str
-    """The same for VAMS 2.6, as a JSON object: its function takes this and leaves the other fields; those before it
-    do the opposite."""
+    """The same for VAMS 2.6, as a JSON object: its function reads this field and ignores the other fields. Earlier
+    versions do the opposite."""
 
 
-def registrations(launch_function_name: str) -> tuple[Registration, Registration]:
+def registrations(launch_function_name: str, names: Names) -> tuple[Registration, Registration]:
     """Describe our pipelines: one that trains, and one that evaluates.
 
     Args:
         launch_function_name: Name of the function that VAMS calls.
+        names: Names of the deployment, by which VAMS distinguishes the pipelines of several deployments.
     """
     return (
-        _registration("train", "isaaclab-training", "Train a robot policy", ".all", ".pt", 3600, launch_function_name),
-        _registration(
-            "evaluate", "isaaclab-evaluation", "Evaluate a robot policy", ".pt", ".json", 1800, launch_function_name
-        ),
+        _registration("train", "training", "Train a robot policy", ".all", ".pt", launch_function_name, names),
+        _registration("evaluate", "evaluation", "Evaluate a robot policy", ".pt", ".json", launch_function_name, names),
     )
 
 
 def _registration(
-    mode: Mode, name: str, title: str, asset_type: str, output_type: str, heartbeat_seconds: int, function: str
+    mode: Mode,
+    what: str,
+    title: str,
+    asset_type: str,
+    output_type: str,
+    function: str,
+    names: Names,
 ) -> Registration:
-    """Describe a pipeline, and a workflow of it alone."""
-    description = f"{title} with NVIDIA Isaac Lab on GPU instances (Gaitway)"
-    timeout, heartbeat = str(TIMEOUT_SECONDS[mode]), str(heartbeat_seconds)
+    """Describe a pipeline, and a workflow that consists of it."""
+    name = names.vams(f"isaaclab-{what}")
+    deployment = "Gaitway" if names.is_default else f"Gaitway {names.deployment}"
+    description = f"{title} with NVIDIA Isaac Lab on GPU instances ({deployment})"
+    shown_name = f"{title} (Isaac Lab)" if names.is_default else f"{title} (Isaac Lab, {names.deployment})"
+    timeout, heartbeat = map(str, CALLER_LIMITS[mode])
     shown = {"category": "Simulation", "description": description}
     takes_all = asset_type == ".all"
     bundle = {
         "pipeline": {
             **shown,
             "pipelineId": name,
-            "pipelineName": f"{title} (Isaac Lab)",
+            "pipelineName": shown_name,
             "executionConfig": {
                 "executionType": "Lambda",
                 "waitForCallback": "Enabled",
@@ -118,7 +124,7 @@ def _registration(
                 "inputFileFilters": {"allow": [] if takes_all else [f"*{asset_type}"], "exclude": []},
             },
         },
-        "workflow": {**shown, "workflowId": name, "workflowName": f"{title} (Isaac Lab)"},
+        "workflow": {**shown, "workflowId": name, "workflowName": shown_name},
         "templates": [
             {
                 "templateId": f"{name}-defaults",
@@ -146,13 +152,13 @@ def _registration(
 
 
 def seed_parameters(mode: Mode) -> str:
-    """Write the request that a pipeline is registered with: the defaults of a mode, as a JSON object."""
-    defaults = TrainingConfig.model_validate({"mode": mode, "task": _TASK}).model_dump(mode="json", by_alias=True)
+    """Return the request that a pipeline is registered with: the defaults of a mode, as a JSON object."""
+    defaults = read_config({"mode": mode, "task": _TASK}).model_dump(mode="json", by_alias=True)
     return json.dumps({"trainingConfig": {field: defaults[field] for field in _SEED_FIELDS[mode]}})
 
 
 class MetadataItem(UserModel):
-    """A figure of a run, as VAMS keeps it beside a file."""
+    """A figure of a run, as VAMS keeps it with a file."""
 
     metadata_key: str
     metadata_value: str
@@ -160,7 +166,7 @@ class MetadataItem(UserModel):
 
 
 class MetadataDocument(UserModel):
-    """`<file>.metadata.json` below the metadata path: what VAMS is to note of the file with that path."""
+    """`<file>.metadata.json` below the metadata path: the metadata of the file with that path."""
 
     type: Literal["metadata"] = "metadata"
     update_type: Literal["update"] = "update"
@@ -168,11 +174,11 @@ class MetadataDocument(UserModel):
 
 
 def metadata_of(results: Results) -> tuple[str, MetadataDocument]:
-    """Say what VAMS is to note of a run.
+    """Return the metadata of a run for VAMS.
 
     Returns:
-        The file that it is about, relative to the run's output prefix: what the run was made for, the newest checkpoint
-        of a training and the results of an evaluation; and the document.
+        The file that the metadata belongs to, relative to the run's output prefix (the newest checkpoint of a training,
+        or the results of an evaluation); and the document.
     """
     figures: dict[str, str | float | None] = {"task": results.task, "rlLibrary": results.rl_library}
     file = RESULTS

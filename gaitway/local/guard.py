@@ -1,6 +1,6 @@
 """No process outlives the emulator that started it, even when the emulator is killed.
 
-The guard is a process of its own that reads from a pipe whose other end the emulator holds. However the
+The guard is a separate process that reads from a pipe whose other end the emulator holds. However the
 emulator ends, the kernel closes that end; the guard then ends whatever is left. Unlike Linux's parent-death
 signal this works on macOS too, and it reaches grandchildren.
 """
@@ -10,19 +10,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterable
 
 import psutil
 
 MARKER = "GAITWAY_EMULATOR_ID"
 """Environment variable that every process of one emulator carries, with the emulator's id as its value."""
+_GONE_SECONDS = 10.0
+_PAUSE_SECONDS = 0.01
 
 
 def processes_with(name: str, value: str) -> list[psutil.Process]:
     """Return this user's processes whose environment holds `name` with `value`."""
     found = []
     for process in psutil.process_iter():
-        # A process may end while it is looked at, or belong to somebody else.
+        # A process may end during the search, or belong to another user.
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(name) == value:
                 found.append(process)
@@ -33,20 +36,21 @@ def end_processes(name: str, value: str, process_groups: Iterable[int] = (), spa
     """Kill process groups, and every other process whose environment holds `name` with `value`.
 
     Neither the caller nor the process ids in `spare` are killed. The groups come first and need no environment,
-    because macOS hides the environment of system programs such as /bin/sh. The marked processes are looked for until
-    there are none: one may be forking while we look.
+    because macOS hides the environment of system programs such as /bin/sh. The search for marked processes is repeated
+    until there are none: one may fork during a search.
     """
     for group in process_groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-    for _ in range(10):
-        marked = [process for process in processes_with(name, value) if process.pid not in {os.getpid(), *spare}]
+    deadline = time.monotonic() + _GONE_SECONDS
+    while marked := [process for process in processes_with(name, value) if process.pid not in {os.getpid(), *spare}]:
         for process in marked:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(marked, timeout=1)
-        if not marked:
+        if time.monotonic() > deadline:
             return
+        # psutil's own wait would take the child's exit status from the thread of this process that waits for it.
+        time.sleep(_PAUSE_SECONDS)
 
 
 class Guard:
@@ -72,7 +76,7 @@ class Guard:
         self._tell(f"+{process_group}")
 
     def forget(self, process_group: int) -> None:
-        """Leave this process group alone: it has ended, and its number may be used again."""
+        """Do not kill this process group: it has ended, and its number may be used again."""
         self._tell(f"-{process_group}")
 
     def close(self) -> None:

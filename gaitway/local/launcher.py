@@ -1,4 +1,4 @@
-"""Bring the embedded AWS up with our stacks in it, say how it stands, and take it down."""
+"""Start the embedded AWS with our stacks in it, report its state, and stop it."""
 
 import contextlib
 import fcntl
@@ -16,28 +16,35 @@ import botocore.session
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gaitway.client.deployment import Deployment, NotDeployedError, read_deployment
+from gaitway.commands import Commands
 from gaitway.contracts.model import Model
-from gaitway.deployment import Deployment, NotDeployedError, read_deployment
+from gaitway.installation import REPOSITORY_ROOT, require_checkout, require_extra
+from gaitway.local import isaaclab3
 from gaitway.local.cdk import CdkDeployer, Progress
 from gaitway.local.guard import MARKER, processes_with
-from gaitway.local.runtime import HOST, REGION, REPOSITORY_ROOT
+from gaitway.local.runtime import HOST, REGION
 from gaitway.local.server_process import bypass_proxies, running_server, start_server, stop_server
+from gaitway.names import DEFAULT_NAMES, Names
 
 STATE_VARIABLE = "GAITWAY_LOCAL_STATE"
-"""Environment variable with another state directory than `.gaitway/local` of the repository."""
+"""Environment variable for another state directory than `.gaitway/local` of the repository."""
+
+SIMULATORS_VARIABLE = "GAITWAY_LOCAL_SIMULATORS"
+"""Environment variable for the setting `simulators`, where Isaac Lab 3 shall be left out although it is installed."""
+
+EMBEDDED = "embedded"
+"""The simulator that `CONFIG_FILE` names, and that runs everywhere: a cart-pole in torch."""
 
 # Any will do: the emulator takes every key for the one account that it has.
 _ACCESS_KEY = "test"
-
-# Kept inside the emulator, so that it can never say more than what the emulator's state holds.
-_DIGEST_PARAMETER = "/gaitway-local/source-digest"
 
 
 class Deployer(Protocol):
     """Puts the stacks into the emulator."""
 
     def digest(self) -> str:
-        """Say from what it would deploy."""
+        """Return the digest of what it would deploy."""
 
     def deploy(self, environment: Mapping[str, str], progress: Progress) -> None:
         """Deploy all stacks."""
@@ -47,7 +54,7 @@ class LocalSession(boto3.Session):
     """A session whose clients talk to the emulator, whatever the environment says."""
 
     def __init__(self, endpoint_url: str) -> None:
-        # Without a name of its own in environment or configuration file, no profile is looked for.
+        # Without a name in environment or configuration file, no profile is searched for.
         botocore_session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
         super().__init__(
             aws_access_key_id=_ACCESS_KEY,
@@ -79,14 +86,14 @@ class LocalAws(Model):
 
 
 class LocalStatus(Model):
-    """How the embedded AWS stands."""
+    """The state of the embedded AWS."""
 
     running: bool
     state_directory: Path
     endpoint_url: str | None = None
     deployment: Deployment | None = None
     is_current: bool = False
-    """Whether it was deployed from the sources as they are now; what jobs run is always taken from them."""
+    """Whether it was deployed from the present sources; jobs always run the present sources."""
     process_ids: tuple[int, ...] = ()
     """The emulator, its guard, and the Lambda functions and jobs that run in it."""
     memory_mib: float = 0.0
@@ -109,13 +116,18 @@ class Launcher:
     """The embedded AWS of one state directory.
 
     Args:
-        state_directory: Where everything that it keeps lies.
-        deployer: What puts the stacks into it.
+        state_directory: Directory of all its files.
+        deployer: Deploys the stacks to it.
+        names: Names of the deployment: the emulator may hold several.
     """
 
-    def __init__(self, state_directory: Path, deployer: Deployer) -> None:
+    def __init__(self, state_directory: Path, deployer: Deployer, names: Names = DEFAULT_NAMES) -> None:
         self.state_directory = state_directory
         self._deployer = deployer
+        self._names = names
+        self._commands = Commands(names, is_embedded=True)
+        # Inside the emulator, so that it can never say more than what the emulator's state holds.
+        self._digest_parameter = f"/gaitway-local/source-digest/{names.deployment}"
         bypass_proxies()
 
     def up(self, progress: Progress) -> LocalAws:
@@ -124,9 +136,11 @@ class Launcher:
         Whatever goes wrong, an emulator that was started here is stopped again.
 
         Raises:
+            NotInstalledError: What it is made of is not installed.
             ServerStartError: The emulator did not start.
             DeployError: The stacks could not be deployed.
         """
+        require_extra("local", "the embedded AWS", "ministack")
         with self._alone(), interrupted_by_any_signal():
             record = running_server(self.state_directory)
             if record is not None and not record.is_current:
@@ -147,19 +161,19 @@ class Launcher:
                 raise
 
     def status(self) -> LocalStatus:
-        """Say how the embedded AWS stands."""
+        """Return the state of the embedded AWS."""
         record = running_server(self.state_directory)
         if record is None:
             return LocalStatus(running=False, state_directory=self.state_directory)
         processes = processes_with(MARKER, record.emulator_id)
         session = LocalSession(record.endpoint_url)
-        deployment = _current_deployment(session)
+        deployment = self._current_deployment(session)
         return LocalStatus(
             running=True,
             state_directory=self.state_directory,
             endpoint_url=record.endpoint_url,
             deployment=deployment,
-            is_current=deployment is not None and _deployed_digest(session) == self._deployer.digest(),
+            is_current=deployment is not None and self._deployed_digest(session) == self._deployer.digest(),
             process_ids=tuple(sorted(process.pid for process in processes)),
             memory_mib=sum(_resident_bytes(process) for process in processes) / 2**20,
         )
@@ -182,18 +196,33 @@ class Launcher:
     def _deployed(self, endpoint_url: str, progress: Progress) -> Deployment:
         session = LocalSession(endpoint_url)
         digest = self._deployer.digest()
-        deployment = _current_deployment(session)
-        if deployment is None or _deployed_digest(session) != digest:
+        deployment = self._current_deployment(session)
+        if deployment is None or self._deployed_digest(session) != digest:
             self._deployer.deploy(client_environment(endpoint_url), progress)
-            session.client("ssm").put_parameter(Name=_DIGEST_PARAMETER, Value=digest, Type="String", Overwrite=True)
-            deployment = read_deployment(session.client("cloudformation"))
+            session.client("ssm").put_parameter(
+                Name=self._digest_parameter, Value=digest, Type="String", Overwrite=True
+            )
+            deployment = read_deployment(session.client("cloudformation"), self._commands)
         progress("ready")
         return deployment
+
+    def _current_deployment(self, session: boto3.Session) -> Deployment | None:
+        # An emulator that is just being stopped does not answer.
+        with contextlib.suppress(NotDeployedError, BotoCoreError):
+            return read_deployment(session.client("cloudformation"), self._commands)
+        return None
+
+    def _deployed_digest(self, session: boto3.Session) -> str | None:
+        ssm: Any = session.client("ssm")
+        try:
+            return str(ssm.get_parameter(Name=self._digest_parameter)["Parameter"]["Value"])
+        except (BotoCoreError, ClientError):
+            return None
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Wait until no other command works on this state directory."""
-        # Beside the directory, since `reset` deletes it.
+        # Outside of the directory, because `reset` deletes it.
         path = self.state_directory.with_name(f"{self.state_directory.name}.lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as lock:
@@ -201,20 +230,37 @@ class Launcher:
             yield
 
 
-def default_launcher() -> Launcher:
-    """Return the launcher of this repository's embedded AWS."""
-    directory = Path(os.environ.get(STATE_VARIABLE) or REPOSITORY_ROOT / ".gaitway" / "local").absolute()
-    return Launcher(directory, CdkDeployer(directory / "cdk"))
+def default_state_directory() -> Path:
+    """Return the state directory of this repository's embedded AWS."""
+    return Path(os.environ.get(STATE_VARIABLE) or REPOSITORY_ROOT / ".gaitway" / "local").absolute()
 
 
-def up(progress: Progress = lambda _: None) -> LocalAws:
-    """Bring the embedded AWS up: see `Launcher.up`."""
-    return default_launcher().up(progress)
+def default_launcher(names: Names = DEFAULT_NAMES) -> Launcher:
+    """Return the launcher of a deployment in this repository's embedded AWS.
+
+    Raises:
+        NotInstalledError: There is no checkout, whose stacks it would deploy.
+    """
+    require_checkout("the embedded AWS")
+    directory = default_state_directory()
+    return Launcher(directory, CdkDeployer(directory / "cdk", names, default_settings()), names)
 
 
-def status() -> LocalStatus:
-    """Say how the embedded AWS stands."""
-    return default_launcher().status()
+def default_settings() -> dict[str, str]:
+    """Return the settings of this repository's embedded AWS that are not those of `CONFIG_FILE`."""
+    if simulators := os.environ.get(SIMULATORS_VARIABLE):
+        return {} if simulators == EMBEDDED else {"simulators": simulators}
+    return {} if isaaclab3.why_missing() else {"simulators": f"isaaclab-3,{EMBEDDED}"}
+
+
+def up(progress: Progress = lambda _: None, names: Names = DEFAULT_NAMES) -> LocalAws:
+    """Bring the embedded AWS up, with a deployment in it: see `Launcher.up`."""
+    return default_launcher(names).up(progress)
+
+
+def status(names: Names = DEFAULT_NAMES) -> LocalStatus:
+    """Return the state of the embedded AWS and of a deployment in it."""
+    return default_launcher(names).status()
 
 
 def down() -> bool:
@@ -227,21 +273,6 @@ def reset() -> None:
     default_launcher().reset()
 
 
-def _current_deployment(session: boto3.Session) -> Deployment | None:
-    # An emulator that is just being stopped does not answer.
-    with contextlib.suppress(NotDeployedError, BotoCoreError):
-        return read_deployment(session.client("cloudformation"))
-    return None
-
-
-def _deployed_digest(session: boto3.Session) -> str | None:
-    ssm: Any = session.client("ssm")
-    try:
-        return str(ssm.get_parameter(Name=_DIGEST_PARAMETER)["Parameter"]["Value"])
-    except (BotoCoreError, ClientError):
-        return None
-
-
 def _resident_bytes(process: psutil.Process) -> int:
     with contextlib.suppress(psutil.Error):
         return int(process.memory_info().rss)
@@ -250,7 +281,7 @@ def _resident_bytes(process: psutil.Process) -> int:
 
 @contextlib.contextmanager
 def interrupted_by_any_signal() -> Iterator[None]:
-    """Let a closed terminal or a `kill` clean up as Ctrl-C does."""
+    """Clean up after a closed terminal or a `kill` as after Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

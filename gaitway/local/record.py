@@ -16,7 +16,7 @@ _SOURCES = ("gaitway/local", "requirements.txt")
 
 
 class ServerRecord(Model):
-    """One emulator process, told apart from any other that may get the same process id later."""
+    """One emulator process, distinguishable from a later one with the same process id."""
 
     process_id: int
     create_time: float
@@ -40,7 +40,7 @@ class ServerRecord(Model):
 
     @property
     def is_current(self) -> bool:
-        """Whether it was started from the sources as they are now."""
+        """Whether it was started from the present sources."""
         return self.sources == digest_of(_SOURCES)
 
     @classmethod

@@ -11,8 +11,6 @@ REGION = "us-east-1"
 
 ACCOUNT_ID = "000000000000"
 
-REPOSITORY_ROOT = Path(__file__).parents[2]
-
 
 @dataclass(frozen=True)
 class Runtime:

@@ -31,10 +31,14 @@ FUNCTIONS_AT_ONCE = 10
 throttled and tried again, as there; each is a process of up to 200 MiB here."""
 
 
+_KEPT = {"HOME", "LANG", "LC_ALL", "LOG_LEVEL", "NO_PROXY", "PATH", "no_proxy", MARKER}
+
+
 def _configure(port: int, state_directory: Path) -> None:
     """Set MiniStack's settings, which it reads from the environment while it is imported."""
-    # A developer's own endpoint, profile or credentials must reach neither the emulator nor the Lambdas and jobs in it.
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
+    # Functions inherit all of this. A developer's own variables, AWS credentials and settings of Python among them,
+    # must reach neither the emulator nor what runs in it.
+    for name in [name for name in os.environ if name not in _KEPT and not name.startswith("GAITWAY_LOCAL_")]:
         del os.environ[name]
     temporary = state_directory / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -84,6 +88,9 @@ async def _serve(listener: socket.socket, runtime: Runtime, announce: Callable[[
     extensions.register_all(runtime)
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (answered := extensions.answer(scope["path"])):
+            await _send(answered, send)
+            return
         if scope["type"] != "lifespan":
             await ministack(scope, receive, send)
             return
@@ -112,8 +119,15 @@ async def _serve(listener: socket.socket, runtime: Runtime, announce: Callable[[
     await serve(application, config)  # type: ignore[arg-type]  # hypercorn's own scope types are narrower
 
 
+async def _send(response: tuple[int, dict[str, str], bytes], send: Send) -> None:
+    status, headers, body = response
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Run the emulator until it is told to stop."""
+    """Run the emulator until it is asked to stop."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--state-directory", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""Start and stop the emulator as a process of its own."""
+"""Start and stop the emulator as a separate process."""
 
 import os
 import signal
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from gaitway.installation import REPOSITORY_ROOT
 from gaitway.local.guard import MARKER, end_processes
 from gaitway.local.record import ServerRecord
-from gaitway.local.runtime import HOST, REPOSITORY_ROOT
+from gaitway.local.runtime import HOST
 
 _STOP_TIMEOUT_SECONDS = 60.0
 """It saves its state, which takes a second or two on a machine that has nothing else to do."""
@@ -79,7 +80,7 @@ def start_server(state_directory: Path) -> ServerRecord:
 
 
 def bypass_proxies() -> None:
-    """Let no proxy of this network stand between the emulator and this process, or what it starts."""
+    """Bypass proxies of this network between the emulator and this process, or its children."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in os.environ.get(name, "").split(",") if host and host != HOST]
         os.environ[name] = ",".join([*hosts, HOST])
@@ -106,7 +107,7 @@ def stop_server(state_directory: Path) -> bool:
 
 
 def sweep(state_directory: Path) -> None:
-    """End what an emulator that no longer runs may have left."""
+    """End processes that an emulator that no longer runs may have left."""
     record = ServerRecord.read(state_directory)
     if record and not record.process():
         end_processes(MARKER, record.emulator_id)

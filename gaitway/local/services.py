@@ -9,8 +9,9 @@ import secrets
 import time
 from typing import Any, cast
 
+from ministack.core import iam_evaluator
 from ministack.core.responses import error_response_json, request_scope
-from ministack.services import cloudwatch, cloudwatch_logs, ec2, efs, eventbridge, sts
+from ministack.services import cloudwatch, cloudwatch_logs, ec2, efs, eventbridge, iam, sts
 
 from gaitway.local.runtime import ACCOUNT_ID, REGION
 
@@ -59,11 +60,34 @@ def put_log_lines(group: str, stream: str, lines: list[str]) -> None:
         cloudwatch_logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": events})
 
 
-def assume_role(role_arn: str, session_name: str) -> dict[str, str]:
+def may_assume(service: str, role_arn: str) -> bool:
+    """Say whether there is such a role, and whether it trusts a service of AWS."""
+    with request_scope(ACCOUNT_ID, REGION):
+        role = iam._roles.get(role_arn.rpartition("/")[2])
+    if role is None or role["Arn"] != role_arn:
+        return False
+    context = iam_evaluator.EvalContext(
+        principal_arn=service,
+        principal_type="Service",
+        principal_account="",
+        action="sts:AssumeRole",
+        resource_arn=role_arn,
+        region=REGION,
+    )
+    trusts = iam_evaluator.evaluate_resource_policy(role["AssumeRolePolicyDocument"], context, service=service)
+    return bool(trusts.decision == "Allow")
+
+
+def open_role_session(role_arn: str, session_name: str, seconds: float) -> tuple[str, str, str]:
     """Open a session of a role, as ECS does for a task.
 
+    Args:
+        role_arn: The role.
+        session_name: Shown in the session's ARN.
+        seconds: How long it lasts.
+
     Returns:
-        The environment variables that hold its credentials.
+        Access key, secret key and session token.
     """
     access_key = f"ASIA{secrets.token_hex(8).upper()}"
     secret_key, token = sts._gen_secret(), sts._gen_session_token()
@@ -75,9 +99,10 @@ def assume_role(role_arn: str, session_name: str) -> dict[str, str]:
             "UserId": f"{role_name}:{session_name}",
             "SecretAccessKey": secret_key,
             "SessionToken": token,
+            "Expiration": time.time() + seconds,
         },
     )
-    return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "AWS_SESSION_TOKEN": token}
+    return access_key, secret_key, token
 
 
 def access_point_path(access_point_id: str) -> str:
@@ -98,6 +123,21 @@ def file_system_of(access_point_id: str) -> str:
     if access_point is None:
         raise ServiceError(f"AccessPointNotFound: {access_point_id}")
     return str(access_point["FileSystemId"])
+
+
+def zones_of(subnets: list[str]) -> set[str]:
+    """Return the Availability Zones of subnets; what does not exist has none that anything could be in."""
+    with request_scope(ACCOUNT_ID, REGION):
+        return {
+            str((ec2._subnets.get(subnet) or {}).get("AvailabilityZone", f"that of {subnet}")) for subnet in subnets
+        }
+
+
+def mounted_zones(file_system_id: str) -> set[str]:
+    """Return the Availability Zones in which an EFS file system has a mount target."""
+    with request_scope(ACCOUNT_ID, REGION):
+        targets = list(efs._mount_targets.values())
+    return {target["AvailabilityZoneName"] for target in targets if target["FileSystemId"] == file_system_id}
 
 
 class ServiceError(Exception):

@@ -1,4 +1,4 @@
-"""What a run leaves, from its directory on EFS to S3: shared by the runner and by whoever salvages what it left there.
+"""A run's outputs, from its directory on EFS to S3: used by the runner and by the function that salvages a lost run.
 
-boto3 and pydantic are all that is needed: this is part of the Lambda functions' code. Clients are passed in.
+Only boto3 and pydantic are needed: this is part of the Lambda functions' code. Clients are passed in.
 """

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run S3 holds: remembered beside them, since not all stay on EFS."""
+"""The checkpoints of a run that S3 holds: recorded beside them, because not all stay on EFS."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gaitway.contracts.artifacts import ManifestEntry
-from gaitway.contracts.model import Model
+from gaitway.contracts.model import Stored
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_LOG = "checkpoints.jsonl"
 
 
-class UploadedCheckpoint(Model):
+class UploadedCheckpoint(Stored):
     """A line of the log: a checkpoint that S3 holds."""
 
     entry: ManifestEntry
@@ -25,7 +25,7 @@ class UploadedCheckpoint(Model):
 
 
 class CheckpointLog:
-    """The run's checkpoints that S3 holds, over all its attempts: a line each, the latest of a name counts.
+    """The run's checkpoints that S3 holds, over all its attempts: one line each; the last line of a name counts.
 
     Args:
         directory: The run's directory.
@@ -37,9 +37,9 @@ class CheckpointLog:
         text = self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
         for line in filter(None, text.splitlines()):
             try:
-                uploaded = UploadedCheckpoint.model_validate_json(line)
+                uploaded = UploadedCheckpoint.read(line)
             except ValidationError:
-                logger.warning("%s: a line is torn, as a killed attempt leaves it", CHECKPOINT_LOG)
+                logger.warning("%s: skipped an incomplete line, which a killed attempt left", CHECKPOINT_LOG)
                 continue
             self._known[uploaded.entry.path] = uploaded
 
@@ -49,7 +49,7 @@ class CheckpointLog:
         return [uploaded.entry for uploaded in self._known.values()]
 
     def mean_reward(self, path: str) -> float | None:
-        """Tell the mean reward that a checkpoint was saved with; None where it is not known."""
+        """Return the mean reward that a checkpoint was saved with; None if it is not known."""
         return self._known[path].mean_reward if path in self._known else None
 
     def note(self, entry: ManifestEntry, mean_reward: float | None) -> None:
@@ -60,6 +60,6 @@ class CheckpointLog:
         is_number = mean_reward is not None and math.isfinite(mean_reward)
         uploaded = UploadedCheckpoint(entry=entry, mean_reward=mean_reward if is_number else None)
         with self._path.open("a", encoding="utf-8") as file:
-            # On a line of its own, whatever a killed attempt left before it.
+            # Begin a new line, because a killed attempt may have left an incomplete one.
             file.write(f"\n{uploaded.model_dump_json()}\n")
         self._known[entry.path] = uploaded

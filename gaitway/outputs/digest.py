@@ -13,14 +13,14 @@ _READ_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Digest:
-    """Of a file."""
+    """The checksum of a file."""
 
     size: int
     """Bytes."""
     sha256: str
     """Hexadecimal."""
     s3_checksum: str
-    """As S3 states it: of an object in parts, the checksum of the parts' checksums, and their number.
+    """The checksum in S3's form: for an object in parts, the checksum of the parts' checksums, and their number.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html."""
 
 
@@ -55,5 +55,5 @@ def checksum(digest: bytes) -> str:
 
 
 def checksum_of_parts(digests: Sequence[bytes]) -> str:
-    """Say what S3 states for an object whose parts have these digests."""
+    """Return the checksum that S3 reports for an object whose parts have these digests."""
     return f"{checksum(hashlib.sha256(b''.join(digests)).digest())}-{len(digests)}"

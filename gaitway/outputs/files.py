@@ -2,67 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
 
-from gaitway.contracts.artifacts import (
-    CHECKPOINTS,
-    CONFIG_FILES,
-    EVENTS,
-    EXPORTED,
-    GPU_USAGE,
-    METRICS,
-    PARAMETERS,
-    SIMULATOR_LOG,
-    VIDEOS,
-)
-from gaitway.contracts.request import RlLibrary, TrainingConfig
-from gaitway.contracts.simulation import (
-    EVALUATION_METRICS,
-    EVALUATION_VIDEOS,
-    EXPORTED_DIRECTORY,
-    LOGS_DIRECTORY,
-)
-from gaitway.contracts.vams import accepted_name
-from gaitway.outputs.checkpoints import checkpoints
+from gaitway.contracts.artifacts import AS_THEY_ARE, CHECKPOINTS, EVENTS, SIMULATOR_LOG
+from gaitway.contracts.simulation import LOGS_DIRECTORY
+from gaitway.contracts.workload import WorkloadConfig
+from gaitway.workloads import workload_of
+
+_HARMLESS_SUFFIX = ".bin"
 
 
-def outputs(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Path]]:
-    """Give every output that is there: its place below the run's prefix, and its file.
+def outputs(
+    directory: Path, training: WorkloadConfig, refused_suffixes: Collection[str] = ()
+) -> Iterator[tuple[str, Path]]:
+    """Yield every existing output: its path below the run's prefix, and its file.
 
-    Results, report and manifest, which tell of the others, are not among them.
+    Results, report and manifest, which describe the others, are not among them.
 
     Args:
         directory: The run's directory.
-        training: What was asked for.
+        training: The run's training configuration.
+        refused_suffixes: Endings of names that the run's caller refuses: such a file gets another name.
     """
-    if training.mode == "train":
-        yield from _training_outputs(directory, training.rl_library)
-    else:
-        yield from _evaluation_outputs(directory)
-    for name in (CONFIG_FILES[training.mode], GPU_USAGE, SIMULATOR_LOG):
+    return _named(_own(directory, _outputs(directory, training)), refused_suffixes)
+
+
+def accepted_name(name: str, refused_suffixes: Collection[str]) -> str:
+    """Return a file name that the run's caller accepts: the file's own, unless its ending is refused."""
+    # The caller may compare the case of letters; the system that stores the file afterwards may not.
+    refused = PurePosixPath(name).suffix.lower() in refused_suffixes
+    return f"{name}{_HARMLESS_SUFFIX}" if refused else name
+
+
+def _own(directory: Path, files: Iterator[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+    """Leave out files outside of the directory: a simulator may make links to files that only the runner can read."""
+    root = directory.resolve()
+    return ((name, path) for name, path in files if path.resolve().is_relative_to(root))
+
+
+def _named(files: Iterator[tuple[str, Path]], refused_suffixes: Collection[str]) -> Iterator[tuple[str, Path]]:
+    return ((accepted_name(name, refused_suffixes), path) for name, path in files)
+
+
+def _outputs(directory: Path, training: WorkloadConfig) -> Iterator[tuple[str, Path]]:
+    workload = workload_of(training)
+    yield from workload.outputs(directory, training)
+    for name in (workload.config_file, *AS_THEY_ARE):
         if (directory / name).is_file():
             yield name, directory / name
 
 
-def remains(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Path]]:
-    """Give what a failed run left that may be of use, the most useful first.
+def remains(
+    directory: Path, training: WorkloadConfig, refused_suffixes: Collection[str] = ()
+) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a failed run that may be useful, the most useful first.
 
-    That is its outputs, and what metrics.csv would have been made of, had it come that far: TensorBoard's own files,
-    and the logs of other nodes.
+    These are its outputs, TensorBoard's own files, from which metrics.csv would have been made, and the logs of other
+    nodes.
 
     Args:
         directory: The run's directory.
-        training: What was asked for.
+        training: The run's training configuration.
+        refused_suffixes: Endings of names that the run's caller refuses: such a file gets another name.
     """
-    for name in (SIMULATOR_LOG, CONFIG_FILES[training.mode]):
+    return _named(_own(directory, _remains(directory, training)), refused_suffixes)
+
+
+def _remains(directory: Path, training: WorkloadConfig) -> Iterator[tuple[str, Path]]:
+    workload = workload_of(training)
+    first = (SIMULATOR_LOG, workload.config_file)
+    for name in first:
         if (directory / name).is_file():
             yield name, directory / name
-    if training.mode == "train":
-        for checkpoint in reversed(checkpoints(directory, training.rl_library)):
-            yield f"{CHECKPOINTS}{checkpoint.name}", checkpoint.path
-    first = {SIMULATOR_LOG, CONFIG_FILES[training.mode]}
-    for name, path in outputs(directory, training):
+    for checkpoint in reversed(workload.checkpoints(directory, training)):
+        yield f"{CHECKPOINTS}{checkpoint.name}", checkpoint.path
+    for name, path in _outputs(directory, training):
         if name not in first and not name.startswith(CHECKPOINTS):
             yield name, path
     logs = directory / LOGS_DIRECTORY
@@ -70,28 +85,3 @@ def remains(directory: Path, training: TrainingConfig) -> Iterator[tuple[str, Pa
         yield f"{EVENTS}{path.relative_to(logs).as_posix()}", path
     for path in sorted(directory.glob("simulator-node-*.log")):
         yield path.name, path
-
-
-def _training_outputs(directory: Path, library: RlLibrary) -> Iterator[tuple[str, Path]]:
-    logs = directory / LOGS_DIRECTORY
-    for checkpoint in checkpoints(directory, library):
-        yield f"{CHECKPOINTS}{checkpoint.name}", checkpoint.path
-    for path in sorted(logs.rglob(f"{EXPORTED_DIRECTORY}/*")):
-        if path.is_file() and not path.name.startswith("."):
-            # The only files that somebody else names: a custom environment's own.
-            yield f"{EXPORTED}{accepted_name(path.name)}", path
-    for path in sorted(logs.rglob("git/*.diff")):
-        yield f"{path.stem}_git_diff.txt", path
-    for path in sorted(logs.rglob("params/*.yaml")):
-        yield f"{PARAMETERS}{path.name}", path
-    for path in sorted(logs.rglob("videos/**/*.mp4")):
-        yield f"{VIDEOS}{path.name}", path
-    if (directory / METRICS).is_file():
-        yield METRICS, directory / METRICS
-
-
-def _evaluation_outputs(directory: Path) -> Iterator[tuple[str, Path]]:
-    if (directory / EVALUATION_METRICS).is_file():
-        yield METRICS, directory / EVALUATION_METRICS
-    for path in sorted((directory / EVALUATION_VIDEOS).rglob("*.mp4")):
-        yield f"{VIDEOS}{path.name}", path

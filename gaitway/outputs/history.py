@@ -1,4 +1,4 @@
-"""How a run's attempts went, and what they have cost: `attempts.json`, beside what they left."""
+"""The history and cost of a run's attempts: `attempts.json`, beside the run's files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_history(directory: Path) -> RunHistory | None:
         directory: The run's directory.
     """
     try:
-        return RunHistory.model_validate_json((directory / HISTORY).read_bytes())
+        return RunHistory.read((directory / HISTORY).read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
@@ -30,13 +30,13 @@ def read_history(directory: Path) -> RunHistory | None:
 
 
 def total_cost(history: RunHistory | None, recorded: Cost | None) -> Cost | None:
-    """Say what a run has cost; None where no price is known.
+    """Return what a run has cost; None if no price is known.
 
-    Of an attempt that was killed, history and record each know of its last minute what they were told.
+    For an attempt that was killed, history and record may each lack its last minute.
 
     Args:
-        history: What its attempts have written down.
-        recorded: What its record says.
+        history: The history that its attempts have written.
+        recorded: The cost in its record.
     """
     added = together(attempt.cost for attempt in history.attempts) if history else None
     return max((cost for cost in (added, recorded) if cost is not None), key=lambda cost: cost.usd, default=None)

@@ -1,7 +1,7 @@
 """Upload a large file in parts, several at once, reading it a single time.
 
-boto3's own transfer would hash each part again, and tells nobody the digests, without which S3's checksum of the whole
-cannot be compared.
+boto3's own transfer would hash each part again, and does not return the digests, without which S3's checksum of the
+whole object cannot be compared.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, TypedDict
 
 from gaitway.aws.errors import AWS_ERRORS
 from gaitway.contracts.model import S3Uri
@@ -28,21 +28,33 @@ _PARTS_AT_ONCE = 4
 """Together with their size this bounds the memory: a function has little."""
 
 
+class Condition(TypedDict, total=False):
+    """What S3 has to hold for it to write."""
+
+    IfMatch: str
+    """The ETag of the existing object."""
+    IfNoneMatch: str
+    """`*`: nothing is there."""
+
+
 class _Part(NamedTuple):
     number: int
     digest: bytes
     etag: str
 
 
-def put_parts(s3: S3Client, target: S3Uri, content_type: str, first: bytes, file: IO[bytes]) -> Digest:
+def put_parts(
+    s3: S3Client, target: S3Uri, content_type: str, first: bytes, file: IO[bytes], condition: Condition
+) -> Digest:
     """Upload a file; S3 refuses a part that differs from its checksum.
 
     Args:
         s3: An S3 client.
-        target: Where it goes.
-        content_type: Of the object.
+        target: Destination.
+        content_type: Content type of the object.
         first: The first part, whose size is that of all but the last one.
-        file: What follows.
+        file: The rest of the content.
+        condition: What S3 must hold when the last part is uploaded.
     """
     upload_id = s3.create_multipart_upload(
         Bucket=target.bucket, Key=target.key, ContentType=content_type, ChecksumAlgorithm="SHA256"
@@ -83,6 +95,7 @@ def put_parts(s3: S3Client, target: S3Uri, content_type: str, first: bytes, file
                     for part in parts
                 ]
             },
+            **condition,
         )
     except BaseException:
         _abort(s3, target, upload_id)

@@ -1,4 +1,4 @@
-"""Say what came of a run: `results.json`."""
+"""Write the outcome of a run: `results.json`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from gaitway.contracts.artifacts import ManifestEntry, Results, TrainingSummary
+from gaitway.contracts.artifacts import ManifestEntry, Results
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, RunHistory
-from gaitway.contracts.model import Model
+from gaitway.contracts.model import Model, Stored
 from gaitway.contracts.run import RunSpec
-from gaitway.contracts.simulation import EvaluationSummary
+from gaitway.workloads import workload_of
 
 
 def results_of(
@@ -20,44 +20,47 @@ def results_of(
     attempts: int,
     started_at: datetime | None,
     ended_at: datetime,
-    outcome: TrainingSummary | EvaluationSummary | Failure,
+    outcome: Stored | Failure,
     cost: Cost | None,
     history: RunHistory | None,
+    warnings: Sequence[str] = (),
     files: Sequence[ManifestEntry] | None = None,
 ) -> Results:
     """Describe a run's outcome.
 
     Args:
         spec: The run.
-        attempts: How often it was tried.
-        started_at: When the first attempt began; None where none ever did.
+        attempts: The number of attempts.
+        started_at: When the first attempt began; None if there was none.
         ended_at: When the run ended.
-        outcome: What came of it.
-        cost: What all attempts have cost; None where no price was known.
-        history: How they went; None where none ever began.
-        files: Of a failed run, what S3 holds.
+        outcome: The outcome.
+        cost: The cost of all attempts; None if no price was known.
+        history: The history of the attempts; None if there was none.
+        warnings: What is optional and has failed.
+        files: For a failed run, its files in S3.
     """
-    return Results(
+    told = "failure" if isinstance(outcome, Failure) else workload_of(spec.training).summary_field
+    results = Results(
         run_id=spec.run_id,
         status="failed" if isinstance(outcome, Failure) else "succeeded",
         mode=spec.training.mode,
         task=spec.training.task,
-        rl_library=spec.training.rl_library,
+        rl_library=spec.training.library,
+        seed=spec.training.seed,
         attempts=attempts,
         started_at=started_at,
         ended_at=ended_at,
-        training=outcome if isinstance(outcome, TrainingSummary) else None,
-        evaluation=outcome if isinstance(outcome, EvaluationSummary) else None,
-        failure=outcome if isinstance(outcome, Failure) else None,
         cost=cost,
         history=history,
+        warnings=[*warnings],
         files=None if files is None else [*files],
     )
+    return results.model_copy(update={told: outcome})
 
 
 def write_json(path: Path, model: Model) -> None:
     """Write a model as its readers know it: camelCase where they are users."""
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(model.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    # Whoever reads at the same moment, or after a kill, finds a whole file.
+    # Readers find a complete file, also during this write and after a kill.
     draft.replace(path)

@@ -1,10 +1,15 @@
-"""Bring files to S3 in a single reading, and make sure that they arrived."""
+"""Upload files to S3, reading each once, and verify them.
+
+Several writers may write a run's files: its attempts, and the function that salvages a failed one. So that none
+overwrites what another has written since, each first reads what S3 holds, then checks that the run is still its own,
+and S3 accepts the file only if it still holds the same:
+docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html. docs/idempotence.md has the whole argument.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import mimetypes
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,10 +20,11 @@ from botocore.exceptions import ClientError
 
 from gaitway.aws.errors import AWS_ERRORS
 from gaitway.contracts.artifacts import MANIFEST, Manifest, ManifestEntry
-from gaitway.contracts.errors import ArtifactError
+from gaitway.contracts.errors import ArtifactError, RunRefusedError
 from gaitway.contracts.model import S3Uri
+from gaitway.outputs.content_types import content_type_of
 from gaitway.outputs.digest import Digest, checksum, digest_of
-from gaitway.outputs.parts import PART_BYTES, put_parts
+from gaitway.outputs.parts import PART_BYTES, Condition, put_parts
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -27,18 +33,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _NO_FILE = (-1, -1)
-"""Size and time of a file that is not there."""
+"""Size and time of a file that does not exist."""
 _NOT_THERE = frozenset({"403", "404"})
 """S3 answers 403 for a missing object to a role that may not list the bucket."""
 
 
 class Uploader:
-    """Uploads below one prefix, and remembers what is there.
+    """Uploads files below one prefix, and remembers what is there.
 
     Args:
         s3: An S3 client.
         destination: The run's prefix.
-        on_upload: Called after each file that arrived.
+        may_write: Returns, before each file that is written, whether the run still belongs to the writer.
+        on_upload: Called after each uploaded file.
         part_bytes: Files of this size and more are uploaded in parts of it; at least 5 MiB.
     """
 
@@ -46,12 +53,14 @@ class Uploader:
         self,
         s3: S3Client,
         destination: S3Uri,
+        may_write: Callable[[], bool],
         on_upload: Callable[[], None] = lambda: None,
         *,
         part_bytes: int = PART_BYTES,
     ) -> None:
         self._s3 = s3
         self._destination = destination
+        self._may_write = may_write
         self._on_upload = on_upload
         self._part_bytes = part_bytes
         self._uploaded: dict[str, tuple[tuple[int, int], ManifestEntry]] = {}
@@ -68,6 +77,7 @@ class Uploader:
 
         Raises:
             ArtifactError: It could not be brought to S3, or what arrived is something else.
+            RunRefusedError: The run has ended, or belongs to another attempt: nothing is written.
             OSError: It cannot be read.
         """
         try:
@@ -94,15 +104,21 @@ class Uploader:
 
     def _upload(self, name: str, path: Path) -> ManifestEntry:
         with path.open("rb") as file:
-            # Of what is open, and not of what may have its name by now.
+            # The size of the open file, not of another that may have its name now.
             status = os.fstat(file.fileno())
             version = (status.st_size, status.st_mtime_ns)
             if name in self._uploaded and self._uploaded[name][0] == version:
                 return self._uploaded[name][1]
             target = self._destination / name
-            digest = self._digest_of_held(target, file, status.st_size)
+            held = self._head(target)
+            digest = self._digest_of_held(held, file, status.st_size)
             if digest is None:
-                digest = self._put(file, target)
+                # In this order: what is written after the answer changes what S3 holds.
+                if not self._may_write():
+                    raise RunRefusedError(
+                        f"{target} is not written: the run has ended, or belongs to another attempt by now"
+                    )
+                digest = self._put(file, target, _unchanged(held))
                 if not _is(digest, self._head(target)):
                     raise ArtifactError(f"{target} differs from the file that was uploaded: {path.name}")
                 logger.info("uploaded %s, %d bytes", name, digest.size)
@@ -111,21 +127,20 @@ class Uploader:
         self._on_upload()
         return entry
 
-    def _digest_of_held(self, target: S3Uri, file: IO[bytes], size: int) -> Digest | None:
+    def _digest_of_held(self, head: HeadObjectOutputTypeDef | None, file: IO[bytes], size: int) -> Digest | None:
         """Describe the file if S3 holds this very content; read it only if S3 holds something of its size."""
-        head = self._head(target)
         if head is None or head["ContentLength"] != size:
             return None
         digest = digest_of(file, self._part_bytes)
         file.seek(0)
         return digest if _is(digest, head) else None
 
-    def _put(self, file: IO[bytes], target: S3Uri) -> Digest:
+    def _put(self, file: IO[bytes], target: S3Uri, condition: Condition) -> Digest:
         """Upload a file from its beginning. S3 refuses a body, or a part of one, that differs from its checksum."""
-        content_type = mimetypes.guess_type(target.name)[0] or "application/octet-stream"
+        content_type = content_type_of(target.name)
         body = file.read(self._part_bytes)
         if len(body) == self._part_bytes:
-            return put_parts(self._s3, target, content_type, body, file)
+            return put_parts(self._s3, target, content_type, body, file, condition)
         digest = hashlib.sha256(body)
         self._s3.put_object(
             Bucket=target.bucket,
@@ -133,6 +148,7 @@ class Uploader:
             Body=body,
             ContentType=content_type,
             ChecksumSHA256=checksum(digest.digest()),
+            **condition,
         )
         return Digest(len(body), digest.hexdigest(), checksum(digest.digest()))
 
@@ -146,8 +162,13 @@ class Uploader:
             raise
 
 
+def _unchanged(head: HeadObjectOutputTypeDef | None) -> Condition:
+    """Ask S3 to write only over what it answered: the same object, or none."""
+    return {"IfNoneMatch": "*"} if head is None else {"IfMatch": head["ETag"]}
+
+
 def _is(digest: Digest, head: HeadObjectOutputTypeDef | None) -> bool:
-    """Tell whether S3 holds this very content."""
+    """Return whether S3 holds exactly this content."""
     if head is None:
         return False
     return head["ContentLength"] == digest.size and head.get("ChecksumSHA256") == digest.s3_checksum

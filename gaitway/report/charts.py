@@ -1,7 +1,7 @@
 """Charts as the page's templates draw them: lines and bars in a plane of 100,000 by 100,000, which the page stretches.
 
-Only what lies in the plane is SVG. Whatever is written stands around it as text of the page: it keeps its size on a
-telephone, and takes its colours, like the lines, from the page's style sheet.
+Only what is inside the plane is SVG. All labels around it are text of the page: they keep their size on a phone, and
+like the lines they take their colours from the page's style sheet.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from gaitway.formatting import number, tick
 from gaitway.report.series import finite, parted, smoothed, thinned, window_of
-from gaitway.words import number, tick
 
 PLANE = 100_000
 """Height and width of the plane; y points down, as in SVG."""
@@ -29,7 +29,7 @@ class Tick:
     """A value on an axis."""
 
     percent: float
-    """Where it stands, from the axis' beginning."""
+    """Its position, from the axis' beginning."""
     text: str
 
 
@@ -39,11 +39,11 @@ class Path:
 
     label: str
     tone: int
-    """Which of the colours, from 1."""
+    """The number of its colour, from 1."""
     d: str
     """As SVG has it."""
     is_faint: bool = False
-    """Whether it only stands behind another one."""
+    """Whether it is only the background of another line."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Chart:
     marks: list[Tick] = field(default_factory=list)
     """Vertical lines, and what happened there."""
     note: str = ""
-    """Beside the title: the last value, say."""
+    """Text beside the title, such as the last value."""
     is_small: bool = False
 
     @property
@@ -98,7 +98,7 @@ class Line:
     x: Sequence[float]
     """In ascending order."""
     y: Sequence[float]
-    """As many; what is no number is left out."""
+    """As many; NaN and infinite values are left out."""
     tone: int = 1
     is_smoothed: bool = False
     """Whether its running mean is drawn over it."""
@@ -115,15 +115,15 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     is_small: bool = False,
 ) -> Chart | None:
-    """Draw series as lines; None where no series has a point.
+    """Draw series as lines; None if no series has a point.
 
     Args:
-        title: What is shown.
-        x_label: What is counted, or measured, from left to right.
+        title: Title of the chart.
+        x_label: Unit of the horizontal axis.
         lines: The series.
-        marks: Where on the horizontal axis something happened, and what.
-        y_range: What to show at least.
-        is_small: Whether it stands among many.
+        marks: Events on the horizontal axis: position and label.
+        y_range: The least range to show.
+        is_small: Whether it is one of many small charts.
     """
     drawn = [(line, *finite(line.x, line.y)) for line in lines]
     drawn = [(line, x, y) for line, x, y in drawn if x]
@@ -163,13 +163,13 @@ def line_chart(
 
 
 def histogram(title: str, x_label: str, values: Sequence[float], successes: Sequence[bool]) -> Chart | None:
-    """Draw how values are distributed; what succeeded stands below what did not. None where all are the same.
+    """Draw a distribution of values; successes are stacked below failures. None if all values are the same.
 
     Args:
-        title: What is shown.
+        title: Title of the chart.
         x_label: What the values are.
         values: Finite numbers.
-        successes: As many: whether it succeeded.
+        successes: For each value, whether its episode succeeded.
     """
     low, high = min(values), max(values)
     if not high - low > _LEAST:
@@ -217,7 +217,7 @@ class _Axis:
 
     @classmethod
     def around(cls, values: Iterable[float], *, is_tight: bool = False) -> _Axis:
-        """Hold all of the values, with a margin unless that is unwanted."""
+        """Include all of the values, with a margin unless that is unwanted."""
         found = list(values)
         low, high = min(found), max(found)
         largest = max(abs(low), abs(high))

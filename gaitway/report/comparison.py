@@ -10,8 +10,8 @@ from typing import Any
 from gaitway.report.charts import Chart, Line, line_chart
 from gaitway.report.curves import Curves
 from gaitway.report.differences import Difference, differences
-from gaitway.report.figures import Figure, figures
-from gaitway.report.subject import Subject
+from gaitway.report.key_figures import Figure, figures
+from gaitway.report.reported_run import ReportedRun
 from gaitway.report.template import fill
 from gaitway.report.videos import MOST_BYTES, videos
 
@@ -21,9 +21,9 @@ _MOST_SMALL = 24
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run beside others."""
+    """A run that is compared with others."""
 
-    subject: Subject
+    subject: ReportedRun
     link: str | None = None
     """Where its own page is, relative to this one; None where it has none."""
 
@@ -32,7 +32,7 @@ def render_comparison(runs: Sequence[ComparedRun]) -> str:
     """Write the page about several runs: HTML that needs no other file and no network.
 
     Args:
-        runs: Two or more, in the order in which they are to stand.
+        runs: Two or more, in the order of the page.
     """
     subjects = [run.subject for run in runs]
     names = _names(subjects)
@@ -63,17 +63,17 @@ def comparison_document(runs: Sequence[ComparedRun]) -> dict[str, Any]:
     }
 
 
-def _names(runs: Sequence[Subject]) -> list[str]:
-    """Name the runs, those of one name by their ids, too."""
+def _names(runs: Sequence[ReportedRun]) -> list[str]:
+    """Name the runs; add the ids of those with the same name."""
     counts = Counter(run.title for run in runs)
     return [run.title if counts[run.title] == 1 else f"{run.title} {_short(run)}" for run in runs]
 
 
-def _short(run: Subject) -> str:
+def _short(run: ReportedRun) -> str:
     return run.results.run_id[:_SHORT_ID]
 
 
-def _side_by_side(runs: Sequence[Subject]) -> list[tuple[str, list[Figure | None]]]:
+def _side_by_side(runs: Sequence[ReportedRun]) -> list[tuple[str, list[Figure | None]]]:
     columns = [{figure.label: figure for figure in figures(run)} for run in runs]
     labels = dict.fromkeys(label for column in columns for label in column)
     return [(label, [column.get(label) for column in columns]) for label in labels]
@@ -111,7 +111,7 @@ def _others(runs: list[tuple[int, str, Curves]]) -> list[Chart]:
     )[:_MOST_SMALL]
 
 
-def _returns(runs: Sequence[Subject], names: Sequence[str]) -> Chart | None:
+def _returns(runs: Sequence[ReportedRun], names: Sequence[str]) -> Chart | None:
     """Draw how the evaluations' returns are distributed: for each return, how many episodes had at most that."""
     lines = []
     for tone, (name, run) in enumerate(zip(names, runs, strict=True), 1):
@@ -130,7 +130,7 @@ def _present(charts: Iterable[Chart | None]) -> list[Chart]:
     return [chart for chart in charts if chart]
 
 
-def _document(run: Subject) -> dict[str, Any]:
+def _document(run: ReportedRun) -> dict[str, Any]:
     results, episodes = run.results, run.episodes
     fields = {"run_id", "status", "mode", "task", "rl_library", "attempts", "training", "evaluation", "failure", "cost"}
     return {
@@ -143,6 +143,6 @@ def _document(run: Subject) -> dict[str, Any]:
     }
 
 
-def _by_run(difference: Difference, runs: Sequence[Subject]) -> dict[str, Any]:
+def _by_run(difference: Difference, runs: Sequence[ReportedRun]) -> dict[str, Any]:
     values = zip((run.results.run_id for run in runs), difference.values, strict=True)
     return {"key": difference.key, "values": dict(values)}

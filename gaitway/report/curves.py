@@ -10,23 +10,20 @@ from pathlib import Path
 from statistics import median
 
 from gaitway.contracts.artifacts import METRICS, PARAMETERS
-from gaitway.contracts.checkpoints import rollouts_of
-from gaitway.contracts.request import RlLibrary
-from gaitway.outputs.scalar_tags import SCALAR_TAGS
+from gaitway.libraries import LibraryRecord, RlLibrary, record_of
 from gaitway.report.series import read_columns
 
 _PAUSE_FACTOR = 20
-"""Times the usual duration of an iteration: what takes longer was no training."""
-_OF_SPEED = ("perf/", "performance/", "stats /")
-_MAX_AGENT_SETTINGS_BYTES = 2**20
+"""Multiple of the usual duration of an iteration: a longer gap was not training."""
+_MAX_SETTINGS_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Curves:
-    """A training's series, all of the same length, in which NaN stands for what was not logged."""
+    """A training's series, all of the same length; NaN where nothing was logged."""
 
     axis: str
-    """What `at` counts: `iteration`, or `time step` where nobody says how many of them an iteration has."""
+    """The unit of `at`: `iteration`, or `time step` if the number of steps per iteration is not known."""
     at: Sequence[float]
     seconds: Sequence[float]
     """Since the first row."""
@@ -35,7 +32,7 @@ class Curves:
     """Environment steps of an episode."""
     steps_per_second: Sequence[float]
     others: dict[str, Sequence[float]]
-    """What else was logged, by its tag: losses, terms of the reward; neither speeds nor durations."""
+    """Other logged scalars, by tag: losses, terms of the reward; neither speeds nor durations."""
 
     @property
     def pauses(self) -> list[float]:
@@ -62,15 +59,16 @@ def read_curves(files: Mapping[str, Path], library: RlLibrary, num_envs: int | N
     step, wall_time = columns.pop("step", None), columns.pop("wall_time", None)
     if not step or not wall_time:
         return None
-    tags = SCALAR_TAGS[library]
+    record = record_of(library)
+    tags = record.scalars
     missing = [math.nan] * len(step)
     reward, length = columns.pop(tags.mean_reward, missing), columns.pop(tags.mean_length, missing)
     speed: Sequence[float] = missing
     if tags.steps_per_second is not None:
         speed = columns.get(tags.steps_per_second, missing)
     elif num_envs is not None:
-        speed = _speeds(step, wall_time, num_envs)
-    axis, at = _iterations(step, library, files)
+        speed = _speeds(step, wall_time, record.environment_steps(num_envs))
+    axis, at = _iterations(step, record, files)
     began = next((moment for moment in wall_time if math.isfinite(moment)), 0.0)
     return Curves(
         axis=axis,
@@ -79,31 +77,27 @@ def read_curves(files: Mapping[str, Path], library: RlLibrary, num_envs: int | N
         reward=reward,
         length=length,
         steps_per_second=speed,
-        others={tag: values for tag, values in columns.items() if not tag.lower().startswith(_OF_SPEED)},
+        others={tag: values for tag, values in columns.items() if not tag.lower().startswith(tags.about_speed)},
     )
 
 
-def _iterations(step: Sequence[float], library: RlLibrary, files: Mapping[str, Path]) -> tuple[str, Sequence[float]]:
-    """Turn the library's own steps into completed iterations: see `container.runner.metrics.read_metrics`."""
-    if library == "rsl_rl":
-        return "iteration", [value + 1 for value in step]
-    if library == "rl_games":
-        return "iteration", step
-    rollouts = _rollouts(files.get(f"{PARAMETERS}agent.yaml"))
-    return ("iteration", [value / rollouts for value in step]) if rollouts else ("time step", step)
+def _iterations(step: Sequence[float], record: LibraryRecord, files: Mapping[str, Path]) -> tuple[str, Sequence[float]]:
+    """Turn the library's own steps into completed iterations: see `gaitway.workloads.metrics.read_metrics`."""
+    length = record.iteration_length(lambda name: _text(files.get(f"{PARAMETERS}{name}")))
+    return ("iteration", [record.completed(value, length) for value in step]) if length else ("time step", step)
 
 
-def _rollouts(agent_settings: Path | None) -> int | None:
+def _text(path: Path | None) -> str | None:
     try:
-        if agent_settings is None:
+        if path is None:
             return None
-        with agent_settings.open(encoding="utf-8", errors="replace") as file:
-            return rollouts_of(file.read(_MAX_AGENT_SETTINGS_BYTES))
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(_MAX_SETTINGS_BYTES)
     except OSError:
         return None
 
 
-def _speeds(step: Sequence[float], wall_time: Sequence[float], num_envs: int) -> list[float]:
+def _speeds(step: Sequence[float], wall_time: Sequence[float], environment_steps: int) -> list[float]:
     """Compute environment steps per second from one row to the next; NaN where training paused, and at first."""
     elapsed = [after - before for before, after in pairwise(wall_time)]
     limit = _longest_iteration(elapsed)
@@ -111,7 +105,7 @@ def _speeds(step: Sequence[float], wall_time: Sequence[float], num_envs: int) ->
     return [
         math.nan,
         *(
-            count * num_envs / seconds if 0 < seconds <= limit else math.nan
+            count * environment_steps / seconds if 0 < seconds <= limit else math.nan
             for count, seconds in zip(steps, elapsed, strict=True)
         ),
     ]

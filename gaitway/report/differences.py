@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gaitway.report.subject import Subject
+from gaitway.report.reported_run import ReportedRun
 
 _NOT_ASKED_FOR = {"run_id", "name", "description"}
 
@@ -21,7 +21,7 @@ class Difference:
     """As many as there are runs; empty where a run has none."""
 
 
-def differences(runs: Sequence[Subject]) -> list[Difference]:
+def differences(runs: Sequence[ReportedRun]) -> list[Difference]:
     """Compare the requests, versions and images of runs."""
     documents = [dict(_flat(_document(run))) for run in runs]
     keys = dict.fromkeys(key for document in documents for key in document)
@@ -29,7 +29,7 @@ def differences(runs: Sequence[Subject]) -> list[Difference]:
     return [difference for difference in found if len(set(difference.values)) > 1]
 
 
-def _document(run: Subject) -> object:
+def _document(run: ReportedRun) -> object:
     return run.config.model_dump(mode="json", by_alias=True, exclude=_NOT_ASKED_FOR) if run.config else {}
 
 

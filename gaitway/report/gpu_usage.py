@@ -24,7 +24,7 @@ class GpuUsage:
 
 
 def read_gpu_usage(files: Mapping[str, Path]) -> list[GpuUsage]:
-    """Read what was sampled, by node and GPU; nothing where nobody sampled."""
+    """Read the samples, by node and GPU; empty if there are none."""
     columns = read_columns(files.get(GPU_USAGE))
     names = ("time", "node", "gpu", "utilization_percent", "memory_used_mib", "memory_total_mib")
     if any(name not in columns for name in names):

@@ -10,13 +10,13 @@ _Z = NormalDist().inv_cdf(0.975)
 
 
 def success_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Return Wilson's score interval of a success rate, which holds for few episodes, and for none or all successful.
+    """Return Wilson's score interval of a success rate; it is valid for few episodes, and for none or all successful.
 
     Wilson, "Probable inference, the law of succession, and statistical inference" (JASA 1927).
 
     Args:
-        successes: Of them succeeded.
-        trials: So many were tried; at least one.
+        successes: Number of successes.
+        trials: Number of trials; at least one.
     """
     rate = successes / trials
     spread = _Z * math.sqrt(rate * (1 - rate) / trials + _Z**2 / (4 * trials**2))
@@ -29,7 +29,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return Student's interval of a mean; None for fewer than two values.
 
     Args:
-        values: Finite numbers, each drawn by itself.
+        values: Finite, independent numbers.
     """
     if len(values) < 2:
         return None

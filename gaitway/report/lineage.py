@@ -7,24 +7,27 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from gaitway.contracts.artifacts import CHECKPOINTS, ManifestEntry, RunConfig
-from gaitway.contracts.checkpoints import newest
-from gaitway.report.subject import Subject
+from gaitway.contracts.inputs import POLICY, RESUME_CHECKPOINT
+from gaitway.libraries.checkpoints import newest
+from gaitway.report.reported_run import ReportedRun
 
 _DIFF_SUFFIX = "_git_diff.txt"
 _MAX_DIFF_CHARACTERS = 200_000
+_INPUTS = {POLICY: "Evaluated policy", RESUME_CHECKPOINT: "Parent checkpoint"}
+"""Labels that say more than the name."""
 _FEW_FILES = 8
 """A folder with more of them is folded up."""
 
 
 @dataclass(frozen=True)
 class GitDiff:
-    """What the working tree of a repository had beyond its last commit."""
+    """Uncommitted changes in the working tree of a repository."""
 
     file: str
     lines: list[tuple[str, str]]
     """Each with its class in the style sheet: `added`, `removed`, `place` or none."""
     is_cut: bool
-    """Whether the file goes on."""
+    """Whether the file is longer than this."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +45,25 @@ class Folder:
 
     @property
     def has_many(self) -> bool:
-        """Whether one would rather see its name first."""
+        """Whether the value is so long that its name should come first."""
         return len(self.files) > _FEW_FILES
 
 
 def request_json(config: RunConfig) -> str:
-    """Write down what was asked for, every default filled in."""
+    """Write the request, with every default filled in."""
     return config.model_dump_json(indent=2, by_alias=True, exclude={"run_id", "versions", "image"})
 
 
 def inputs(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Give what the run worked on, with what it is."""
-    for label, address in (
-        ("Evaluated policy", config.policy),
-        ("Parent checkpoint", config.resume_checkpoint),
-        ("Custom environment", config.custom_environment),
-    ):
-        if address is not None:
-            yield label, address
+    """Give what the run belongs to, and what it worked on, with what each is."""
+    for label, value in (("Group", config.group_id), ("Parent run", config.parent_run_id)):
+        if value is not None:
+            yield label, value
+    for name, file in config.inputs.items():
+        yield _INPUTS.get(name, name.replace("_", " ").capitalize()), str(file.uri)
 
 
-def git_diffs(run: Subject) -> Iterator[GitDiff]:
+def git_diffs(run: ReportedRun) -> Iterator[GitDiff]:
     """Read the diffs that the run's files hold."""
     for name, path in sorted(run.files.items()):
         if not name.endswith(_DIFF_SUFFIX):
@@ -76,7 +77,7 @@ def git_diffs(run: Subject) -> Iterator[GitDiff]:
         yield GitDiff(name, [(_kind(line), line) for line in text[:_MAX_DIFF_CHARACTERS].splitlines()], is_cut)
 
 
-def newest_checkpoint(run: Subject) -> str | None:
+def newest_checkpoint(run: ReportedRun) -> str | None:
     """Choose the checkpoint of the run that was trained longest; None where S3 holds none."""
     return newest(entry.path for entry in run.listed if entry.path.startswith(CHECKPOINTS))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gaitway.contracts.artifacts import EVENTS, MANIFEST, REPORT, ManifestEntry, Results, RunConfig
 from gaitway.report import lineage, timeline
-from gaitway.report.figures import figures
+from gaitway.report.key_figures import figures
+from gaitway.report.reported_run import ReportedRun
 from gaitway.report.run_charts import episode_charts, gpu_charts, learning_charts, speed_chart
-from gaitway.report.subject import Subject
 from gaitway.report.template import fill
 from gaitway.report.videos import videos
 
@@ -19,15 +19,15 @@ def render(
 ) -> str:
     """Write the page about a run: HTML that needs no other file and no network.
 
-    Whatever is missing or broken among the files is left out, and the page says so.
+    Missing or damaged files are left out, and the page says so.
 
     Args:
-        results: What came of the run.
-        config: What was asked for; None where the run failed before that was written down.
-        files: The run's files that are here: place below the run's prefix, and file.
-        listed: What S3 holds of the run, with sizes.
+        results: The run's results.
+        config: The run's configuration; None if the run failed before it was written.
+        files: The run's local files: path below the run's prefix, and file.
+        listed: The run's files in S3, with sizes.
     """
-    run = Subject(results, config, files, [entry for entry in listed if entry.path not in (REPORT, MANIFEST)])
+    run = ReportedRun(results, config, files, [entry for entry in listed if entry.path not in (REPORT, MANIFEST)])
     return fill(
         "report.html.jinja",
         run=run,
@@ -39,7 +39,7 @@ def render(
         episode_charts=episode_charts(run),
         videos=list(videos(run)),
         timeline=timeline.timeline_of(results.history, results.ended_at) if results.history else None,
-        phases=timeline.phase_names(results.mode),
+        phases=timeline.phase_names(run.workload.noun),
         request=lineage.request_json(config) if config else None,
         inputs=list(lineage.inputs(config)) if config else [],
         diffs=list(lineage.git_diffs(run)),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from gaitway.report.charts import TONES, Chart, Line, histogram, line_chart
 from gaitway.report.gpu_usage import GpuUsage
-from gaitway.report.subject import Subject
+from gaitway.report.reported_run import ReportedRun
 
 _MOST_SMALL = 48
-"""Of the scalars besides losses."""
+"""Number of charts of scalars other than losses."""
 _LOSS = "loss"
 _TIME_UNITS = (("hours", 3600), ("minutes", 60))
 
@@ -26,10 +26,10 @@ class LearningCharts:
     others: list[Chart]
     """Everything else that was logged."""
     left_out: int
-    """Scalars of which there is no chart any more, since there are too many."""
+    """Scalars without a chart, because there are too many."""
 
 
-def learning_charts(run: Subject) -> LearningCharts:
+def learning_charts(run: ReportedRun) -> LearningCharts:
     """Draw what a training logged."""
     curves = run.curves
     if curves is None:
@@ -59,8 +59,8 @@ def learning_charts(run: Subject) -> LearningCharts:
     )
 
 
-def speed_chart(run: Subject) -> Chart | None:
-    """Draw how fast a training simulated; None where nobody logged it."""
+def speed_chart(run: ReportedRun) -> Chart | None:
+    """Draw the speed of a training; None if it was not logged."""
     if run.curves is None:
         return None
     unit, seconds = _time_unit(run.curves.seconds)
@@ -89,7 +89,7 @@ def gpu_charts(gpus: list[GpuUsage]) -> list[Chart]:
     return [chart for chart in charts if chart]
 
 
-def episode_charts(run: Subject) -> list[Chart]:
+def episode_charts(run: ReportedRun) -> list[Chart]:
     """Draw how an evaluation's episodes are distributed; not what is the same in all of them."""
     episodes = run.episodes
     if episodes is None:

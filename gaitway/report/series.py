@@ -1,4 +1,4 @@
-"""Series of numbers as they are drawn: read, smoothed, and thinned out without losing an extreme."""
+"""Series of numbers for charts: read, smoothed, and reduced without losing an extreme."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ logger = logging.getLogger(__name__)
 _BUCKETS = 300
 """About as many as a chart has pixels for a line."""
 _WINDOW_SHARE = 25
-"""A mean is taken over this part of a series."""
+"""A moving mean is taken over this part of a series."""
 _LARGEST = 1e100
-"""What lies beyond counts as this, so that no sum or square overflows."""
+"""Larger values are reduced to this, so that no sum or square overflows."""
 _TRUTH = {"True": 1.0, "False": 0.0}
 
 
 def read_columns(path: Path | None) -> dict[str, array[float]]:
-    """Read a CSV file's columns of numbers, of which each is as long as the file; NaN stands for what is no number.
+    """Read a CSV file's columns of numbers, each as long as the file; NaN stands for what is not a number.
 
-    A file that is missing, or torn, is read as far as it goes.
+    A missing or damaged file is read as far as possible.
     """
     columns: dict[str, array[float]] = {}
     try:
@@ -46,7 +46,7 @@ def read_columns(path: Path | None) -> dict[str, array[float]]:
 
 
 def finite(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Leave out the points of which a coordinate is no number."""
+    """Leave out points with a coordinate that is NaN or infinite."""
     is_kept = [math.isfinite(a) and math.isfinite(b) for a, b in zip(x, y, strict=True)]
     return list(compress(x, is_kept)), list(compress(y, is_kept))
 

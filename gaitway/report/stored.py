@@ -7,35 +7,36 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gaitway.contracts.artifacts import CONFIG_FILES, RESULTS, ManifestEntry, Results, RunConfig
+from gaitway.contracts.artifacts import RESULTS, ManifestEntry, Results, RunConfig
 from gaitway.contracts.errors import ArtifactError
-from gaitway.report.subject import Subject
+from gaitway.report.reported_run import ReportedRun
+from gaitway.workloads import workload_of
 
 
-def read_run(directory: Path, listed: Sequence[ManifestEntry]) -> Subject:
-    """Read a run out of a directory that has the layout of its outputs.
+def read_run(directory: Path, listed: Sequence[ManifestEntry]) -> ReportedRun:
+    """Read a run from a directory that has the layout of its outputs.
 
     Args:
-        directory: Where its files are, or some of them.
-        listed: What S3 holds of it.
+        directory: The directory with its files, or some of them.
+        listed: The run's files in S3.
 
     Raises:
-        ArtifactError: Its results are not what this version writes.
+        ArtifactError: Its results are not in the format that this version writes.
         OSError: They cannot be read.
     """
     path = directory / RESULTS
     try:
-        results = Results.model_validate_json(path.read_bytes())
+        results = Results.read(path.read_bytes())
     except ValidationError as error:
         raise ArtifactError(
             f"{path} is not what this version of Gaitway writes: compare with the version that ran it"
         ) from error
     files = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
-    return Subject(results, _config(directory / CONFIG_FILES[results.mode]), files, listed)
+    return ReportedRun(results, _config(directory / workload_of(results.mode).config_file), files, listed)
 
 
 def _config(path: Path) -> RunConfig | None:
     try:
-        return RunConfig.model_validate_json(path.read_bytes())
+        return RunConfig.read(path.read_bytes())
     except (OSError, ValidationError):
         return None

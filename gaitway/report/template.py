@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gaitway import words
+from gaitway import formatting
 from gaitway.report.charts import PLANE
 
 
@@ -18,9 +18,9 @@ def fill(template: str, **values: Any) -> str:  # noqa: ANN401 - what a template
 
     Args:
         template: Name of the file.
-        values: What it names.
+        values: Values for the names in it.
     """
-    return _ENVIRONMENT.get_template(template).render(values)
+    return ENVIRONMENT.get_template(template).render(values)
 
 
 def _environment() -> Environment:
@@ -32,18 +32,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "dollars": words.dollars,
-        "duration": words.short_duration,
-        "number": words.number,
-        "percent": words.percent,
-        "size": words.size,
+        "dollars": formatting.dollars,
+        "duration": formatting.short_duration,
+        "number": formatting.number,
+        "percent": formatting.percent,
+        "size": formatting.size,
     }
     script = _source(environment, "page.js")
     environment.globals |= {
         "PLANE": PLANE,
-        "style": Markup(_source(environment, "page.css")),  # noqa: S704 - a file of ours
-        "script": Markup(script),  # noqa: S704 - a file of ours
-        # The page's policy allows this script alone, should another one ever get into it:
+        "style": Markup(_source(environment, "page.css")),  # noqa: S704 - our own file
+        "script": Markup(script),  # noqa: S704 - our own file
+        # The page's policy allows only this script, if another one ever got into the page:
         # developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
@@ -55,4 +55,5 @@ def _source(environment: Environment, name: str) -> str:
     return environment.loader.get_source(environment, name)[0]
 
 
-_ENVIRONMENT = _environment()
+ENVIRONMENT = _environment()
+"""What all our pages are made with: their frame, their look, and how they write numbers."""

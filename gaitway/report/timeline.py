@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gaitway.contracts.history import AttemptHistory, RunHistory
-from gaitway.contracts.request import Mode
 from gaitway.report.charts import PLANE
 
 PHASES = ("queued", "image", "start-up", "work", "upload")
@@ -16,9 +15,13 @@ _LEAST_WIDTH = PLANE // 250
 """What is shorter is drawn so wide nevertheless."""
 
 
-def phase_names(mode: Mode) -> dict[str, str]:
-    """Name the phases of a run, by class."""
-    names = ("queued", "image pull", "start-up", "training" if mode == "train" else "evaluation", "checks and upload")
+def phase_names(work: str) -> dict[str, str]:
+    """Name the phases of a run, by class.
+
+    Args:
+        work: What the run's workload is called.
+    """
+    names = ("queued", "image pull", "start-up", work, "checks and upload")
     return dict(zip(PHASES, names, strict=True))
 
 
@@ -42,7 +45,7 @@ class AttemptRow:
     spans: list[Span]
 
     def seconds_of(self, phase: str) -> float | None:
-        """Tell how long a phase took; None where that is not known."""
+        """Return how long a phase took; None if that is not known."""
         return next((span.seconds for span in self.spans if span.phase == phase), None)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gaitway.contracts.artifacts import VIDEOS
-from gaitway.report.subject import Subject
+from gaitway.report.reported_run import ReportedRun
 
 MOST_BYTES = 20_000_000
-"""Of all videos of a page together."""
+"""For all videos of a page together."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Video:
     """Its content in base64; None where the page only links to it."""
 
 
-def videos(run: Subject, most_bytes: int = MOST_BYTES) -> Iterator[Video]:
-    """Read the videos, in the order of their names, as long as together they are no larger than that."""
+def videos(run: ReportedRun, most_bytes: int = MOST_BYTES) -> Iterator[Video]:
+    """Read the videos, in the order of their names, until their total size exceeds the limit."""
     left = most_bytes
     for name, path in sorted(run.files.items()):
         if not name.startswith(VIDEOS):

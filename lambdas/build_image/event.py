@@ -1,4 +1,4 @@
-"""What CloudFormation asks of this function."""
+"""The requests of CloudFormation to this function."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ImageProperties(Model):
     project_name: str
     """The CodeBuild project."""
     repository_name: str
-    """Where it pushes to."""
+    """The repository that it pushes to."""
     image_tag: str
-    """Names the sources."""
+    """The image's tag, which identifies the sources."""
 
 
 class ImageEvent(CustomResourceEvent):
@@ -27,9 +27,9 @@ class ImageEvent(CustomResourceEvent):
 
     resource_properties: ImageProperties
     build_id: str | None = None
-    """Ours: the build that an earlier call of this function has started."""
+    """Our own field: the build that an earlier call of this function has started."""
 
     @property
     def image(self) -> str:
-        """What the resource is; that of the old sources is deleted when there are others, which does nothing."""
+        """Id of the resource; when the sources change, CloudFormation deletes the old one, which does nothing."""
         return f"{self.resource_properties.repository_name}:{self.resource_properties.image_tag}"

@@ -1,6 +1,6 @@
 """Entry point of the build_image function: the provider of the custom resource `Custom::GaitwayImage`.
 
-A build takes longer than a call may: before its time is over, a call invokes the function again to wait on.
+A build takes longer than a call may: before its time is over, a call invokes the function again to continue waiting.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import cache
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.build_image.build import BuildFailedError, ImageBuilder
 from lambdas.build_image.event import ImageEvent
+from lambdas.build_image.known_failures import cure_of
+from lambdas.build_image.logic import BuildFailedError, ImageBuilder
 from lambdas.custom_resource import answer
 from lambdas.environment import CLIENT_CONFIG
 from lambdas.observability import Json, logger, observed
@@ -22,13 +23,16 @@ from lambdas.observability import Json, logger, observed
 @cache
 def _builder() -> ImageBuilder:
     return ImageBuilder(
-        boto3.client("codebuild", config=CLIENT_CONFIG), boto3.client("ecr", config=CLIENT_CONFIG), time.sleep
+        boto3.client("codebuild", config=CLIENT_CONFIG),
+        boto3.client("ecr", config=CLIENT_CONFIG),
+        boto3.client("logs", config=CLIENT_CONFIG),
+        time.sleep,
     )
 
 
 @observed
 def handler(event: Json, context: LambdaContext) -> Json:
-    """See to it that the image is there, and answer CloudFormation."""
+    """Make sure that the image exists, and answer CloudFormation."""
     request = ImageEvent.model_validate(event)
     try:
         if request.request_type == "Delete":
@@ -43,11 +47,12 @@ def handler(event: Json, context: LambdaContext) -> Json:
         else:
             answer(request, request.image, data={"ImageDigest": _digest(request)})
     except BuildFailedError as error:
-        answer(request, request.image, failure=str(error))
+        answer(request, request.image, failure=str(error), last_lines=error.last_lines)
     except Exception as error:
         # Without an answer CloudFormation waits for an hour.
         logger.exception("no image")
-        why = f"{type(error).__name__}: {error}. The log of {context.function_name} says more."
+        cure = cure_of([str(error)]) or f"the log of {context.function_name} says more"
+        why = f"{type(error).__name__}: {error}. What to do: {cure}."
         answer(request, request.image, failure=why)
     return {}
 

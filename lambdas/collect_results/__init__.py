@@ -1,1 +1,1 @@
-"""collect_results: checks what a run left behind, and tells its caller."""
+"""collect_results: the steps after a job that succeeded: check its results, publish them, answer the run's caller."""

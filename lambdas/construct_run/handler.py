@@ -10,20 +10,25 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from gaitway.aws.run_table import RunTable
 from gaitway.contracts.pipeline import ConstructRunEvent
 from gaitway.contracts.run import to_json
-from lambdas.construct_run.construct import ConstructRun
 from lambdas.construct_run.inputs import Inputs
-from lambdas.environment import CLIENT_CONFIG
-from lambdas.job_sizes import SizedEnvironment
+from lambdas.construct_run.logic import ConstructRun
+from lambdas.environment import CLIENT_CONFIG, SizedEnvironment
 from lambdas.observability import Json, observed
+from lambdas.simulators import SimulatingEnvironment
+
+
+class ConstructRunEnvironment(SizedEnvironment, SimulatingEnvironment):
+    """The function's environment variables."""
 
 
 @cache
 def _construct_run() -> ConstructRun:
-    environment = SizedEnvironment.read()
+    environment = ConstructRunEnvironment.read()
     return ConstructRun(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         inputs=Inputs(boto3.client("s3", config=CLIENT_CONFIG)),
         sizes=environment.job_sizes,
+        simulators=environment.simulators,
     )
 
 
@@ -31,4 +36,4 @@ def _construct_run() -> ConstructRun:
 def handler(event: Json, context: LambdaContext) -> Json:
     """Resolve a request, and write its run's specification into the record."""
     del context
-    return to_json(_construct_run().handle(ConstructRunEvent.model_validate(event)))
+    return to_json(_construct_run().handle(ConstructRunEvent.receive(event)))

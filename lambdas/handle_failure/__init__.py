@@ -1,1 +1,1 @@
-"""handle_failure: ends a run that failed, and tells its caller why."""
+"""handle_failure: ends a run that failed, and reports the cause to its caller."""

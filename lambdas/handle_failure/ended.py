@@ -1,4 +1,4 @@
-"""Read why an execution of the inner machine ended, of which nobody else has told."""
+"""Read why an execution of the inner machine ended that has not reported it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def failure_of(ended: EndedExecution, stepfunctions: SFNClient) -> HandleFailure
 
     Args:
         ended: The execution.
-        stepfunctions: A Step Functions client, which is asked for what the event does not tell.
+        stepfunctions: A Step Functions client, for details that the event lacks.
     """
     error, cause = ended.error, ended.cause
     if not error and not cause:
@@ -28,11 +28,10 @@ def failure_of(ended: EndedExecution, stepfunctions: SFNClient) -> HandleFailure
             execution = stepfunctions.describe_execution(executionArn=ended.execution_arn)
             error, cause = execution.get("error"), execution.get("cause")
         except AWS_ERRORS:
-            # The status alone says enough to end the run.
+            # The status alone is enough to end the run.
             logger.exception("how %s ended is not known in detail", ended.execution_arn)
     return HandleFailureEvent(
-        # launch names an execution after its run and its caller.
-        run_id=ended.execution_arn.rpartition(":")[2].rpartition("-")[0],
+        run_id=ended.execution.run_id,
         execution_arn=ended.execution_arn,
         error=_reported(ended, error or "", cause or ""),
     )
@@ -47,6 +46,6 @@ def _reported(ended: EndedExecution, error: str, cause: str) -> ReportedError:
         return ReportedError(
             error=CancelledError.__name__,
             cause=f"somebody stopped the run's execution{words}. What it had trained is kept; this run is tried no "
-            "more, but a new one can start from its newest checkpoint (resumeCheckpoint)",
+            "more, but a new one can continue from its newest checkpoint (resumeFrom)",
         )
     return ReportedError(error=error or "States.TaskFailed", cause=cause)

@@ -6,27 +6,27 @@ import json
 from typing import TYPE_CHECKING
 
 from gaitway.contracts.errors import Failure, is_ours
+from gaitway.contracts.limits import JOB_HEARTBEAT_TIMEOUT_SECONDS
 from gaitway.contracts.pipeline import ReportedError
-from gaitway.contracts.run import HEARTBEAT_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from gaitway.contracts.run import RunRecord
 
 _TIMEOUTS = {
     "States.HeartbeatTimeout": (
-        f"the job gave no sign of progress for {HEARTBEAT_TIMEOUT_SECONDS // 60} minutes: it never started (no GPU "
-        "capacity), died without a word, or stalled. Look at the job in AWS Batch and at its log, then start the run "
-        "again: it goes on where it stood"
+        f"the job gave no sign of progress for {JOB_HEARTBEAT_TIMEOUT_SECONDS // 60} minutes: it never started (no GPU "
+        "capacity), died without a report, or stalled. Look at the job and at its log, then start the run "
+        "again: it resumes from its newest checkpoint"
     ),
     "States.Timeout": (
-        "the run did not end in the time that its caller allows. Start it again to go on where it stood, or ask for "
-        "fewer iterations, episodes or environments"
+        "the run did not end in the time that its caller allows. Start it again to resume from its newest checkpoint, "
+        "or use fewer iterations, episodes or environments"
     ),
 }
 
 _NOT_OURS = (
     "\nThis is an error of AWS, or of Gaitway itself. Start the run again; should it fail in the same way, look at the "
-    "logs below /gaitway/ in CloudWatch"
+    "logs of the functions in CloudWatch"
 )
 
 
@@ -35,19 +35,19 @@ def explain(error: ReportedError, record: RunRecord | None) -> Failure:
 
     Args:
         error: Its name, and its cause: plain text from the job, JSON from a Lambda function.
-        record: The run's record, which tells how far the run came.
+        record: The run's record, which has its progress.
     """
     if error.error in _TIMEOUTS:
         cause = _TIMEOUTS[error.error] + _standing(record)
     else:
-        cause = _message(error) or f"{error.error}, without a word about its cause"
+        cause = _message(error) or f"{error.error}, and no cause was given"
     if not is_ours(error.error) and error.error not in _TIMEOUTS:
         cause += _NOT_OURS
     return Failure.reported(error.error, cause + _whereabouts(record))
 
 
 def _standing(record: RunRecord | None) -> str:
-    """Say where the run was when it was given up."""
+    """Return how far the run was when it was given up."""
     if record is None:
         return ""
     parts = [f"it was {record.state.value}"]
@@ -60,12 +60,12 @@ def _standing(record: RunRecord | None) -> str:
 
 
 def _whereabouts(record: RunRecord | None) -> str:
-    """Say where to find what the run left, once it has such a place."""
+    """Return where the run's files are, if it has a prefix for them."""
     return f"\nWhat it left: {record.output_files}" if record is not None and record.output_files is not None else ""
 
 
 def _message(error: ReportedError) -> str:
-    """Read the message out of the JSON in which Lambda, or FailureNotHandled, wraps an error."""
+    """Read the message from the JSON in which Lambda, or FailureNotHandled, wraps an error."""
     try:
         wrapped = json.loads(error.cause)
     except (ValueError, RecursionError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +10,18 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
+from gaitway.aws.metrics import Metrics
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
+from gaitway.compute.backends import jobs_of
 from gaitway.contracts.pipeline import ExecutionEndedEvent, HandleFailureEvent
-from lambdas.environment import CLIENT_CONFIG, IMPATIENT_CLIENT_CONFIG, Environment
+from lambdas.environment import CLIENT_CONFIG, IMPATIENT_CLIENT_CONFIG, PublishingEnvironment
 from lambdas.handle_failure.ended import failure_of
-from lambdas.handle_failure.handle import HandleFailure
+from lambdas.handle_failure.logic import HandleFailure
 from lambdas.observability import Json, observed
 
 
-class HandleFailureEnvironment(Environment):
+class HandleFailureEnvironment(PublishingEnvironment):
     """What this function is given."""
 
     efs_root: Annotated[Path | None, Field(alias="GAITWAY_EFS_ROOT", strict=False)] = None
@@ -32,9 +34,9 @@ def _handle_failure() -> HandleFailure:
     return HandleFailure(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         callers=TaskTokens(boto3.client("stepfunctions", config=CLIENT_CONFIG)),
-        batch=boto3.client("batch", config=IMPATIENT_CLIENT_CONFIG),
+        jobs=jobs_of(partial(boto3.client, config=IMPATIENT_CLIENT_CONFIG)),
         s3=boto3.client("s3", config=IMPATIENT_CLIENT_CONFIG),
-        cloudwatch=boto3.client("cloudwatch", config=IMPATIENT_CLIENT_CONFIG),
+        metrics=Metrics(boto3.client("cloudwatch", config=IMPATIENT_CLIENT_CONFIG), environment.metrics_namespace),
         efs_root=environment.efs_root,
     )
 
@@ -52,9 +54,9 @@ def handler(event: Json, context: LambdaContext) -> Json:
 
     handle_failure = _handle_failure()
     if "ended_execution" in event:
-        ended = ExecutionEndedEvent.model_validate(event).ended_execution
+        ended = ExecutionEndedEvent.receive(event).ended_execution
         stepfunctions = boto3.client("stepfunctions", config=IMPATIENT_CLIENT_CONFIG)
         failure = handle_failure.complete(failure_of(ended, stepfunctions), seconds_left)
     else:
-        failure = handle_failure.handle(HandleFailureEvent.model_validate(event), seconds_left)
+        failure = handle_failure.handle(HandleFailureEvent.receive(event), seconds_left)
     return {"error": failure.error, "cause": failure.cause}

@@ -1,4 +1,4 @@
-"""Bring to S3 what a failed run left on EFS, for as long as there is time."""
+"""Upload the files of a failed run from EFS to S3, as far as there is time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from pydantic import ValidationError
 
 from gaitway.aws.errors import AWS_ERRORS
 from gaitway.contracts.artifacts import LOCK_FILE, REPORT, RESULTS, Results, run_directory
-from gaitway.contracts.errors import ArtifactError, Failure
+from gaitway.contracts.errors import ArtifactError, Failure, RunRefusedError
+from gaitway.contracts.limits import ENDING_RUNNER_SECONDS
 from gaitway.contracts.run import RunRecord, RunSpec
 from gaitway.outputs.checkpoint_log import CheckpointLog
 from gaitway.outputs.files import remains
 from gaitway.outputs.history import read_history, total_cost
-from gaitway.outputs.report import write_report
+from gaitway.outputs.report_file import write_report
 from gaitway.outputs.results import results_of, write_json
 from gaitway.outputs.upload import Uploader
 from lambdas.observability import logger
@@ -29,16 +30,14 @@ from lambdas.observability import logger
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-RUNNER_SECONDS = 20.0
-"""How long a runner that was told to stop is waited for: it ends its simulator within 10 seconds."""
 _LOCK_POLL_SECONDS = 0.5
 _PAUSE_SECONDS = 5.0
-"""Before what S3 refused is tried again."""
+"""Before a failed upload is tried again."""
 
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that failed, as its record tells."""
+    """A run that failed, from its record."""
 
     record: RunRecord
     spec: RunSpec
@@ -46,28 +45,28 @@ class FailedRun:
 
     @classmethod
     def of(cls, record: RunRecord) -> Self | None:
-        """Take what is needed out of a record; None where the run never came as far as having outputs."""
+        """Read it from a record; None if the run ended before it had outputs."""
         if record.spec is None or record.failure is None:
             return None
         return cls(record, record.spec, record.failure)
 
 
 class _NotWantedError(Exception):
-    """There is no time left, or the run belongs to somebody else by now."""
+    """There is no time left, or the run now belongs to another execution."""
 
 
 class Salvage:
-    """Uploads from a thread of its own while it is entered: neither S3 nor EFS may keep the caller from being told.
+    """Uploads in its own thread while it is entered: neither S3 nor EFS may delay the answer to the caller.
 
-    EFS is only read. Doing it all again uploads nothing that S3 holds already; nor does a runner that is ending, and
-    uploads the same files at the same time, do any harm.
+    EFS is only read. Repeating it uploads nothing that S3 holds already; and a runner that is ending and uploads the
+    same files at the same time does no harm.
 
     Args:
-        run: What failed.
+        run: The failed run.
         s3: An S3 client that gives up early.
         efs_root: Where EFS is mounted.
-        is_wanted: Tells, before each file, whether the run still belongs to the execution that failed.
-        runner_seconds: How long the runner is waited for.
+        is_wanted: Returns, before each file that is written, whether the run still belongs to the failed execution.
+        runner_seconds: How long to wait for the runner.
     """
 
     def __init__(
@@ -77,19 +76,19 @@ class Salvage:
         efs_root: Path,
         is_wanted: Callable[[], bool],
         *,
-        runner_seconds: float = RUNNER_SECONDS,
+        runner_seconds: float = ENDING_RUNNER_SECONDS,
     ) -> None:
         self._run = run
         self._s3 = s3
         self._directory = run_directory(efs_root, run.spec.run_id)
         self._is_wanted = is_wanted
         self._runner_seconds = runner_seconds
-        self._uploader = Uploader(s3, run.spec.output_files)
+        self._uploader = Uploader(s3, run.spec.output_files, self._may_write)
         self._files: dict[str, Path] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="salvage", daemon=True)
         self.is_complete = False
-        """Whether S3 holds all that there is, and the results tell so; or somebody else sees to it."""
+        """Whether S3 holds all files, and the results list them; or another writer is responsible."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -108,7 +107,7 @@ class Salvage:
         try:
             self._remember_checkpoints()
             if not self._has_results():
-                # At once, and completed later: the cause is worth most.
+                # At once, and completed later: the cause matters most.
                 self._put_results()
             self._bring()
             self._wait_for_runner()
@@ -118,11 +117,11 @@ class Salvage:
         except _NotWantedError:
             self.is_complete = not self._closed.is_set()
         except Exception:
-            # In a thread, nobody else would ever hear of it.
+            # An exception in a thread would be lost.
             logger.exception("%s: salvage ended early", self._run.spec.run_id)
 
     def _remember_checkpoints(self) -> None:
-        """Take over what the runner uploaded, of which not everything is on EFS any more."""
+        """Add the files that the runner has uploaded, because not all of them are still on EFS."""
         try:
             uploaded = CheckpointLog(self._directory).entries
         except (OSError, UnicodeDecodeError) as error:
@@ -132,36 +131,39 @@ class Salvage:
             self._uploader.remember(entry)
 
     def _bring(self) -> bool:
-        """Upload what there is, and then what tells of it; tell whether everything arrived."""
-        # Each one is tried, whatever became of the one before.
+        """Upload the files, and then results and report; return whether everything arrived."""
+        # Each one is tried, even if the one before failed.
         return all([self._upload(), self._put_report(), self._put_results()])
 
     def _upload(self) -> bool:
-        """Upload what S3 does not hold yet; tell whether it holds everything now."""
+        """Upload what S3 does not hold yet; return whether it holds everything now."""
         try:
             # Of several with one name the last one counts, as in a run that succeeds.
-            self._files = dict(remains(self._directory, self._run.spec.training))
+            self._files = dict(remains(self._directory, self._run.spec.training, self._run.spec.refused_suffixes))
         except OSError as error:
             logger.warning("the run's directory cannot be listed: %s", error)
             return False
-        # Each one is tried, whatever became of the one before.
+        # Each one is tried, even if the one before failed.
         arrived = [self._upload_file(name, path) for name, path in self._files.items()]
         return all(arrived)
 
     def _upload_file(self, name: str, path: Path) -> bool:
-        self._check()
+        if self._closed.is_set():
+            raise _NotWantedError
         try:
             self._uploader.upload_once(name, path)
+        except RunRefusedError:
+            raise _NotWantedError from None
         except FileNotFoundError:
             # An attempt that ends clears up after itself.
-            logger.info("%s has gone meanwhile", name)
+            logger.info("%s was deleted meanwhile", name)
         except (ArtifactError, OSError) as error:
             logger.warning("%s is not in S3: %s", name, error)
             return False
         return True
 
     def _put_report(self) -> bool:
-        """Write the page that tells people what became of the run; tell whether it arrived, if there is one."""
+        """Write the report of the run; return whether it arrived, if there is one."""
         results = self._results()
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, REPORT)
@@ -170,7 +172,7 @@ class Salvage:
         return True
 
     def _put_results(self) -> bool:
-        """Write the results with what S3 holds so far; tell whether they arrived."""
+        """Write the results with what S3 holds so far; return whether they arrived."""
         # Not on EFS, which may be full.
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, RESULTS)
@@ -178,7 +180,7 @@ class Salvage:
             return self._upload_file(RESULTS, path)
 
     def _results(self) -> Results:
-        """Tell what came of the run, with what S3 holds so far."""
+        """Build the results, with what S3 holds so far."""
         record = self._run.record
         history = read_history(self._directory)
         return results_of(
@@ -193,42 +195,42 @@ class Salvage:
         )
 
     def _has_results(self) -> bool:
-        """Tell whether S3 holds results with this very cause."""
+        """Return whether S3 holds results with exactly this cause."""
         target = self._run.spec.output_files / RESULTS
         try:
             body = self._s3.get_object(Bucket=target.bucket, Key=target.key)["Body"].read()
         except AWS_ERRORS:
             return False
         try:
-            return Results.model_validate_json(body).failure == self._run.failure
+            return Results.read(body).failure == self._run.failure
         except ValidationError:
             return False
 
     def _wait_for_runner(self) -> None:
-        """Wait for the end of a runner that was told to stop; what it leaves last is uploaded after that."""
+        """Wait for the end of a runner that was asked to stop; its last files are uploaded after that."""
         give_up_at = time.monotonic() + self._runner_seconds
         while self._is_locked():
             if time.monotonic() >= give_up_at:
-                logger.warning("%s: the runner does not let go of its directory", self._run.spec.run_id)
+                logger.warning("%s: the runner does not release its directory", self._run.spec.run_id)
                 return
             self._pause(_LOCK_POLL_SECONDS)
 
     def _is_locked(self) -> bool:
         try:
             with (self._directory / LOCK_FILE).open("rb") as file:
-                # Shared, for which a file that can only be read is enough; closing it lets go.
+                # A shared lock is possible on a file that is only readable; closing the file releases it.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         except OSError:
-            # Nobody was ever at work here, or EFS does not tell.
+            # No runner ever used this directory, or EFS does not answer.
             return False
         return False
 
     def _pause(self, seconds: float) -> None:
         self._closed.wait(seconds)
-        self._check()
-
-    def _check(self) -> None:
-        if self._closed.is_set() or not self._is_wanted():
+        if not self._may_write():
             raise _NotWantedError
+
+    def _may_write(self) -> bool:
+        return not self._closed.is_set() and self._is_wanted()

@@ -1,1 +1,1 @@
-"""heartbeat: keeps runs alive whose jobs wait, and finds those that nobody would end."""
+"""heartbeat: keeps waiting runs alive, and finds runs and jobs that nothing else would end."""

@@ -1,38 +1,36 @@
-"""What a run needs, by how its record and its job stand."""
+"""What a run needs, from its record and its job."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum, auto
 
+from gaitway.compute.jobs import Job
+from gaitway.contracts.limits import QUIET_SECONDS
 from gaitway.contracts.run import RunRecord
-from lambdas.batch_job import Job
-
-QUIET_SECONDS = 120.0
-"""Before a job or an execution is missed: until then whoever ends a run, or starts its job, may still be at it."""
 
 
 class Need(Enum):
     """What a run needs."""
 
     NOTHING = auto()
-    """Its runner, or somebody who is at it right now, looks after it."""
+    """Its runner, or a function that is running now, is responsible for it."""
     HEARTBEAT = auto()
-    """Its job waits for a machine, and can say nothing."""
+    """Its job waits for a machine, and cannot send heartbeats."""
     JOB_IS_OVER = auto()
-    """Its job ended, and told nobody."""
+    """Its job ended without a report."""
     JOB_IS_GONE = auto()
-    """Batch does not know its job any more."""
+    """Its job is not known any more."""
     EXECUTION = auto()
-    """It has no job: its execution must be at work on it."""
+    """It has no job: its execution must be active."""
 
 
 def decide(record: RunRecord, job: Job | None, now: datetime) -> Need:
-    """Decide what a run that goes on needs.
+    """Decide what an active run needs.
 
     Args:
         record: Its record.
-        job: The job that the record names; None where it names none, or where Batch does not know it.
+        job: The job in the record; None if there is none, or if it is not known any more.
         now: The current time.
     """
     is_quiet = (now - record.updated_at).total_seconds() > QUIET_SECONDS

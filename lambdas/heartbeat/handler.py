@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Annotated
 
 import boto3
@@ -10,16 +10,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from pydantic import Field, Json
 
+from gaitway.aws.metrics import Metrics
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
-from lambdas.environment import CLIENT_CONFIG, Environment
-from lambdas.heartbeat.heartbeat import THREADS, Heartbeat
+from gaitway.compute.backends import jobs_of
+from lambdas.environment import CLIENT_CONFIG, PublishingEnvironment
+from lambdas.heartbeat.logic import THREADS, Heartbeat
 from lambdas.observability import Json as JsonObject
 from lambdas.observability import observed
 
 
-class HeartbeatEnvironment(Environment):
-    """What this function is given."""
+class HeartbeatEnvironment(PublishingEnvironment):
+    """The function's environment variables."""
 
     handle_failure: Annotated[str, Field(alias="GAITWAY_HANDLE_FAILURE_FUNCTION", min_length=1)]
     """Name or ARN."""
@@ -35,17 +37,16 @@ def _heartbeat() -> Heartbeat:
     return Heartbeat(
         runs=RunTable(boto3.client("dynamodb", config=config), environment.run_table),
         task_tokens=TaskTokens(stepfunctions),
-        batch=boto3.client("batch", config=config),
+        jobs=jobs_of(partial(boto3.client, config=config), environment.job_queues),
         stepfunctions=stepfunctions,
         lambda_=boto3.client("lambda", config=config),
-        cloudwatch=boto3.client("cloudwatch", config=config),
+        metrics=Metrics(boto3.client("cloudwatch", config=config), environment.metrics_namespace),
         handle_failure=environment.handle_failure,
-        job_queues=environment.job_queues,
     )
 
 
 @observed
 def handler(event: JsonObject, context: LambdaContext) -> JsonObject:
-    """Look after every run that goes on; the schedule's event says nothing."""
+    """Check every active run; the schedule's event has no content."""
     del event, context
     return {"runs": _heartbeat().handle()}

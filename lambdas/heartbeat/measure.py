@@ -1,4 +1,4 @@
-"""What the heartbeat function tells dashboard and alarms."""
+"""The metrics of the heartbeat function for dashboard and alarms."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gaitway.aws.metrics import datum
+from gaitway.compute.jobs import Job
 from gaitway.contracts.metrics import OLDEST_QUEUED_SECONDS, QUEUED_RUNS, RUNS, SILENT_SECONDS
 from gaitway.contracts.run import RunRecord, RunState
-from lambdas.batch_job import Job
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch.type_defs import MetricDatumTypeDef
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from gaitway.aws.run_table import IndexedRun
 
 LIVE = (RunState.ACCEPTED, RunState.QUEUED, RunState.RUNNING)
-"""The states in which a run goes on."""
+"""The states of active runs."""
 
 
 def measure(
     runs: Sequence[IndexedRun], jobs: Mapping[str, Job], records: Iterable[RunRecord], now: datetime
 ) -> list[MetricDatumTypeDef]:
-    """Describe the runs that go on.
+    """Measure the active runs.
 
     Args:
-        runs: They.
+        runs: The active runs.
         jobs: Their jobs, by id.
-        records: Their records, as far as they could be read.
+        records: Their records, if they could be read.
         now: The current time.
 
     Returns:
-        Each metric of this function once, and `Runs` for each state in which a run goes on; where there is no run, 0.
+        Each metric of this function once, and `Runs` for each state of active runs; 0 if there is no run.
     """
     waiting = [job for run in runs if (job := jobs.get(run.job_id or "")) is not None and job.waits]
     by_state = Counter(run.state for run in runs)
-    waiting_ids = {job.job_id for job in waiting}
+    waiting_ids = {job.id for job in waiting}
     silent = [
         (now - record.updated_at).total_seconds()
         for record in records
-        # Between two attempts a run still counts as running, and nobody is there to write.
+        # Between two attempts a run still counts as running, although no runner writes.
         if record.state is RunState.RUNNING and record.job_id not in waiting_ids
     ]
     return [

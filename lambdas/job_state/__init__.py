@@ -1,1 +1,1 @@
-"""job_state: tells a run at once that its job ended without a word, or that its caller has gone."""
+"""job_state: reports to a run at once that its job ended without a report, or that its caller has ended."""

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from gaitway.contracts.model import Model
-from lambdas.batch_job import Job
-
-
-class JobEvent(Model):
-    """A job has succeeded or failed: docs.aws.amazon.com/batch/latest/userguide/batch_job_events.html."""
-
-    model_config = ConfigDict(extra="ignore", strict=False, hide_input_in_errors=True)
-
-    detail: Job
 
 
 class EndedCaller(Model):
@@ -26,6 +17,6 @@ class EndedCaller(Model):
 
 
 class CallerEvent(Model):
-    """What the rule on our own workflow makes of "Step Functions Execution Status Change"."""
+    """The event that the rule on our own workflow makes from "Step Functions Execution Status Change"."""
 
     ended_caller: EndedCaller

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Annotated
 
 import boto3
@@ -11,17 +11,18 @@ from pydantic import Field
 
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
+from gaitway.compute.backends import job_of_event, jobs_of
 from lambdas.environment import CLIENT_CONFIG, Environment
-from lambdas.job_state.events import CallerEvent, JobEvent
-from lambdas.job_state.job_state import JobState
+from lambdas.job_state.events import CallerEvent
+from lambdas.job_state.logic import JobState
 from lambdas.observability import Json, observed
 
 
 class JobStateEnvironment(Environment):
-    """What this function is given."""
+    """The function's environment variables."""
 
     asset_bucket: Annotated[str, Field(alias="GAITWAY_ASSET_BUCKET", min_length=1)]
-    """Where our own workflow lets its runs write."""
+    """The bucket in which our own workflow's runs write."""
 
 
 @cache
@@ -31,7 +32,7 @@ def _job_state() -> JobState:
     return JobState(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         task_tokens=TaskTokens(stepfunctions),
-        batch=boto3.client("batch", config=CLIENT_CONFIG),
+        jobs=jobs_of(partial(boto3.client, config=CLIENT_CONFIG)),
         stepfunctions=stepfunctions,
         asset_bucket=environment.asset_bucket,
     )
@@ -39,9 +40,10 @@ def _job_state() -> JobState:
 
 @observed
 def handler(event: Json, context: LambdaContext) -> Json:
-    """Take the end of a job as Batch sends it, or `{"ended_caller": {...}}`; answer whether it ended a run."""
+    """Handle the end of a job, as its service sends it, or `{"ended_caller": {...}}`; return whether it ended a run."""
     del context
     job_state = _job_state()
     if "ended_caller" in event:
         return {"told": job_state.caller_ended(CallerEvent.model_validate(event).ended_caller)}
-    return {"told": job_state.job_ended(JobEvent.model_validate(event).detail)}
+    job = job_of_event(event)
+    return {"told": job is not None and job_state.job_ended(job)}

@@ -1,1 +1,1 @@
-"""launch: takes a request, and starts its run or answers at once."""
+"""launch: checks a request, and starts its run or answers at once."""

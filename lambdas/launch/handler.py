@@ -11,13 +11,15 @@ from pydantic import Field
 
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
-from lambdas.environment import CLIENT_CONFIG, Environment
-from lambdas.launch.launch import Launch
+from lambdas.environment import CLIENT_CONFIG
+from lambdas.launch.logic import Launch
+from lambdas.launch.vams import Vams
 from lambdas.observability import Json, observed
+from lambdas.simulators import SimulatingEnvironment
 
 
-class LaunchEnvironment(Environment):
-    """What this function is given."""
+class LaunchEnvironment(SimulatingEnvironment):
+    """The function's environment variables."""
 
     pipeline_arn: Annotated[str, Field(alias="GAITWAY_PIPELINE_ARN", min_length=1)]
     """The inner state machine."""
@@ -31,13 +33,14 @@ def _launch() -> Launch:
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         callers=TaskTokens(stepfunctions),
         stepfunctions=stepfunctions,
-        s3=boto3.client("s3", config=CLIENT_CONFIG),
+        adapter=Vams(boto3.client("s3", config=CLIENT_CONFIG)),
         pipeline_arn=environment.pipeline_arn,
+        simulators=environment.simulators,
     )
 
 
 @observed
 def handler(event: Json, context: LambdaContext) -> Json:
-    """Take a request as VAMS sends it: `{"body": {...}}` or `{"body": "<JSON>"}`."""
+    """Handle a request."""
     del context
     return _launch().handle(event)

@@ -1,1 +1,1 @@
-"""register_with_vams: tells VAMS of our pipelines while their stack is deployed."""
+"""register_with_vams: registers our pipelines with VAMS while their stack is deployed."""

@@ -1,4 +1,4 @@
-"""What CloudFormation asks of this function."""
+"""The requests of CloudFormation to this function."""
 
 from __future__ import annotations
 

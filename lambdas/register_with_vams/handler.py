@@ -8,23 +8,21 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from gaitway.contracts.limits import REGISTRATION_CALL_SECONDS
 from lambdas.custom_resource import answer
 from lambdas.observability import Json, logger, observed
 from lambdas.register_with_vams.event import RegistrationEvent
-from lambdas.register_with_vams.register import Registrar, RegistrationError
-
-_CALL_SECONDS = 240.0
-"""VAMS calls four functions of its own in turn. Less than a call of this function lasts."""
+from lambdas.register_with_vams.logic import Registrar, RegistrationError
 
 _NOTHING = "not-registered"
-"""What a resource is that could not be created. CloudFormation deletes it next: what VAMS has under the name of the
-pipeline is somebody else's."""
+"""Id of a resource that could not be created. CloudFormation deletes it next: an entry in VAMS under the pipeline's
+name belongs to someone else."""
 
 
 @cache
 def _registrar() -> Registrar:
-    # A call that times out goes on at VAMS's: repeated at once, two of them would change one list.
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=_CALL_SECONDS)
+    # A call that times out continues in VAMS: repeated at once, two of them would change one list.
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=REGISTRATION_CALL_SECONDS)
     return Registrar(boto3.client("lambda", config=config))
 
 
@@ -41,7 +39,7 @@ def handler(event: Json, context: LambdaContext) -> Json:
     except RegistrationError as error:
         answer(request, _after_failure(request), failure=str(error))
     except Exception as error:
-        # Without an answer CloudFormation waits until the resource's own time is over.
+        # Without an answer, CloudFormation waits until the resource's own timeout.
         logger.exception("not registered")
         why = f"{type(error).__name__}: {error}. The log of {context.function_name} says more."
         answer(request, _after_failure(request), failure=why)
@@ -51,5 +49,5 @@ def handler(event: Json, context: LambdaContext) -> Json:
 
 
 def _after_failure(request: RegistrationEvent) -> str:
-    """Say what the resource is when its request has failed: as before."""
+    """Return the resource's id when its request has failed: the same as before."""
     return request.physical_resource_id or _NOTHING

@@ -1,1 +1,1 @@
-"""submit_job: hands a run to AWS Batch."""
+"""submit_job: makes sure that a run has a job."""

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Annotated
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import Field
+from pydantic import Field, Json
 
 from gaitway.aws.run_table import RunTable
+from gaitway.compute.backends import submitter_of
+from gaitway.compute.targets import Queues, Target, Targets
 from gaitway.contracts.pipeline import SubmitJobEvent
-from lambdas.environment import CLIENT_CONFIG
-from lambdas.job_sizes import SizedEnvironment
-from lambdas.observability import Json, observed
-from lambdas.submit_job.jobs import Jobs, Target
-from lambdas.submit_job.submit import SubmitJob
+from lambdas.environment import CLIENT_CONFIG, SizedEnvironment
+from lambdas.observability import Json as JsonObject
+from lambdas.observability import observed
+from lambdas.submit_job.logic import SubmitJob
 
 
 class SubmitJobEnvironment(SizedEnvironment):
-    """What this function is given."""
+    """The function's environment variables."""
 
-    job_queue: Annotated[str, Field(alias="GAITWAY_JOB_QUEUE", min_length=1)]
-    """Name or ARN."""
+    job_queues: Annotated[Json[Queues], Field(alias="GAITWAY_JOB_QUEUES")]
     job_definition: Annotated[str, Field(alias="GAITWAY_JOB_DEFINITION", min_length=1)]
-    """Name or ARN; its command takes the parameter `run_id`."""
-    multi_node_job_queue: Annotated[str, Field(alias="GAITWAY_MULTI_NODE_JOB_QUEUE", min_length=1)]
-    """Name or ARN."""
+    """Its name: without a revision, the newest one that is active is taken. Its command takes the parameter
+    `run_id`."""
+    multi_node_job_queues: Annotated[Json[Queues], Field(alias="GAITWAY_MULTI_NODE_JOB_QUEUES")]
+    job_tags: Annotated[Json[dict[str, str]], Field(alias="GAITWAY_JOB_TAGS")]
     multi_node_job_definition: Annotated[str, Field(alias="GAITWAY_MULTI_NODE_JOB_DEFINITION", min_length=1)]
-    """Name or ARN; has one range of nodes, without an end, and takes the same parameter."""
+    """Its name, also without a revision; has one range of nodes, without an end, and takes the same parameter."""
+
+    @property
+    def targets(self) -> Targets:
+        """The queue that jobs are submitted to."""
+        return Targets(
+            single_node=Target(self.job_queues, self.job_definition),
+            multi_node=Target(self.multi_node_job_queues, self.multi_node_job_definition),
+            sizes=self.job_sizes,
+            tags=self.job_tags,
+        )
 
 
 @cache
@@ -36,18 +47,13 @@ def _submit_job() -> SubmitJob:
     environment = SubmitJobEnvironment.read()
     return SubmitJob(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
-        jobs=Jobs(
-            boto3.client("batch", config=CLIENT_CONFIG),
-            single_node=Target(environment.job_queue, environment.job_definition),
-            multi_node=Target(environment.multi_node_job_queue, environment.multi_node_job_definition),
-            sizes=environment.job_sizes,
-        ),
+        jobs=submitter_of(partial(boto3.client, config=CLIENT_CONFIG), environment.targets),
     )
 
 
 @observed
-def handler(event: Json, context: LambdaContext) -> Json:
-    """See to it that the run has a job; the job answers the task's token, not this function."""
+def handler(event: JsonObject, context: LambdaContext) -> JsonObject:
+    """Make sure that the run has a job; the job answers the task's token, not this function."""
     del context
-    _submit_job().handle(SubmitJobEvent.model_validate(event))
+    _submit_job().handle(SubmitJobEvent.receive(event))
     return {}

@@ -19,16 +19,18 @@ class AssetBucket(Construct):
         bucket: The bucket.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, others: Sequence[str]) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, others: Sequence[str], keys: Sequence[str]) -> None:
         """Make the bucket.
 
         Args:
             scope: Parent.
             construct_id: Id.
-            others: Names of buckets in the same account that callers keep their files in: whoever may do something with
-                objects of ours may do so with theirs.
+            others: Names of buckets in the same account that callers keep their files in: permissions on our objects
+                also apply to theirs.
+            keys: ARNs of the keys with which these buckets encrypt.
         """
         super().__init__(scope, construct_id)
+        self._keys = keys
         self._others = [cdk.Fn.join("", ["arn:", cdk.Aws.PARTITION, f":s3:::{name}"]) for name in others]
         access_logs = s3.Bucket(
             self,
@@ -57,23 +59,42 @@ class AssetBucket(Construct):
         )
 
     def grant_get(self, role: iam.IRole, objects: str = "*") -> None:
-        """Let a role read the objects that it knows, of those whose keys match a pattern."""
+        """Let a role read objects whose keys match a pattern, without listing them."""
         self._grant(role, "s3:GetObject", objects=objects)
+        self._grant_keys(role, "kms:Decrypt")
 
     def grant_read(self, role: iam.IRole, objects: str = "*") -> None:
-        """Let a role read objects, find them, and tell a missing one from a forbidden one."""
+        """Let a role read objects, find them, and distinguish a missing one from a forbidden one."""
         self.grant_get(role, objects)
         role.add_to_principal_policy(
             iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket.bucket_arn, *self._others])
         )
 
     def grant_write(self, role: iam.IRole) -> None:
-        """Let a role write objects; an upload in parts that fails can be taken back."""
+        """Let a role write objects, and abort a failed upload in parts."""
         self._grant(role, "s3:PutObject", "s3:AbortMultipartUpload")
+        # S3 decrypts the parts of an upload to combine them.
+        self._grant_keys(role, "kms:GenerateDataKey", "kms:Decrypt")
 
     def grant_put(self, role: iam.IRole, objects: str) -> None:
-        """Let a role write the objects whose keys match a pattern."""
+        """Let a role write the objects whose keys match a pattern, each in one part."""
         self._grant(role, "s3:PutObject", objects=objects)
+        self._grant_keys(role, "kms:GenerateDataKey")
+
+    def _grant_keys(self, role: iam.IRole, *actions: str) -> None:
+        """Let S3 use the other buckets' keys for a role.
+
+        docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html,
+        docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+        """
+        if self._keys:
+            role.add_to_principal_policy(
+                iam.PolicyStatement(
+                    actions=[*actions],
+                    resources=[*self._keys],
+                    conditions={"StringLike": {"kms:ViaService": "s3.*"}},
+                )
+            )
 
     def _grant(self, role: iam.IRole, *actions: str, objects: str = "*") -> None:
         buckets = [self.bucket.bucket_arn, *self._others]

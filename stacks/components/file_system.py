@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_efs as efs
@@ -13,11 +15,11 @@ MOUNT_PATH = "/mnt/gaitway"
 
 
 class RunFileSystem(Construct):
-    """An encrypted EFS file system that is entered through one access point.
+    """An encrypted EFS file system with one access point.
 
     Attributes:
         file_system: The file system.
-        access_point: Its door: whoever comes through it is user 1000 below `/gaitway`, whatever the container runs as.
+        access_point: Its access point: all clients become user 1000 below `/gaitway`, whatever user the container has.
     """
 
     def __init__(
@@ -27,8 +29,19 @@ class RunFileSystem(Construct):
         *,
         vpc: ec2.IVpc,
         subnets: ec2.SubnetSelection,
+        zones: Sequence[str] | None,
         security_group: ec2.ISecurityGroup,
     ) -> None:
+        """Make the file system.
+
+        Args:
+            scope: Parent.
+            construct_id: Id.
+            vpc: The VPC.
+            subnets: The subnets of its mount targets, one in a zone.
+            zones: The zones of these subnets, if they are known and may change.
+            security_group: Of the mount targets.
+        """
         super().__init__(scope, construct_id)
         self.file_system = efs.FileSystem(
             self,
@@ -42,15 +55,27 @@ class RunFileSystem(Construct):
             out_of_infrequent_access_policy=efs.OutOfInfrequentAccessPolicy.AFTER_1_ACCESS,
             enable_automatic_backups=True,
             file_system_policy=_only_roles_over_tls(),
-            # A checkpoint may stand here and nowhere else.
+            # It may hold the only copy of a checkpoint.
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
+        if zones is not None:
+            self._name_mount_targets(zones)
         self.access_point = self.file_system.add_access_point(
             "Runs",
             path="/gaitway",
             create_acl=efs.Acl(owner_uid="1000", owner_gid="1000", permissions="750"),
             posix_user=efs.PosixUser(uid="1000", gid="1000"),
         )
+
+    def _name_mount_targets(self, zones: Sequence[str]) -> None:
+        """Keep the mount target of a zone when other zones come and go.
+
+        The CDK names it after its subnet's number in the VPC. With another number it would be replaced, and there would
+        be two in its zone for a while.
+        """
+        mount_targets = [child for child in self.file_system.node.children if isinstance(child, efs.CfnMountTarget)]
+        for mount_target, zone in zip(mount_targets, zones, strict=True):
+            mount_target.override_logical_id(f"{self.node.id}MountTarget{zone.replace('-', '')}")
 
     def grant_read(self, role: iam.IRole) -> None:
         """Let a role mount the file system through the access point, to read."""

@@ -18,7 +18,7 @@ def acknowledge(construct: IConstruct, finding: str, reason: str) -> None:
 
 
 def acknowledge_wildcard(role: IConstruct, arn: str, reason: str) -> None:
-    """Accept that a role is allowed something on every resource of a kind.
+    """Accept that a role has a permission on every resource of a type.
 
     Args:
         role: The role.

@@ -38,12 +38,12 @@ class RunDirectories(NamedTuple):
 
 
 class PipelineFunction(Construct):
-    """A function with a log group and a role of its own.
+    """A function with its own log group and role.
 
     Attributes:
         function: The function.
         logs: Its log group.
-        role: What it may do: at first no more than write its logs and traces.
+        role: Its role: at first it allows only its logs and traces.
     """
 
     def __init__(
@@ -69,11 +69,12 @@ class PipelineFunction(Construct):
             name: Name of the function in AWS.
             layer: The libraries.
             timeout: How long one call may take.
-            environment: Environment variables beside those that every function has.
-            directories: Given to a function that reads them, at `GAITWAY_EFS_ROOT`.
+            environment: Environment variables in addition to those that every function has.
+            directories: The file system for a function that reads it, at `GAITWAY_EFS_ROOT`.
         """
         super().__init__(scope, construct_id)
-        self.logs = log_group(self, "Logs", f"/gaitway/{name}")
+        self._names = settings.names
+        self.logs = log_group(self, "Logs", settings.names.logs(name))
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.logs.grant_write(self.role)
         tracing = {} if settings.tracing else {"POWERTOOLS_TRACE_DISABLED": "true"}
@@ -102,7 +103,7 @@ class PipelineFunction(Construct):
             acknowledge(self.role, "IAM5[Resource::*]", "X-Ray's write actions take no narrower resource.")
 
     def _in_vpc(self, name: str, network: Network) -> dict[str, Any]:
-        """Let Lambda attach the function to the VPC, and say where."""
+        """Let Lambda attach the function to the VPC, and set its subnets."""
         self.allow(*_VPC_ACTIONS, on=["*"])
         own_arn = cdk.Stack.of(self).format_arn(
             service="lambda", resource="function", resource_name=name, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
@@ -136,11 +137,12 @@ class PipelineFunction(Construct):
         self.function.add_environment("GAITWAY_EFS_ROOT", MOUNT_PATH)
 
     def allow_metrics(self) -> None:
-        """Let the function publish metrics of ours."""
-        grant_metrics(self.role)
+        """Let the function publish our metrics."""
+        grant_metrics(self.role, self._names)
+        self.function.add_environment("GAITWAY_METRICS_NAMESPACE", self._names.metrics_namespace)
 
     def allow(self, *actions: str, on: list[str]) -> None:
-        """Let the function do something.
+        """Allow the function some actions.
 
         Args:
             actions: Names of IAM actions.

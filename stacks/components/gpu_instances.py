@@ -14,11 +14,11 @@ _BOOT_SCRIPT = Path(__file__).parent / "instance_boot.sh"
 
 
 class GpuInstances(Construct):
-    """Disk, metadata, first steps and permissions of the instances.
+    """Disk, metadata, boot script and permissions of the instances.
 
     Attributes:
         launch_template: How they start.
-        role: What the ECS agent on them may do.
+        role: The role of the ECS agent on them.
     """
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
@@ -52,7 +52,7 @@ class GpuInstances(Construct):
         return template
 
     def _new_launch_template(self, construct_id: str) -> ec2.LaunchTemplate:
-        # AWS Batch puts its own part beside ours, and takes no other form:
+        # AWS Batch merges its own part with ours, and accepts no other form:
         # docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
         user_data = ec2.MultipartUserData()
         user_data.add_part(
@@ -62,14 +62,14 @@ class GpuInstances(Construct):
             self,
             construct_id,
             require_imdsv2=True,
-            # Containers are a hop away: they get no credentials of the instance's role.
+            # For containers behind a bridge, which are a hop away. Those of jobs are not: see the boot script.
             http_put_response_hop_limit=1,
             user_data=user_data,
             block_devices=[
                 ec2.BlockDevice(
                     device_name="/dev/xvda",
-                    # The image of Isaac Sim takes 20 GB, unpacked beside its layers, and shader caches grow. It is read
-                    # at a job's start: at gp3's own 125 MiB/s, that alone would take minutes.
+                    # The image of Isaac Sim needs 20 GB, unpacked in addition to its layers, and shader caches grow. It
+                    # is read at a job's start: at gp3's default of 125 MiB/s, that alone would take minutes.
                     volume=ec2.BlockDeviceVolume.ebs(
                         100,
                         encrypted=True,

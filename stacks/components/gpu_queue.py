@@ -10,20 +10,22 @@ from constructs import Construct
 from gaitway.settings import Settings
 from stacks.components.gpu_instances import GpuInstances
 from stacks.components.network import Network
+from stacks.components.simulation_job import LONGEST_ATTEMPT
 
 _WARM_VCPUS = 8
 """One 2xlarge."""
 
 
 class GpuQueue(Construct):
-    """A queue, and behind it a managed compute environment for each number of GPUs that an instance may have.
+    """A queue for jobs that need a certain number of GPUs, and its managed compute environments.
 
-    Within one environment Batch prefers the type whose vCPUs cost least, which is often the largest
-    (docs.aws.amazon.com/batch/latest/userguide/allocation-strategies.html): a job for one GPU would be given four. Spot
-    instances, where they are used, have environments of their own, before those with as many GPUs on demand.
+    A queue of AWS Batch is first in, first out: a job for four GPUs that finds no instance would block every job for
+    one GPU behind it (docs.aws.amazon.com/batch/latest/userguide/job_scheduling.html). And within one environment
+    Batch prefers the type whose vCPUs cost least, which is often the largest
+    (docs.aws.amazon.com/batch/latest/userguide/allocation-strategies.html): a job for one GPU would get four.
 
     Attributes:
-        queue: The job queue. A job goes to the first environment that has room for it.
+        queue: The job queue. With Spot instances, a job tries these first.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class GpuQueue(Construct):
         scope: Construct,
         construct_id: str,
         settings: Settings,
+        gpus: int,
         *,
         network: Network,
         instances: GpuInstances,
@@ -42,33 +45,34 @@ class GpuQueue(Construct):
             scope: Parent.
             construct_id: Id.
             settings: Settings of the deployment.
-            network: Where the instances stand.
-            instances: What they are made of.
-            multi_node: Whether its jobs have several nodes, which then stand close together and talk to each other.
+            gpus: How many GPUs each instance has.
+            network: The network of the instances.
+            instances: Launch template and role of the instances.
+            multi_node: Whether its jobs have several nodes, which are then in a placement group and talk to each other.
         """
         super().__init__(scope, construct_id)
         self._settings = settings
+        self._gpus = gpus
         self._instances = instances
         self._network = network
         self._multi_node = multi_node
-        spot_counts = () if multi_node else settings.spot_gpu_counts
-        kinds = [
-            (gpus, spot) for gpus in settings.gpu_counts for spot in (True, False) if not spot or gpus in spot_counts
-        ]
+        names = settings.names
+        # Multi-node jobs cannot use Spot: docs.aws.amazon.com/batch/latest/userguide/multi-node-parallel-jobs.html
+        purchases = (True, False) if settings.use_spot and not multi_node else (False,)
+        # Where the instances are the smallest; and of their environments that to which the next job goes first.
+        is_kept_warm = settings.keep_warm_instance and not multi_node and gpus == settings.gpu_counts[0]
         self.queue = batch.JobQueue(
             self,
             "Queue",
+            job_queue_name=names.multi_node_job_queue(gpus) if multi_node else names.job_queue(gpus),
             compute_environments=[
                 batch.OrderedComputeEnvironment(
                     compute_environment=self._environment(
-                        gpus,
-                        spot=spot,
-                        # Where the next job goes first, and the instances are the smallest.
-                        minv_cpus=_WARM_VCPUS if order == 1 and settings.keep_warm_instance and not multi_node else 0,
+                        spot=spot, minv_cpus=_WARM_VCPUS if is_kept_warm and order == 1 else 0
                     ),
                     order=order,
                 )
-                for order, (gpus, spot) in enumerate(kinds, start=1)
+                for order, spot in enumerate(purchases, start=1)
             ],
             job_state_time_limit_actions=[
                 # A job that fits no instance waits for nothing. A lack of capacity may pass: its caller decides.
@@ -85,8 +89,8 @@ class GpuQueue(Construct):
             ],
         )
 
-    def _environment(self, gpus: int, *, spot: bool, minv_cpus: int) -> batch.ManagedEc2EcsComputeEnvironment:
-        settings, network = self._settings, self._network
+    def _environment(self, *, spot: bool, minv_cpus: int) -> batch.ManagedEc2EcsComputeEnvironment:
+        settings, network, gpus = self._settings, self._network, self._gpus
         security_groups: list[ec2.ISecurityGroup] = [network.compute_security_group]
         if self._multi_node:
             security_groups.append(network.nodes_security_group)
@@ -98,14 +102,12 @@ class GpuQueue(Construct):
         )
         environment = batch.ManagedEc2EcsComputeEnvironment(
             self,
-            f"{'Spot' if spot else ''}Environment{gpus}Gpu",
+            "SpotEnvironment" if spot else "Environment",
             vpc=network.vpc,
-            vpc_subnets=network.one_compute_subnet if self._multi_node else network.compute_subnets,
+            vpc_subnets=network.one_zone_subnets if self._multi_node else network.compute_subnets,
             security_groups=security_groups,
             # One for each environment: a group with instances of one size finds room more easily.
-            placement_group=ec2.PlacementGroup(
-                self, f"PlacementGroup{gpus}Gpu", strategy=ec2.PlacementGroupStrategy.CLUSTER
-            )
+            placement_group=ec2.PlacementGroup(self, "PlacementGroup", strategy=ec2.PlacementGroupStrategy.CLUSTER)
             if self._multi_node
             else None,
             instance_types=[ec2.InstanceType(name) for name in settings.types_with(gpus)],
@@ -120,6 +122,14 @@ class GpuQueue(Construct):
             instance_role=self._instances.role,
             minv_cpus=minv_cpus,
             maxv_cpus=settings.max_vcpus,
+            # A changed launch template, image or list of types replaces the instances. Jobs on them continue, by
+            # default for up to 30 minutes; the most that Batch allows is 7200:
+            # docs.aws.amazon.com/batch/latest/APIReference/API_UpdatePolicy.html
+            terminate_on_update=False,
+            update_timeout=LONGEST_ATTEMPT,
+            # Without it every later instance starts from the image of the environment's first day:
+            # docs.aws.amazon.com/batch/latest/userguide/infrastructure-updates.html
+            update_to_latest_image_version=True,
         )
         resource = environment.node.default_child
         assert isinstance(resource, batch.CfnComputeEnvironment)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_batch as batch
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
@@ -15,15 +16,16 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from gaitway.settings import Settings
+from gaitway.sources import dockerignore
+from stacks.components.decryption import allow_decrypting
 from stacks.components.findings import acknowledge
 from stacks.components.function import PipelineFunction
 from stacks.components.job_image import JobImage
 from stacks.components.lambda_code import LibraryLayer
-from stacks.components.logs import log_group
+from stacks.components.logs import lasting_log_group
 
 _ROOT = Path(__file__).parents[2]
 _TARGET = "isaaclab"
-_FUNCTION = "gaitway-build-image"
 _BUILD_TIMEOUT = cdk.Duration.minutes(50)
 """CloudFormation waits for an hour and no longer:
 docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cloudformation-customresource.html
@@ -34,7 +36,7 @@ class ImageBuild(Construct):
     """A repository, a build project, and a custom resource that builds when the sources have changed.
 
     Attributes:
-        image: The image, by its digest: a tag could come to mean another one.
+        image: The image, by its digest, because a tag may later name another one.
     """
 
     def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
@@ -44,13 +46,13 @@ class ImageBuild(Construct):
             self,
             "Sources",
             path=str(_ROOT),
-            # What Docker would send to a build on this machine.
-            exclude=(_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1:],
+            exclude=dockerignore(),
             ignore_mode=cdk.IgnoreMode.DOCKER,
         )
         repository = self._repository()
-        project = self._project(sources, repository)
-        function = self._function(project, repository)
+        logs = lasting_log_group(self, "Logs")
+        project = self._project(sources, repository, logs)
+        function = self._function(project, repository, logs)
         built = cdk.CustomResource(
             self,
             "Image",
@@ -64,37 +66,52 @@ class ImageBuild(Construct):
                 "ImageTag": sources.asset_hash[:32],
             },
         )
+        self._built = built
         self.image = JobImage(f"{repository.repository_uri}@{built.get_att_string('ImageDigest')}", repository)
+
+    def wait_for_all_of(self, stack: cdk.Stack) -> None:
+        """Build only after everything else in a stack except the job definitions, which name the image.
+
+        A build takes most of an hour, and a stack that is rolled back deletes its image: what can fail in seconds must
+        fail before. Call this when the stack is complete.
+        """
+        image = self._built.node.default_child
+        assert isinstance(image, cdk.CfnResource)
+        for resource in stack.node.find_all():
+            names_image = isinstance(resource, batch.CfnJobDefinition) or resource.node.path == image.node.path
+            if isinstance(resource, cdk.CfnResource) and not names_image:
+                image.add_resource_dependency(resource)
 
     def _repository(self) -> ecr.Repository:
         return ecr.Repository(
             self,
             "Repository",
-            repository_name="gaitway",
+            repository_name=self._settings.names.repository,
             image_scan_on_push=True,
             image_tag_mutability=ecr.TagMutability.IMMUTABLE,
             encryption=ecr.RepositoryEncryption.AES_256,
             lifecycle_rules=[
-                # The one in use, the one before it, and one to come.
-                ecr.LifecycleRule(description="The newest three", max_image_count=3),
+                # The present one, the next one, and those that a rollback or a run of an older deployment still names.
+                ecr.LifecycleRule(description="The newest ten", max_image_count=10),
             ],
-            # It holds nothing that a deployment would not build again, and costs as long as it is there.
+            # It holds only what a deployment would build again, and is billed as long as it exists.
             removal_policy=cdk.RemovalPolicy.DESTROY,
             empty_on_delete=True,
         )
 
-    def _project(self, sources: s3_assets.Asset, repository: ecr.Repository) -> codebuild.Project:
-        logs = log_group(self, "Logs", "/gaitway/image")
+    def _project(self, sources: s3_assets.Asset, repository: ecr.Repository, logs: logs_.LogGroup) -> codebuild.Project:
         role = self._build_role(sources, repository, logs)
         project = codebuild.Project(
             self,
             "Project",
-            project_name="gaitway-image",
+            project_name=self._settings.names.image_build,
             description="Builds and pushes the image of Gaitway's job",
-            # What it would add by itself is wider: every object of the bucket, reports, other log groups.
+            # The default would allow more: every object of the bucket, reports, other log groups.
             role=role.without_policy_updates(),
             source=codebuild.Source.s3(bucket=sources.bucket, path=sources.s3_object_key),
-            build_spec=codebuild.BuildSpec.from_object(_build_spec()),
+            build_spec=codebuild.BuildSpec.from_object(
+                _build_spec(has_ngc_account=self._settings.ngc_secret_arn is not None)
+            ),
             environment=codebuild.BuildEnvironment(
                 build_image=codebuild.LinuxBuildImage.STANDARD_7_0,
                 # The base image takes 20 GB packed, and twice that unpacked: smaller sizes have 64 GB of disk.
@@ -108,6 +125,7 @@ class ImageBuild(Construct):
                 "ACCEPT_EULA": codebuild.BuildEnvironmentVariable(
                     value="Y" if self._settings.accept_nvidia_eula else "N"
                 ),
+                **self._ngc_variables(),
             },
             cache=codebuild.Cache.local(codebuild.LocalCacheMode.DOCKER_LAYER),
             timeout=_BUILD_TIMEOUT,
@@ -136,18 +154,57 @@ class ImageBuild(Construct):
                 actions=["s3:GetBucketAcl", "s3:GetBucketLocation"], resources=[sources.bucket.bucket_arn]
             )
         )
+        # A bootstrap bucket may be encrypted with any key (cdk bootstrap --bootstrap-kms-key-id). With a bucket key S3
+        # names the bucket, else the object: docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+        allow_decrypting(
+            role,
+            service="s3",
+            region=cdk.Aws.REGION,
+            context_key="aws:s3:arn",
+            context_values=[sources.bucket.arn_for_objects(sources.s3_object_key), sources.bucket.bucket_arn],
+            reason="Which key the bootstrap bucket has is not known; only these sources can be decrypted, through S3.",
+        )
+        self._allow_ngc_key(role)
         logs.grant_write(role)
         repository.grant_pull_push(role)
         acknowledge(role, "IAM5[Resource::*]", "ecr:GetAuthorizationToken, to push the image, takes no resource.")
         return role
 
-    def _function(self, project: codebuild.Project, repository: ecr.Repository) -> lambda_.Function:
+    def _ngc_variables(self) -> dict[str, codebuild.BuildEnvironmentVariable]:
+        """Say where the API key of nvcr.io is: the key itself goes from one command to the next and nowhere else."""
+        arn = self._settings.ngc_secret_arn
+        if arn is None:
+            return {}
+        return {
+            "NGC_SECRET_ARN": codebuild.BuildEnvironmentVariable(value=arn),
+            "NGC_SECRET_REGION": codebuild.BuildEnvironmentVariable(value=_region_of(arn)),
+        }
+
+    def _allow_ngc_key(self, role: iam.Role) -> None:
+        arn = self._settings.ngc_secret_arn
+        if arn is None:
+            return
+        role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn]))
+        # docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+        allow_decrypting(
+            role,
+            service="secretsmanager",
+            region=_region_of(arn),
+            context_key="SecretARN",
+            context_values=[arn],
+            reason="Which key the secret has is not known; only this secret can be decrypted, through its service.",
+        )
+
+    def _function(
+        self, project: codebuild.Project, repository: ecr.Repository, logs: logs_.LogGroup
+    ) -> lambda_.Function:
+        name = self._settings.names.function("build_image")
         function = PipelineFunction(
             self,
             "Function",
             self._settings,
             verb="build_image",
-            name=_FUNCTION,
+            name=name,
             layer=LibraryLayer(self, "Libraries", self._settings),
             # It waits for the build, and calls itself before its time is over.
             timeout=cdk.Duration.minutes(15),
@@ -155,11 +212,13 @@ class ImageBuild(Construct):
         )
         function.allow("codebuild:StartBuild", "codebuild:BatchGetBuilds", on=[project.project_arn])
         function.allow("ecr:DescribeImages", on=[repository.repository_arn])
+        # What a failed build said last goes into the deployment's error.
+        function.allow("logs:GetLogEvents", on=[logs.log_group_arn])
         stack = cdk.Stack.of(self)
         itself = stack.format_arn(
             service="lambda",
             resource="function",
-            resource_name=_FUNCTION,
+            resource_name=name,
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         function.allow("lambda:InvokeFunction", on=[itself])
@@ -167,25 +226,36 @@ class ImageBuild(Construct):
         return function.function
 
 
-def _build_spec() -> dict[str, Any]:
-    """What CodeBuild does; the variables are the project's, and the tag that of the build."""
+def _region_of(arn: str) -> str:
+    return arn.split(":")[3]
+
+
+def _build_spec(*, has_ngc_account: bool) -> dict[str, Any]:
+    """The build spec; the variables are the project's, and the tag that of the build."""
+    log_in_to_ngc = (
+        'aws secretsmanager get-secret-value --secret-id "$NGC_SECRET_ARN" --region "$NGC_SECRET_REGION" '
+        "--query SecretString --output text "
+        # This is the name of every account there: docs.nvidia.com/ngc/latest/ngc-private-registry-user-guide.html
+        "| docker login nvcr.io --username '$oauthtoken' --password-stdin"
+    )
     return {
         "version": "0.2",
         "phases": {
             "pre_build": {
                 "commands": [
-                    'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"'
+                    'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"',
+                    *([log_in_to_ngc] if has_ngc_account else []),
                 ]
             },
             "build": {
                 "commands": [
                     'docker build --file container/Dockerfile --target "$TARGET" --tag "$REPOSITORY_URI:$IMAGE_TAG" '
-                    # Without provenance it is one image, and not a list of which it is a part.
+                    # Without provenance it is one image, and not a list with one image.
                     '--build-arg ACCEPT_EULA="$ACCEPT_EULA" --provenance=false .'
                 ],
             },
             "post_build": {
-                # This phase comes after a failed build, too.
+                # This phase also follows a failed build.
                 "commands": [
                     'test "$CODEBUILD_BUILD_SUCCEEDING" = 1',
                     'docker push "$REPOSITORY_URI:$IMAGE_TAG"',

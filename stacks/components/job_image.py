@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -13,18 +14,19 @@ from constructs import Construct
 from stacks.components.findings import acknowledge
 
 _ECR = re.compile(
+    # Of any partition: docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)[:@]"
 )
 
 
 @dataclass(frozen=True)
 class JobImage:
-    """An image, and where it lies."""
+    """An image, and its registry."""
 
     uri: str
     """With its tag or digest."""
     repository: ecr.IRepository | None
-    """None where everybody may pull it."""
+    """None if everyone may pull it."""
 
     @classmethod
     def given(cls, scope: Construct, construct_id: str, uri: str) -> JobImage:
@@ -38,8 +40,8 @@ class JobImage:
         match = _ECR.match(uri)
         if match is None:
             return cls(uri, None)
-        partition = "aws-cn" if match["region"].startswith("cn-") else "aws"
-        arn = f"arn:{partition}:ecr:{match['region']}:{match['account']}:repository/{match['repository']}"
+        # No role of one partition reaches into another.
+        arn = f"arn:{cdk.Aws.PARTITION}:ecr:{match['region']}:{match['account']}:repository/{match['repository']}"
         return cls(
             uri,
             ecr.Repository.from_repository_attributes(
@@ -49,8 +51,8 @@ class JobImage:
 
     @property
     def container_image(self) -> ecs.ContainerImage:
-        """The image as a container definition takes it."""
-        # Not from_ecr_repository: that tells a tag from a digest by its text, which is known at deployment only.
+        """The image in the form of a container definition."""
+        # Not from_ecr_repository: that distinguishes tag and digest by the text, which is known only at deployment.
         return ecs.ContainerImage.from_registry(self.uri)
 
     def grant_pull(self, role: iam.IRole) -> None:

@@ -1,7 +1,8 @@
-"""What a Lambda function consists of: our code, and a layer with the libraries that it imports.
+"""The code of a Lambda function: our packages, and a layer with the libraries that they import.
 
-The layer is put together by pip, without Docker, from wheels of the functions' own platform. It lies in
-`build/lambda-layer/`, named after what is in it, so that only the first synthesis waits for pip.
+pip builds the layer, without Docker, from wheels of the functions' own platform. It is in `build/lambda-layer/`, named
+after its content, so that only the first synthesis waits for pip. It is the same in every checkout: synthesis in
+another one causes no deployment.
 """
 
 from __future__ import annotations
@@ -20,17 +21,9 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from gaitway.settings import Settings
+from gaitway.sources import FUNCTIONS
 
 _ROOT = Path(__file__).parents[2]
-_CODE = (
-    "lambdas",
-    "gaitway/__init__.py",
-    "gaitway/contracts",
-    "gaitway/aws",
-    "gaitway/outputs",
-    "gaitway/report",
-    "gaitway/words.py",
-)
 _LIBRARIES = (
     "annotated-types",
     "aws-lambda-powertools",
@@ -46,6 +39,11 @@ _LIBRARIES = (
 )
 """What the functions import, with all that it needs in turn but boto3 and botocore: Lambda brings those."""
 _LAMBDA_PLATFORM = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
+_OF_THIS_INSTALLATION = ("bin", "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED")
+"""Files that pip writes for the machine that it runs on, below `python/`: scripts that begin with its interpreter's
+path, and records for uninstalling. Functions need neither, and the layer's hash would depend on the checkout's path."""
+_LAYOUT = "2"
+"""Counted up where the same libraries are put together in another way."""
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9_.-]+)(\[[^\]]*\])?==(?P<version>\S+)", re.MULTILINE)
 
 
@@ -53,7 +51,7 @@ def function_code() -> lambda_.AssetCode:
     """Package the functions and what they share with the runner."""
     return lambda_.Code.from_asset(
         str(_ROOT),
-        exclude=["*", *(f"!{path}" for path in _CODE), "**/__pycache__"],
+        exclude=["*", *(f"!{path}" for path in FUNCTIONS), "**/__pycache__"],
         ignore_mode=cdk.IgnoreMode.DOCKER,
     )
 
@@ -80,7 +78,7 @@ class LibraryLayer(lambda_.LayerVersion):
 
 
 def _build(settings: Settings) -> Path:
-    """Put the layer together unless it lies there already; return its directory."""
+    """Build the layer unless it exists already; return its directory."""
     if settings.lambda_python == "host":
         target = []
         platform = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
@@ -89,7 +87,7 @@ def _build(settings: Settings) -> Path:
         target += [argument for platform in _LAMBDA_PLATFORM for argument in ("--platform", platform)]
         platform = f"{_LAMBDA_PLATFORM[0]}-{settings.lambda_python}"
     requirements = _pinned()
-    digest = hashlib.sha256("\n".join([platform, *requirements]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("\n".join([_LAYOUT, platform, *requirements]).encode()).hexdigest()[:16]
     directory = _ROOT / "build" / "lambda-layer" / digest
     if directory.exists():
         return directory
@@ -102,6 +100,7 @@ def _build(settings: Settings) -> Path:
             check=True,
             stdout=sys.stderr,
         )
+        _leave_out(draft / "python")
         draft.rename(directory)
     except OSError:
         # Another synthesis at the same time was faster; what it built is the same.
@@ -110,6 +109,16 @@ def _build(settings: Settings) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return directory
+
+
+def _leave_out(libraries: Path) -> None:
+    """Delete what differs from one machine to the next."""
+    for pattern in _OF_THIS_INSTALLATION:
+        for path in libraries.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _pinned() -> list[str]:

@@ -1,9 +1,8 @@
-"""A state machine: its definition is a file below `statemachines/`."""
+"""A state machine: `statemachines/` builds its definition."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -14,13 +13,8 @@ from constructs import Construct
 from gaitway.settings import Settings
 from stacks.components.findings import acknowledge
 from stacks.components.logs import log_group
-
-_DEFINITIONS = Path(__file__).parents[2] / "statemachines"
-
-
-def machine_name(definition: str) -> str:
-    """Name the state machine of a definition."""
-    return f"gaitway-{definition}"
+from statemachines.machines import render
+from statemachines.states import arn_name
 
 
 class LambdaMachine(Construct):
@@ -48,19 +42,24 @@ class LambdaMachine(Construct):
             scope: Parent.
             construct_id: Id.
             settings: Settings of the deployment.
-            definition: File below `statemachines/`, without `.asl.json`.
-            functions: The functions it calls, by the name of the substitution for their ARN.
+            definition: Name of a machine in `statemachines/machines.py`.
+            functions: The functions that it calls, by their names in the definition.
             names: Further substitutions.
         """
         super().__init__(scope, construct_id)
-        name = machine_name(definition)
+        name = settings.names.machine(definition)
         self.executions_arn = cdk.Stack.of(self).format_arn(
             service="states",
             resource="execution",
             resource_name=f"{name}:*",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
-        substitutions = {key: function.function_arn for key, function in functions.items()} | dict(names or {})
+        text = render(definition)
+        substitutions = {
+            **{name: arn for name, arn in _integrations().items() if f"${{{name}}}" in text},
+            **{arn_name(name): function.function_arn for name, function in functions.items()},
+            **(names or {}),
+        }
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
         # Not grant_invoke: that allows every version and alias, too.
         role.add_to_policy(
@@ -69,17 +68,13 @@ class LambdaMachine(Construct):
                 resources=[function.function_arn for function in functions.values()],
             )
         )
-        # Log deliveries to other names fill up a policy of limited size that the whole account shares:
-        # docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
-        self.logs = log_group(self, "Logs", f"/aws/vendedlogs/states/{name}")
+        self.logs = log_group(self, "Logs", settings.names.machine_logs(definition))
         self.machine = sfn.StateMachine(
             self,
             "Machine",
             state_machine_name=name,
             # As text and not as an asset, so that linters see it in the template.
-            definition_body=sfn.DefinitionBody.from_string(
-                (_DEFINITIONS / f"{definition}.asl.json").read_text(encoding="utf-8")
-            ),
+            definition_body=sfn.DefinitionBody.from_string(text),
             definition_substitutions=substitutions,
             role=role,
             tracing_enabled=settings.tracing,
@@ -94,4 +89,10 @@ class LambdaMachine(Construct):
             role, "IAM5[Resource::*]", "Log delivery and X-Ray take no narrower resource (Step Functions' own policy)."
         )
         if not settings.tracing:
-            acknowledge(self.machine, "SF2", "Whoever deploys has turned tracing off.")
+            acknowledge(self.machine, "SF2", "Tracing is turned off in the settings.")
+
+
+def _integrations() -> dict[str, str]:
+    """The ways in which Step Functions calls a function, by the substitution for them: they name the partition."""
+    invoke = f"arn:{cdk.Aws.PARTITION}:states:::lambda:invoke"
+    return {"LambdaInvoke": invoke, "LambdaInvokeWaitForTaskToken": f"{invoke}.waitForTaskToken"}

@@ -12,13 +12,15 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 
+from gaitway.names import Names
+
 
 @dataclass(frozen=True)
 class WatchedFunction:
     """A function."""
 
-    name: str
-    """In AWS, as it stands in the source: alarms are named after it."""
+    verb: str
+    """What it does: `construct_run`. Alarms are named after it."""
     function: lambda_.Function
     logs: logs.ILogGroup
 
@@ -27,15 +29,17 @@ class WatchedFunction:
 class WatchedMachine:
     """A state machine."""
 
-    name: str
+    definition: str
+    """Its definition: `pipeline`. Alarms are named after it."""
     machine: sfn.StateMachine
     logs: logs.ILogGroup
 
 
 @dataclass(frozen=True)
 class Monitored:
-    """The parts of a deployment that are watched."""
+    """The monitored parts of a deployment."""
 
+    names: Names
     functions: tuple[WatchedFunction, ...]
     pipeline: WatchedMachine
     workflow: WatchedMachine

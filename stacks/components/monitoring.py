@@ -13,11 +13,11 @@ from stacks.components.monitoring_topic import AlarmTopic
 
 
 class Monitoring(Construct):
-    """All of it; `docs/dashboard.md` explains it to whoever uses it."""
+    """Dashboard, alarms and queries; `docs/dashboard.md` explains them to their users."""
 
     def __init__(self, scope: Construct, construct_id: str, settings: Settings, monitored: Monitored) -> None:
         super().__init__(scope, construct_id)
-        topic = AlarmTopic(self, "AlarmTopic", settings.alarm_email).topic
+        topic = AlarmTopic(self, "AlarmTopic", settings).topic
         alarms = Alarms(self, "Alarms", monitored, topic)
         PipelineDashboard(self, "Dashboard", monitored, alarms.alarms)
         SavedQueries(self, "Queries", monitored)

@@ -1,4 +1,4 @@
-"""What somebody should hear of, and what it means: each alarm says what to do."""
+"""The alarms: each description says what happened and what to do."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from gaitway.contracts.limits import (
+    HEARTBEAT_CALL_SECONDS,
+    JOB_HEARTBEAT_TIMEOUT_SECONDS,
+    QUEUED_ALARM_SECONDS,
+    SILENT_ALARM_SECONDS,
+)
 from gaitway.contracts.metrics import FAILED_RUNS, FAILURES, OLDEST_QUEUED_SECONDS, SILENT_SECONDS
-from stacks.components.metrics import own_metric
+from stacks.components.metrics import OwnMetrics
 from stacks.components.monitored import Monitored, WatchedFunction, WatchedMachine
 
-PERIOD = cdk.Duration.minutes(5)
+PERIOD = cdk.Duration.seconds(HEARTBEAT_CALL_SECONDS)
 """As often as the heartbeat function looks."""
-SILENT_LIMIT_SECONDS = 1200
-"""A runner ends a simulator that makes no progress for 900 seconds, and a run without heartbeats is given up after
-1500: between the two, it is the runner that does not move."""
-QUEUED_LIMIT_SECONDS = 3600
-"""An instance starts within minutes where there is room for it."""
 IO_LIMIT_PERCENT = 90
 _FAILED_RUNS = 3
-"""In an hour: one run fails by its own fault, several by ours."""
-_USERS_ERRORS = {"gaitway-construct-run": 5}
-"""How many errors in five minutes are too many, of a function that also fails by what a user asked for."""
+"""In an hour: one run usually fails for its own reason, several for a common one."""
+_USERS_ERRORS = {"construct_run": 5}
+"""How many errors in five minutes are too many, for a function that also fails because of wrong requests."""
 
 _AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 _BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -31,18 +32,20 @@ _SILENCE_IS_GOOD = cloudwatch.TreatMissingData.NOT_BREACHING
 """Of metrics that are published only when something happens."""
 _SILENCE_IS_BAD = cloudwatch.TreatMissingData.BREACHING
 _SILENCE_SAYS_NOTHING = cloudwatch.TreatMissingData.IGNORE
-"""Of what the heartbeat function publishes: another alarm says that it does not."""
+"""Alarms on the heartbeat function's metrics: if it does not run, another alarm reports that."""
 
 
 class Alarms(Construct):
-    """The alarms, all of which tell one topic.
+    """The alarms, all of which notify one topic.
 
     Attributes:
-        alarms: They, the most urgent first.
+        alarms: All alarms, most urgent first.
     """
 
     def __init__(self, scope: Construct, construct_id: str, monitored: Monitored, topic: sns.ITopic) -> None:
         super().__init__(scope, construct_id)
+        self._names = monitored.names
+        self._own = OwnMetrics(self._names)
         self._action = actions.SnsAction(topic)
         self.alarms: list[cloudwatch.Alarm] = []
         self._on_runs()
@@ -56,35 +59,37 @@ class Alarms(Construct):
     def _on_runs(self) -> None:
         self._alarm(
             "failed-runs",
-            own_metric(FAILED_RUNS, "Sum", cdk.Duration.hours(1)),
+            self._own.one(FAILED_RUNS, "Sum", cdk.Duration.hours(1)),
             threshold=_FAILED_RUNS,
             says=f"{_FAILED_RUNS} runs or more failed within an hour. The dashboard shows by which errors, the saved "
-            "query gaitway/why-runs-failed which runs.",
+            f"query {self._names.query('why-runs-failed')} which runs.",
         )
         self._alarm(
             "platform-error",
-            own_metric(FAILURES, "Sum", PERIOD, dimension="PlatformError"),
+            self._own.one(FAILURES, "Sum", PERIOD, dimension="PlatformError"),
             threshold=1,
             says="A run failed because no simulator can run on the machine or in the image: every run will. Look at "
-            "its failure (gaitway show RUN) and mend the image or the instance types.",
+            f"its failure (gaitway show RUN{self._names.option}) and fix the image or the instance types.",
         )
         self._alarm(
             "stalled-run",
-            own_metric(SILENT_SECONDS, "Maximum", PERIOD),
-            threshold=SILENT_LIMIT_SECONDS,
+            self._own.one(SILENT_SECONDS, "Maximum", PERIOD),
+            threshold=SILENT_ALARM_SECONDS,
             missing=_SILENCE_SAYS_NOTHING,
             lasts=True,
-            says=f"A run that runs has said nothing for {SILENT_LIMIT_SECONDS // 60} minutes. It is given up after 25 "
-            "minutes without a heartbeat; gaitway ls shows which it is, gaitway logs RUN where it stands.",
+            says=f"A run that runs has said nothing for {SILENT_ALARM_SECONDS // 60} minutes. It is given up after "
+            f"{JOB_HEARTBEAT_TIMEOUT_SECONDS // 60} minutes without a heartbeat; gaitway ls{self._names.option} "
+            "shows which it is, gaitway logs RUN where it stopped.",
         )
         self._alarm(
             "stuck-queue",
-            own_metric(OLDEST_QUEUED_SECONDS, "Maximum", PERIOD),
-            threshold=QUEUED_LIMIT_SECONDS,
+            self._own.one(OLDEST_QUEUED_SECONDS, "Maximum", PERIOD),
+            threshold=QUEUED_ALARM_SECONDS,
             missing=_SILENCE_SAYS_NOTHING,
             lasts=True,
-            says=f"A job has waited for a machine for {QUEUED_LIMIT_SECONDS // 60} minutes: maxVcpus is used up, the "
-            "quota of G instances is, or the region has none free. gaitway doctor tells which.",
+            says=f"A job has waited for a machine for {QUEUED_ALARM_SECONDS // 60} minutes: maxVcpus is used up, the "
+            "quota of G instances is, or the region has none free. "
+            f"gaitway doctor{self._names.option} reports which.",
         )
 
     def _on_watchers(self, monitored: Monitored) -> None:
@@ -105,7 +110,7 @@ class Alarms(Construct):
             threshold=1,
             lasts=True,
             says="An event could not be delivered or handled, and is kept for two weeks. Read it in the queue, call "
-            "its function with it again once the reason is mended, and delete it.",
+            "its function with it again once the reason is fixed, and delete it.",
         )
         for name, rule in monitored.rules.items():
             self._alarm(
@@ -118,46 +123,48 @@ class Alarms(Construct):
             )
 
     def _on_function(self, watched: WatchedFunction) -> None:
-        limit = _USERS_ERRORS.get(watched.name, 1)
+        name, limit = self._names.function(watched.verb), _USERS_ERRORS.get(watched.verb, 1)
         # A failed call of this one is made good by the next, minutes later.
-        is_repeated = watched.name.endswith("heartbeat")
+        is_repeated = watched.verb == "heartbeat"
         self._alarm(
-            f"errors-{_short(watched.name)}",
+            f"errors-{watched.verb.replace('_', '-')}",
             watched.function.metric_errors(statistic="Sum", period=PERIOD),
             threshold=limit,
             periods=3 if is_repeated else 1,
             anchor="function-errors",
-            says=f"{watched.name} raised errors: {limit} or more in five minutes"
-            f"{', three times on end' if is_repeated else ''}. The saved query gaitway/errors shows which.",
+            says=f"{name} raised errors: {limit} or more in five minutes"
+            f"{', three times on end' if is_repeated else ''}. The saved query {self._names.query('errors')} shows "
+            "which.",
         )
         self._alarm(
-            f"throttles-{_short(watched.name)}",
+            f"throttles-{watched.verb.replace('_', '-')}",
             watched.function.metric_throttles(statistic="Sum", period=PERIOD),
             threshold=1,
             # A burst of runs is refused, and tried again, for minutes where an account has room for ten functions.
             periods=3,
             anchor="function-throttles",
-            says=f"Calls of {watched.name} have been refused for 15 minutes: the account's Lambda concurrency is used "
+            says=f"Calls of {name} have been refused for 15 minutes: the account's Lambda concurrency is used "
             "up. Callers try again, but not for ever; raise the quota, or find what uses it.",
         )
 
     def _on_machine(self, watched: WatchedMachine) -> None:
+        name = self._names.machine(watched.definition)
         self._alarm(
-            f"timeouts-{_short(watched.name)}",
+            f"timeouts-{watched.definition}",
             watched.machine.metric_timed_out(statistic="Sum", period=PERIOD),
             threshold=1,
             anchor="machine-timeouts",
-            says=f"An execution of {watched.name} came to the machine's own limit, which no single step does: look at "
+            says=f"An execution of {name} reached the machine's own timeout, which no single step does: look at "
             "the execution's history for the step that did not end.",
         )
         self._alarm(
-            f"throttles-{_short(watched.name)}",
+            f"throttles-{watched.definition}",
             watched.machine.metric_throttled(statistic="Sum", period=PERIOD),
             threshold=1,
             periods=3,
             anchor="machine-throttles",
-            says=f"Step Functions slows {watched.name} down for 15 minutes by now: runs start late. Start fewer at "
-            "once, or ask for a higher quota of state transitions.",
+            says=f"Step Functions slows {name} down for 15 minutes by now: runs start late. Start fewer at "
+            "once, or request a higher quota of state transitions.",
         )
 
     def _on_file_system(self, monitored: Monitored) -> None:
@@ -194,19 +201,19 @@ class Alarms(Construct):
 
         Args:
             name: Its name, without the prefix.
-            metric: What it looks at.
+            metric: The metric.
             threshold: In the metric's unit.
-            says: What it means, and what to do.
-            periods: In how many periods on end.
-            comparison: How the metric stands to the threshold then.
-            missing: What it means that the metric has no value.
-            lasts: Whether it is about a state, whose end is told, too.
-            anchor: Heading in docs/dashboard.md, unless that is the name.
+            says: Its description: what happened, and what to do.
+            periods: For how many periods in a row.
+            comparison: How the metric is compared with the threshold.
+            missing: How a missing value is treated.
+            lasts: Whether it is about a state, whose end is also notified.
+            anchor: Heading in docs/dashboard.md, if it differs from the name.
         """
         alarm = cloudwatch.Alarm(
             self,
             "".join(part.title() for part in name.split("-")),
-            alarm_name=f"gaitway-{name}",
+            alarm_name=self._names.alarm(name),
             alarm_description=f"{says}\ndocs/dashboard.md#{anchor or name}",
             metric=metric,
             threshold=threshold,
@@ -220,12 +227,8 @@ class Alarms(Construct):
         self.alarms.append(alarm)
 
 
-def _short(name: str) -> str:
-    return name.removeprefix("gaitway-")
-
-
 def _of_rule(rule_name: str) -> cloudwatch.Metric:
-    """Name the calls of a rule's targets that failed for good; published only where there were any."""
+    """The calls of a rule's targets that failed permanently; published only if there were any."""
     return cloudwatch.Metric(
         namespace="AWS/Events",
         metric_name="FailedInvocations",

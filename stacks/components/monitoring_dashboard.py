@@ -8,6 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from gaitway.contracts.limits import QUEUED_ALARM_SECONDS, SILENT_ALARM_SECONDS
 from gaitway.contracts.metrics import (
     COST,
     FAILED_RUNS,
@@ -23,9 +24,9 @@ from gaitway.contracts.metrics import (
     SUCCEEDED_RUNS,
     TIME_TO_FIRST_ITERATION,
 )
-from stacks.components.metrics import each, own_metric, search
+from stacks.components.metrics import OwnMetrics, search
 from stacks.components.monitored import Monitored, WatchedMachine
-from stacks.components.monitoring_alarms import IO_LIMIT_PERCENT, PERIOD, QUEUED_LIMIT_SECONDS, SILENT_LIMIT_SECONDS
+from stacks.components.monitoring_alarms import IO_LIMIT_PERCENT, PERIOD
 from stacks.components.monitoring_graphs import HEIGHT, WIDTH, graph, text
 from stacks.components.monitoring_links import links
 
@@ -41,10 +42,14 @@ class PipelineDashboard(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._monitored = monitored
+        self._own = OwnMetrics(monitored.names)
         dashboard = cloudwatch.Dashboard(
-            self, "Dashboard", dashboard_name="gaitway", default_interval=cdk.Duration.hours(12)
+            self,
+            "Dashboard",
+            dashboard_name=monitored.names.dashboard(cdk.Aws.REGION),
+            default_interval=cdk.Duration.hours(12),
         )
-        dashboard.add_widgets(text(links(monitored), height=5))
+        dashboard.add_widgets(text(links(self, monitored), height=5))
         dashboard.add_widgets(text("## What is wrong now"))
         dashboard.add_widgets(
             cloudwatch.AlarmStatusWidget(
@@ -68,15 +73,15 @@ class PipelineDashboard(Construct):
 
     def _failures(self) -> list[cloudwatch.IWidget]:
         return [
-            graph("Failed runs by error", [each(FAILURES, "Sum", PERIOD)], unit="runs", stacked=True),
-            self._executions("Runs: executions of gaitway-pipeline", self._monitored.pipeline),
-            self._executions("Callers: executions of gaitway-workflow", self._monitored.workflow),
+            graph("Failed runs by error", [self._own.each(FAILURES, "Sum", PERIOD)], unit="runs", stacked=True),
+            self._executions("Runs", self._monitored.pipeline),
+            self._executions("Callers", self._monitored.workflow),
         ]
 
-    def _executions(self, title: str, watched: WatchedMachine) -> cloudwatch.IWidget:
+    def _executions(self, what: str, watched: WatchedMachine) -> cloudwatch.IWidget:
         machine = watched.machine
         return graph(
-            title,
+            f"{what}: executions of the machine {watched.definition}",
             [
                 machine.metric_started(statistic="Sum", period=PERIOD, label="started"),
                 machine.metric_succeeded(statistic="Sum", period=PERIOD, label="succeeded"),
@@ -89,18 +94,18 @@ class PipelineDashboard(Construct):
         )
 
     def _troubles(self) -> list[cloudwatch.IWidget]:
-        watched = self._monitored
+        watched, called = self._monitored, self._monitored.names.function
         return [
             graph(
                 "Longest silence of a run that runs",
-                [own_metric(SILENT_SECONDS, "Maximum", PERIOD, label="seconds since it last wrote its record")],
+                [self._own.one(SILENT_SECONDS, "Maximum", PERIOD, label="seconds since it last wrote its record")],
                 unit="seconds",
-                limit=(SILENT_LIMIT_SECONDS, "stalled"),
+                limit=(SILENT_ALARM_SECONDS, "stalled"),
             ),
             graph(
                 "Errors of functions",
                 [
-                    one.function.metric_errors(statistic="Sum", period=PERIOD, label=one.name)
+                    one.function.metric_errors(statistic="Sum", period=PERIOD, label=called(one.verb))
                     for one in watched.functions
                 ],
                 unit="failed calls",
@@ -130,20 +135,20 @@ class PipelineDashboard(Construct):
 
     def _runs(self) -> list[cloudwatch.IWidget]:
         return [
-            graph("Runs by state", [each(RUNS, "Maximum", PERIOD)], unit="runs", stacked=True),
+            graph("Runs by state", [self._own.each(RUNS, "Maximum", PERIOD)], unit="runs", stacked=True),
             graph(
                 "Jobs that wait for a machine",
-                [own_metric(QUEUED_RUNS, "Maximum", PERIOD, label="jobs")],
+                [self._own.one(QUEUED_RUNS, "Maximum", PERIOD, label="jobs")],
                 unit="jobs",
-                right=[own_metric(OLDEST_QUEUED_SECONDS, "Maximum", PERIOD, label="the oldest has waited")],
+                right=[self._own.one(OLDEST_QUEUED_SECONDS, "Maximum", PERIOD, label="the oldest has waited")],
                 right_unit="seconds",
-                right_limit=(QUEUED_LIMIT_SECONDS, "stuck"),
+                right_limit=(QUEUED_ALARM_SECONDS, "stuck"),
             ),
             graph(
                 "Runs that ended",
                 [
-                    own_metric(SUCCEEDED_RUNS, "Sum", PERIOD, label="succeeded"),
-                    own_metric(FAILED_RUNS, "Sum", PERIOD, label="failed"),
+                    self._own.one(SUCCEEDED_RUNS, "Sum", PERIOD, label="succeeded"),
+                    self._own.one(FAILED_RUNS, "Sum", PERIOD, label="failed"),
                 ],
                 unit="runs",
                 stacked=True,
@@ -152,12 +157,18 @@ class PipelineDashboard(Construct):
 
     def _trainings(self) -> list[cloudwatch.IWidget]:
         return [
-            graph("Steps per second, by run", [each(STEPS_PER_SECOND, "Average", _MINUTE)], unit="steps per second"),
-            graph("Mean reward, by run", [each(MEAN_REWARD, "Average", _MINUTE)], unit="return", from_zero=False),
+            graph(
+                "Steps per second, by run",
+                [self._own.each(STEPS_PER_SECOND, "Average", _MINUTE)],
+                unit="steps per second",
+            ),
+            graph(
+                "Mean reward, by run", [self._own.each(MEAN_REWARD, "Average", _MINUTE)], unit="return", from_zero=False
+            ),
             graph(
                 "Time from a run's acceptance to its first iteration",
                 [
-                    own_metric(TIME_TO_FIRST_ITERATION, statistic, PERIOD, label=label)
+                    self._own.one(TIME_TO_FIRST_ITERATION, statistic, PERIOD, label=label)
                     for statistic, label in (("Average", "average"), ("Maximum", "longest"))
                 ],
                 unit="seconds",
@@ -165,13 +176,18 @@ class PipelineDashboard(Construct):
         ]
 
     def _gpus(self) -> list[cloudwatch.IWidget]:
+        each = self._own.each
         return [
             graph("GPU utilisation, by run", [each(GPU_UTILIZATION, "Average", _MINUTE)], unit="percent"),
-            graph("GPU memory in use, by run", [each(GPU_MEMORY_UTILIZATION, "Average", _MINUTE)], unit="percent"),
+            graph(
+                "GPU memory in use, by run",
+                [self._own.each(GPU_MEMORY_UTILIZATION, "Average", _MINUTE)],
+                unit="percent",
+            ),
             graph(
                 "Instances, by cluster of AWS Batch",
                 [
-                    # Batch names its clusters <compute environment>_Batch_<uuid>; ours are known to nobody before.
+                    # Batch names its clusters <compute environment>_Batch_<uuid>, so the names are not known here.
                     search(
                         "ECS/ContainerInsights",
                         "ContainerInstanceCount",
@@ -238,21 +254,30 @@ class PipelineDashboard(Construct):
         )
 
     def _functions(self) -> list[cloudwatch.IWidget]:
-        functions = self._monitored.functions
+        functions, called = self._monitored.functions, self._monitored.names.function
         return [
             graph(
                 "Functions: 95 of 100 calls are faster",
-                [one.function.metric_duration(statistic="p95", period=PERIOD, label=one.name) for one in functions],
+                [
+                    one.function.metric_duration(statistic="p95", period=PERIOD, label=called(one.verb))
+                    for one in functions
+                ],
                 unit="milliseconds",
             ),
             graph(
                 "Functions: calls",
-                [one.function.metric_invocations(statistic="Sum", period=PERIOD, label=one.name) for one in functions],
+                [
+                    one.function.metric_invocations(statistic="Sum", period=PERIOD, label=called(one.verb))
+                    for one in functions
+                ],
                 unit="calls",
             ),
             graph(
                 "Functions: calls refused, since too many ran at once",
-                [one.function.metric_throttles(statistic="Sum", period=PERIOD, label=one.name) for one in functions],
+                [
+                    one.function.metric_throttles(statistic="Sum", period=PERIOD, label=called(one.verb))
+                    for one in functions
+                ],
                 unit="calls",
                 stacked=True,
             ),
@@ -262,7 +287,7 @@ class PipelineDashboard(Construct):
         return [
             graph(
                 "Cost of runs, by day (UTC)",
-                [own_metric(COST, "Sum", _DAY, label="machines of runs")],
+                [self._own.one(COST, "Sum", _DAY, label="machines of runs")],
                 unit="USD",
                 start="-P30D",
                 width=16,

@@ -1,4 +1,4 @@
-"""Widgets of a dashboard, drawn alike."""
+"""Widgets of a dashboard, in one style."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 WIDTH = 24
-"""Columns of a page."""
+"""Width of the page in columns."""
 HEIGHT = 6
-"""Of a graph, in rows."""
+"""Height of a graph in rows."""
 
 
 def text(markdown: str, *, width: int = WIDTH, height: int = 1) -> cloudwatch.IWidget:
@@ -36,15 +36,15 @@ def graph(
     Args:
         title: What the graph shows.
         left: Metrics on the left axis.
-        unit: What that axis counts.
-        limit: A value on it that matters, and what it means.
+        unit: Unit of that axis.
+        limit: A limit on that axis: value and label.
         right: Metrics on the right axis.
-        right_unit: What that one counts.
+        right_unit: Unit of that axis.
         right_limit: As `limit`.
         stacked: Whether the metrics add up to something.
-        start: Where the graph begins, whatever time the page shows.
-        from_zero: Whether the left axis begins at 0, and not at the lowest value.
-        width: Of the page's 24 columns.
+        start: Beginning of the graph's period, whatever period the page shows.
+        from_zero: Whether the left axis begins at 0 instead of the lowest value.
+        width: In columns, of the page's 24.
     """
     return cloudwatch.GraphWidget(
         title=title,

@@ -5,39 +5,42 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import aws_cdk as cdk
+from constructs import Construct
 
-from stacks.components.logs import JOB_LOGS
+from gaitway.consoles import CONSOLES
 from stacks.components.monitored import Monitored
 
-_CONSOLE = f"https://{cdk.Aws.REGION}.console.aws.amazon.com"
 
-
-def links(monitored: Monitored) -> str:
-    """Write the links, in Markdown."""
-    region = cdk.Aws.REGION
-    logs = f"{_CONSOLE}/cloudwatch/home?region={region}#logsV2:"
+def links(scope: Construct, monitored: Monitored) -> str:
+    """Write the links, in Markdown; where the console is depends on the partition that is deployed to."""
+    domains = cdk.CfnMapping(
+        scope, "Consoles", mapping={partition: {"domain": domain} for partition, domain in CONSOLES.items()}
+    )
+    names, region = monitored.names, cdk.Aws.REGION
+    console = f"https://{region}.{domains.find_in_map(cdk.Aws.PARTITION, 'domain')}"
+    logs = f"{console}/cloudwatch/home?region={region}#logsV2:"
     machines = [
         _link(
-            watched.name,
-            f"{_CONSOLE}/states/home?region={region}#/statemachines/view/{watched.machine.state_machine_arn}",
+            names.machine(watched.definition),
+            f"{console}/states/home?region={region}#/statemachines/view/{watched.machine.state_machine_arn}",
         )
         for watched in (monitored.pipeline, monitored.workflow)
     ]
     groups = [
         _link(group.rpartition("/")[2], f"{logs}log-groups/log-group/{_in_address(group)}")
-        for group in (JOB_LOGS, *(f"/gaitway/{watched.name}" for watched in monitored.functions))
+        for group in (names.job_logs, *(names.logs(names.function(watched.verb)) for watched in monitored.functions))
     ]
     lines = [
-        "# Gaitway",
+        "# Gaitway" if names.is_default else f"# Gaitway: {names.deployment}",
         f"**Logs**: {' · '.join(groups)}",
         f"**State machines**: {' · '.join(machines)} — **Queries**: "
-        + _link("saved in Logs Insights, under gaitway", f"{logs}logs-insights")
+        + _link(f"saved in Logs Insights, under {names.deployment}", f"{logs}logs-insights")
         + " — **Jobs**: "
-        + _link("AWS Batch", f"{_CONSOLE}/batch/home?region={region}#jobs")
+        + _link("AWS Batch", f"{console}/batch/home?region={region}#jobs")
         + " — **Results**: "
-        + _link("asset bucket", f"https://s3.console.aws.amazon.com/s3/buckets/{monitored.bucket.bucket_name}")
+        + _link("asset bucket", f"{console}/s3/buckets/{monitored.bucket.bucket_name}?region={region}")
         + " — **Lost events**: "
-        + _link("queue", f"{_CONSOLE}/sqs/v3/home?region={region}#/queues"),
+        + _link("queue", f"{console}/sqs/v3/home?region={region}#/queues"),
         "Each widget and each alarm is explained in docs/dashboard.md.",
     ]
     return "\n\n".join(lines)
@@ -48,5 +51,5 @@ def _link(text: str, address: str) -> str:
 
 
 def _in_address(name: str) -> str:
-    """Write a name as the console has it behind the # of its addresses: quoted twice, with $ in the place of %."""
+    """Write a name as the console does behind the # of its addresses: quoted twice, with $ instead of %."""
     return quote(quote(name, safe=""), safe="").replace("%", "$")

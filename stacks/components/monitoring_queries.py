@@ -1,4 +1,4 @@
-"""Saved queries of CloudWatch Logs Insights: what one otherwise writes anew in the middle of a fault."""
+"""Saved queries of CloudWatch Logs Insights, for investigating a fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.components.logs import JOB_LOGS
 from stacks.components.monitored import Monitored
 
 _RUN_STORY = """\
@@ -56,14 +55,15 @@ filter @type = 'REPORT'
 
 
 class SavedQueries(Construct):
-    """The queries, in the console under `gaitway`. Two ask for a value when they are run."""
+    """The queries, in the console under the deployment's name. Two have a parameter."""
 
     def __init__(self, scope: Construct, construct_id: str, monitored: Monitored) -> None:
         super().__init__(scope, construct_id)
-        functions = {watched.name: watched.logs for watched in monitored.functions}
+        self._names = monitored.names
+        functions = {watched.verb: watched.logs for watched in monitored.functions}
         machines = [monitored.pipeline.logs, monitored.workflow.logs]
         # By its name: it belongs to another stack.
-        job = logs.LogGroup.from_log_group_name(self, "JobLogs", JOB_LOGS)
+        job = logs.LogGroup.from_log_group_name(self, "JobLogs", self._names.job_logs)
         everywhere = [*functions.values(), *machines, job]
         self._query("run-story", _RUN_STORY, everywhere, run_id="The run's id, or how it begins")
         self._query("job-log", _JOB_LOG, [job], log_stream="As run-story or gaitway show has it")
@@ -71,9 +71,9 @@ class SavedQueries(Construct):
         self._query(
             "why-runs-failed",
             _WHY_RUNS_FAILED,
-            [functions["gaitway-handle-failure"], functions["gaitway-tell-caller"]],
+            [functions["handle_failure"], functions["tell_caller"]],
         )
-        self._query("why-jobs-ended", _JOB_ENDS, [functions["gaitway-job-state"], functions["gaitway-heartbeat"]])
+        self._query("why-jobs-ended", _JOB_ENDS, [functions["job_state"], functions["heartbeat"]])
         self._query("slowest-functions", _SLOWEST_FUNCTIONS, [*functions.values()])
 
     def _query(self, name: str, text: str, groups: Sequence[logs.ILogGroup], **parameters: str) -> None:
@@ -82,13 +82,13 @@ class SavedQueries(Construct):
         Args:
             name: Its name.
             text: The query, in Logs Insights' own language.
-            groups: Where it searches.
-            parameters: What it asks for, with a description.
+            groups: The log groups that it searches.
+            parameters: Its parameters, with a description.
         """
         logs.CfnQueryDefinition(
             self,
             "".join(part.title() for part in name.split("-")),
-            name=f"gaitway/{name}",
+            name=self._names.query(name),
             query_string=text,
             log_group_names=[group.log_group_name for group in groups],
             parameters=[

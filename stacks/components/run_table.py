@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 _BY_STATE = "by_state"
+_BY_GROUP = "by_group"
 
 
 class RunTable(Construct):
@@ -36,10 +37,19 @@ class RunTable(Construct):
             index_name=_BY_STATE,
             partition_key=dynamodb.Attribute(name="state", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="created_at", type=dynamodb.AttributeType.STRING),
-            # Neither progress nor updated_at: a running job writes them every second, and each write of what stands in
-            # an index is paid twice.
+            # Neither progress nor updated_at: a running job writes them every second, and each write of an attribute in
+            # an index is billed twice.
             projection_type=dynamodb.ProjectionType.INCLUDE,
             non_key_attributes=["execution_arn", "job_id"],
+        )
+        # An update of a deployed table can create or delete only one index:
+        # docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
+        self.table.add_global_secondary_index(
+            index_name=_BY_GROUP,
+            partition_key=dynamodb.Attribute(name="group_id", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="created_at", type=dynamodb.AttributeType.STRING),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=["state", "execution_arn", "job_id"],
         )
 
     def grant_list(self, role: iam.IRole) -> None:
@@ -49,7 +59,7 @@ class RunTable(Construct):
         )
 
     def grant(self, role: iam.IRole, *actions: str) -> None:
-        """Let a role do something with the table: `GetItem`, `PutItem`, `UpdateItem`."""
+        """Allow a role some actions on the table: `GetItem`, `PutItem`, `UpdateItem`."""
         role.add_to_principal_policy(
             iam.PolicyStatement(actions=[f"dynamodb:{action}" for action in actions], resources=[self.table.table_arn])
         )

@@ -11,30 +11,33 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from gaitway.contracts.limits import LONGEST_RUN_SECONDS
 from gaitway.settings import Settings
 from stacks.components.file_system import MOUNT_PATH, RunFileSystem
 from stacks.components.job_image import JobImage
-from stacks.components.logs import JOB_LOGS, log_group
+from stacks.components.logs import log_group
 
 _CACHE_PATH = "/var/cache/gaitway"
 """On the instance, made by `instance_boot.sh`, and in the container."""
 _MACHINE_PATH = "/etc/gaitway"
-"""On the instance, where `instance_boot.sh` writes what it is, and in the container. A directory: Docker would make one
-of a file that is missing."""
+"""Path on the instance, where `instance_boot.sh` writes its type, and in the container. A directory, because Docker
+would create one for a missing file."""
 _EFA_DEVICE = "/dev/infiniband/uverbs0"
 """The only name that AWS Batch takes: docs.aws.amazon.com/batch/latest/userguide/efa.html"""
 
 _NCCL = {
-    # A node's container has a network interface of its own, and beside it one to the ECS agent, through which no other
-    # node is reached.
+    # A node's container has its own network interface, and another one to the ECS agent, through which no other node
+    # can be reached.
     "NCCL_SOCKET_IFNAME": "^lo,docker,ecs",
     # Says once which network it has chosen, and why not the adapter.
     "NCCL_DEBUG": "INFO",
     "NCCL_DEBUG_SUBSYS": "INIT,NET",
 }
 
+LONGEST_ATTEMPT = cdk.Duration.seconds(LONGEST_RUN_SECONDS)
+"""No caller waits longer."""
 _ATTEMPTS = 3
-"""A run that is interrupted goes on from its newest checkpoint."""
+"""An interrupted run resumes from its newest checkpoint."""
 _SPOT_ATTEMPTS = 5
 """A Spot instance may be taken away more than once in a training of hours."""
 _FAILED = "10"
@@ -42,13 +45,16 @@ _FAILED = "10"
 
 
 class SimulationJob(Construct):
-    """Job definitions for one node and for several, which differ in that and in how nodes talk.
+    """Job definitions for one node and for several; they differ in that and in how nodes communicate.
+
+    A job has the parameter `run_id`; a multi-node job has as many nodes as its submission says, all alike. Definitions
+    are submitted by their name, never by their ARN: an ARN has a revision, which an update replaces by the next one and
+    deregisters (docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+    aws-properties-batch-jobdefinition-resourceretentionpolicy.html).
 
     Attributes:
-        definition: For one node; its jobs take the parameter `run_id`.
-        multi_node_definition: For as many nodes as a submission says, all alike; the same parameter.
-        role: What every process of the job may do: mount the file system, and become its run.
-        run_access: What runs may do; a session of the runner's may do what its own run needs.
+        role: The role of every process of the job: it may mount the file system, and assume the run's role.
+        run_access: The role of runs; a session of the runner is limited to its own run.
     """
 
     def __init__(
@@ -71,31 +77,34 @@ class SimulationJob(Construct):
         file_system.grant_read_write(self.role)
         self.run_access = iam.Role(self, "RunAccess", assumed_by=iam.ArnPrincipal(self.role.role_arn))
         self.run_access.grant_assume_role(self.role)
-        self._logs = log_group(self, "Logs", JOB_LOGS)
+        self._logs = log_group(self, "Logs", settings.names.job_logs)
         self._execution_role = iam.Role(
             self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com")
         )
         image.grant_pull(self._execution_role)
         container = self._container("Container")
         node = self._container("Node", multi_node=True)
-        # What both definitions share. A submission sets a shorter timeout: this is the longest that any caller waits.
+        # What both definitions share. A submission sets a shorter timeout.
         common: Any = {
             "parameters": {"run_id": ""},
             "retry_attempts": self._attempts,
             # What no rule matches is tried again.
             "retry_strategies": [batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_exit_code=_FAILED))],
-            "timeout": cdk.Duration.hours(8),
+            "timeout": LONGEST_ATTEMPT,
             "propagate_tags": True,
         }
-        self.definition = batch.EcsJobDefinition(self, "Definition", container=container, **common)
-        self.multi_node_definition = batch.MultiNodeJobDefinition(
+        batch.EcsJobDefinition(
+            self, "Definition", job_definition_name=settings.names.job_definition, container=container, **common
+        )
+        multi_node_definition = batch.MultiNodeJobDefinition(
             self,
             "MultiNodeDefinition",
+            job_definition_name=settings.names.multi_node_job_definition,
             containers=[batch.MultiNodeContainer(container=node, start_node=0, end_node=1)],
             main_node=0,
             **common,
         )
-        resource = self.multi_node_definition.node.default_child
+        resource = multi_node_definition.node.default_child
         assert isinstance(resource, batch.CfnJobDefinition)
         # A range without an end, which the construct cannot write, lets a submission choose the number of nodes:
         # docs.aws.amazon.com/batch/latest/APIReference/API_NodeOverrides.html
@@ -108,7 +117,7 @@ class SimulationJob(Construct):
             f"{construct_id}LinuxParameters",
             # Data loaders and NCCL exchange tensors here; Docker's own 64 MiB are too few.
             shared_memory_size=cdk.Size.mebibytes(settings.job_memory_mib // 4),
-            # Passes signals on to the runner and reaps what its simulator leaves.
+            # Passes signals on to the runner and reaps orphans of its simulator.
             init_process_enabled=True,
         )
         if multi_node and settings.efa_gpu_counts:
@@ -130,20 +139,26 @@ class SimulationJob(Construct):
             cpu=settings.job_vcpus,
             memory=cdk.Size.mebibytes(settings.job_memory_mib),
             gpu=settings.job_gpus or None,
-            # The image's entry point is the runner. An id and no more: the size of a job's overrides is limited, and
-            # whoever may describe jobs reads its command line.
+            # The image's entry point is the runner. Only an id: the size of a job's overrides is limited, and everyone
+            # who may describe jobs can read its command line.
             command=["Ref::run_id"],
             environment={
+                # botocore reads the first, every other SDK the second. ECS agents set both from version 1.104 on, and
+                # neither where a definition sets one: github.com/aws/amazon-ecs-agent/pull/4946. Which agent an
+                # instance has does not matter with both.
+                "AWS_DEFAULT_REGION": cdk.Aws.REGION,
                 "AWS_REGION": cdk.Aws.REGION,
                 "GAITWAY_CACHE_ROOT": _CACHE_PATH,
                 "GAITWAY_EFS_ROOT": MOUNT_PATH,
-                # Batch tells a job which attempt it is, and not how many there are.
+                # Batch passes a job the number of its attempt, but not how many there are.
                 "GAITWAY_JOB_ATTEMPTS": str(self._attempts),
                 "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
                 "GAITWAY_INSTANCE_PRICES": json.dumps(settings.instance_prices, sort_keys=True),
+                "GAITWAY_METRICS_NAMESPACE": settings.names.metrics_namespace,
                 "GAITWAY_MACHINE_FILE": f"{_MACHINE_PATH}/machine.json",
                 "GAITWAY_RUN_ACCESS_ROLE": self.run_access.role_arn,
                 "GAITWAY_RUN_TABLE": self._run_table,
+                "GAITWAY_SIMULATORS": json.dumps(settings.simulators),
                 **(_NCCL if multi_node else {}),
             },
             job_role=self.role,

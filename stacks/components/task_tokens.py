@@ -17,8 +17,8 @@ def grant_task_answers(role: iam.Role, *answers: _Answer, of: str = "*") -> None
 
     Args:
         role: The role.
-        answers: What it may say.
-        of: Name of the machine; all of the account's unless given.
+        answers: The allowed answers.
+        of: Name of the machine; None for all of the account's.
     """
     machines = cdk.Stack.of(role).format_arn(
         service="states", resource="stateMachine", resource_name=of, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME

@@ -7,16 +7,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from gaitway.contracts.limits import REGISTRATION_SECONDS
 from gaitway.contracts.vams import registrations
 from gaitway.settings import Settings
 from stacks.components.function import PipelineFunction
 from stacks.components.lambda_code import LibraryLayer
 
-_CALL = cdk.Duration.minutes(5)
+_CALL = cdk.Duration.seconds(REGISTRATION_SECONDS)
 
 
 class VamsRegistration(Construct):
-    """A custom resource for each of our pipelines, whose function has VAMS's own function register it."""
+    """A custom resource for each of our pipelines, whose function registers it through VAMS's own function."""
 
     def __init__(
         self,
@@ -28,14 +29,14 @@ class VamsRegistration(Construct):
         launch: lambda_.Function,
         layer: LibraryLayer,
     ) -> None:
-        """Register, and let VAMS call what is registered.
+        """Register the pipelines, and let VAMS call them.
 
         Args:
             scope: Parent.
             construct_id: Id.
             settings: Settings of the deployment.
             import_function_name: VAMS's function.
-            launch: What VAMS calls to run a pipeline.
+            launch: The function that VAMS calls to run a pipeline.
             layer: The libraries.
         """
         super().__init__(scope, construct_id)
@@ -45,7 +46,7 @@ class VamsRegistration(Construct):
             "Function",
             settings,
             verb="register_with_vams",
-            name="gaitway-register-with-vams",
+            name=settings.names.function("register_with_vams"),
             layer=layer,
             timeout=_CALL,
             environment={},
@@ -57,11 +58,11 @@ class VamsRegistration(Construct):
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         function.allow("lambda:InvokeFunction", on=[import_function])
-        # VAMS's machines call it as a role with a generated name, which may call every function of the account with
-        # "vams" in its name. The account as principal leaves it at that: nobody is let in whose own policy does not say
-        # so. A service or a machine cannot stand here, since the call comes from that role.
+        # VAMS's machines call it with a role that has a generated name and may call every function of the account with
+        # "vams" in its name. The account as principal allows only callers whose own policy also allows the call. A
+        # service or a machine cannot be named instead, since the call comes from that role.
         launch.add_permission("Vams", principal=iam.AccountPrincipal(stack.account))
-        for registration in registrations(launch.function_name):
+        for registration in registrations(launch.function_name, settings.names):
             resource = cdk.CustomResource(
                 self,
                 registration.pipeline_id,

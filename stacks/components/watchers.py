@@ -11,21 +11,20 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from gaitway.contracts.limits import HEARTBEAT_CALL_SECONDS
 from stacks.components.findings import acknowledge
 from stacks.components.function import PipelineFunction
 
-_HEARTBEAT_MINUTES = 5
-"""The shortest heartbeat timeout is six times as long."""
 _UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 class Watchers(Construct):
-    """Rules that call the functions which end what nobody else would end.
+    """Rules that call the functions which end lost runs and jobs.
 
     Attributes:
-        lost_events: Events that no attempt could deliver, or that their function failed on three times. Nothing takes
-            them out again: whoever looks after the deployment reads them.
-        rules: The rules, by what they are about.
+        lost_events: Events that no attempt could deliver, or that their function failed on three times. Nothing removes
+            them: the operator of the deployment reads them.
+        rules: The rules, by their subject.
     """
 
     def __init__(
@@ -45,32 +44,32 @@ class Watchers(Construct):
         Args:
             scope: Parent.
             construct_id: Id.
-            heartbeat: Looks after all runs.
-            job_state: Hears of jobs that end, and of callers that do.
+            heartbeat: Checks all active runs.
+            job_state: Receives events of jobs and callers that end.
             handle_failure: Ends runs.
             job_queues: ARNs of the queues whose jobs are ours.
             pipeline: ARN of the inner machine.
             workflow: ARN of our own outer machine. Those of other callers are not known here: their runs are cancelled
-                once they have not been waited for longer than a caller's own retries take.
+                once they have had no caller for longer than a caller's own retries take.
         """
         super().__init__(scope, construct_id)
         self.lost_events = self._new_queue()
         for function in (job_state, handle_failure):
             self._keep_what_fails(function)
-        # Whoever misses one tick is looked after at the next one.
+        # A run that misses one tick is checked at the next one.
         lambda_.CfnEventInvokeConfig(
             self,
             "HeartbeatCalls",
             function_name=heartbeat.function.function_name,
             qualifier="$LATEST",
             maximum_retry_attempts=0,
-            maximum_event_age_in_seconds=_HEARTBEAT_MINUTES * 60,
+            maximum_event_age_in_seconds=HEARTBEAT_CALL_SECONDS,
         )
         every_few_minutes = events.Rule(
             self,
             "EveryFewMinutes",
             description="Gaitway: keep queued runs alive",
-            schedule=events.Schedule.rate(cdk.Duration.minutes(_HEARTBEAT_MINUTES)),
+            schedule=events.Schedule.rate(cdk.Duration.seconds(HEARTBEAT_CALL_SECONDS)),
             targets=[targets.LambdaFunction(heartbeat.function)],
         )
         job_ended = events.Rule(
@@ -84,9 +83,9 @@ class Watchers(Construct):
             ),
             targets=[self._target(job_state)],
         )
-        # Of an event's detail nothing is handed on but names: EventBridge escapes no value that it puts into a
-        # template, and an error's cause is free text (docs.aws.amazon.com/eventbridge/latest/userguide/
-        # eb-transform-target-input.html).
+        # Only names from an event's detail are passed on: EventBridge does not escape values that it puts into a
+        # template, and an error's cause is free text
+        # (docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html).
         execution_ended = self._on_end(
             "ExecutionEnded",
             "a run's execution was stopped, timed out or failed",

@@ -99,7 +99,7 @@ def check_mention(words: list[str]) -> None:
 @cache
 def _make_targets() -> set[str]:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
 
 
 def _check_gaitway(arguments: list[str]) -> None:

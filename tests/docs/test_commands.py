@@ -21,6 +21,7 @@ NOT_RUN = {
     "docs/quickstart.md": "the demo is two runs more, and there is no account",
     "docs/custom-environments.md": "tests/local/test_custom_environment.py does the same with the example's wheel",
     "docs/deploy.md": "needs an account",
+    "docs/acceptance.md": "needs an account; tests/local/test_acceptance.py runs all of it on the embedded AWS",
     "docs/isaaclab.md": "needs an account, and a GPU",
     "docs/operations.md": "needs an account; its gaitway commands run on docs/command-line.md",
     "docs/reliability.md": "a campaign takes half an hour",

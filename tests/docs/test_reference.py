@@ -8,7 +8,8 @@ import pytest
 
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.history import Machine
-from gaitway.contracts.request import ComputeConfig, Request, TrainingConfig, parse_request
+from gaitway.contracts.request import ComputeConfig, Request, parse_request
+from gaitway.contracts.workload import EvaluationConfig, TrainingConfig
 from handbook.fields import described_schema, field_texts
 from handbook.reference import DOCS, MISTAKES, PAGES, ROOT
 
@@ -18,7 +19,7 @@ def test_a_page_says_what_the_code_says(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run `python -m handbook.reference`"
 
 
-@pytest.mark.parametrize("model", [Request, TrainingConfig, ComputeConfig])
+@pytest.mark.parametrize("model", [Request, TrainingConfig, EvaluationConfig, ComputeConfig])
 def test_every_field_of_a_request_says_what_it_means(model: type[Request]) -> None:
     assert set(field_texts(model)) == set(model.model_fields)
 

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from mkdocs.config import load_config
 
 from handbook.reference import DOCS, ROOT
 
@@ -57,7 +58,7 @@ def test_every_page_of_docs_is_in_the_site_and_so_are_files_that_it_links_to(sit
     for page in DOCS.rglob("*.md"):
         assert (site / page.relative_to(DOCS)).with_suffix(".html").is_file()
     assert "handler.py" in (site / "source/lambdas/launch.html").read_text(encoding="utf-8")
-    assert "RunSession" in (site / "source/container/runner/session.py.html").read_text(encoding="utf-8")
+    assert "RunSession" in (site / "source/gaitway/runner/host/session.py.html").read_text(encoding="utf-8")
     assert (site / "changelog.html").is_file()
 
 
@@ -69,3 +70,16 @@ def _links(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
 def test_links_of_the_pages_that_are_not_in_the_site_lead_somewhere(page: Path) -> None:
     assert [link for link in _links(page) if not (page.parent / link).exists()] == []
+
+
+def test_the_addresses_of_site_and_repository_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = {"GAITWAY_SITE_URL": "https://robots.example/docs/", "GAITWAY_REPO_URL": "https://git.example/gaitway"}
+    for name in addresses:
+        monkeypatch.delenv(name, raising=False)
+    plain = load_config(str(ROOT / "mkdocs.yml"))
+    for name, value in addresses.items():
+        monkeypatch.setenv(name, value)
+    given = load_config(str(ROOT / "mkdocs.yml"))
+
+    assert (plain.site_url, plain.repo_url) == (None, None)
+    assert (given.site_url, given.repo_url) == tuple(addresses.values())

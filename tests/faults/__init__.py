@@ -1,4 +1,4 @@
-"""The fault campaign: real processes on the real embedded AWS, and what goes wrong between them.
+"""The fault campaign: faults between real processes on the real embedded AWS.
 
-`scenarios/` says what goes wrong, `check.py` what must hold afterwards, `campaign.py` goes through them.
+`scenarios/` has the faults, `check.py` the checks after each one, and `campaign.py` runs them.
 """

@@ -21,14 +21,14 @@ from tests.faults.world import open_world
 
 
 def main() -> int:
-    """Go through the faults that the command line asks for."""
+    """Run the faults that the command line selects."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=scenarios.__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--rounds", type=int, default=1, help="how often each is gone through, with seeds that count up"
     )
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
-    parser.add_argument("--parallel", type=int, default=5)
+    parser.add_argument("--parallel", type=int, default=10, help="how many at a time: most of them mostly wait")
     parser.add_argument("--speedup", type=float, default=30.0, help="of heartbeats, allowances and schedules")
     parser.add_argument("--write", type=Path, help="a page that holds the table between its markers")
     parser.add_argument("--keep", type=Path, help="a directory that stays, with the state of everything")
@@ -50,7 +50,7 @@ def main() -> int:
     def stop(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    # However it is ended, it leaves nothing behind.
+    # It cleans up, however it is ended.
     signal.signal(signal.SIGTERM, stop)
     faults = tasks(options.seed, options.rounds, options.only)
     with tempfile.TemporaryDirectory(prefix="gaitway-faults-") as temporary:

@@ -1,4 +1,4 @@
-"""Ways to answer badly."""
+"""The faults of an answer."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def error(code: str, status: int, message: str = "injected by the fault campaign
 
 
 def internal_error(exchange: Exchange) -> Answer | None:
-    """Fail as an AWS service does that is ill; the request has no effect."""
+    """Fail as an AWS service with an internal error; the request has no effect."""
     code = "InternalError" if exchange.call.service == "s3" else "InternalServerError"
     return error_answer(exchange.call, code, 500, "We encountered an internal error. Please try again.")
 
 
 def throttle(exchange: Exchange) -> Answer | None:
-    """Refuse with the service's own word for too many requests."""
+    """Refuse with the service's own error for too many requests."""
     code, status = _THROTTLES[exchange.call.service]
     return error_answer(exchange.call, code, status, "Rate exceeded")
 
 
 def deny(exchange: Exchange) -> Answer | None:
-    """Refuse for want of a permission."""
+    """Refuse because of a missing permission."""
     code = "AccessDenied" if exchange.call.service == "s3" else "AccessDeniedException"
     return error_answer(exchange.call, code, 403 if exchange.call.service == "s3" else 400, "not authorized")
 
@@ -51,7 +51,7 @@ def skewed(exchange: Exchange) -> Answer | None:
 
 
 def cut(exchange: Exchange) -> Answer | None:
-    """Let nothing through, and say nothing."""
+    """Pass nothing on, and do not answer."""
     del exchange
     return None
 
@@ -73,7 +73,7 @@ def hold(seconds: float) -> Action:
 
 
 def late(seconds: float) -> Action:
-    """Let the request have its effect late, when nobody waits for the answer any more."""
+    """Let the request have its effect late, when the client no longer waits for the answer."""
 
     def act(exchange: Exchange) -> Answer | None:
         time.sleep(seconds)
@@ -105,27 +105,27 @@ def after(do: Callable[[], object]) -> Action:
 
 
 def kill_asker(exchange: Exchange) -> Answer | None:
-    """Kill who asks; the request has no effect."""
+    """Kill the client; the request has no effect."""
     _kill(exchange.port)
     return None
 
 
 def kill_asker_after(exchange: Exchange) -> Answer | None:
-    """Let the request have its effect, and kill who asks before the answer arrives."""
+    """Let the request have its effect, and kill the client before the answer arrives."""
     exchange.forward()
     _kill(exchange.port)
     return None
 
 
 def _kill(port: int) -> None:
-    """Kill the process at the other end of a connection, be it a job or what a function runs in."""
+    """Kill the process at the other end of a connection: a job, or the process of a function."""
     for connection in psutil.net_connections("tcp4"):
         if connection.laddr and connection.laddr.port == port and connection.pid:
             psutil.Process(connection.pid).kill()
 
 
 def error_answer(call: Call, code: str, status: int, message: str) -> Answer:
-    """Write an error as the service's protocol has it."""
+    """Write an error in the service's protocol."""
     if call.service == "s3":
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
         return Answer(status, {"Content-Type": "application/xml"}, body.encode())

@@ -1,4 +1,4 @@
-"""What a request to AWS is: service and operation, and which run it is about."""
+"""What a request to AWS is: service, operation, and the run that it belongs to."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ class Call:
     """One request, as the proxy sees it."""
 
     source: str
-    """Who asks: `job`, or the folder of a function."""
+    """The source: `job`, or the folder of a function."""
     service: str
     """As in IAM's actions: `s3`, `dynamodb`, `states`, `batch`, `sts`."""
     operation: str
     run_id: str | None
-    """None where the request does not tell."""
+    """None if the request does not show it."""
     key: str
-    """What it is about besides the run: an object's key, or the body's text."""
+    """Its subject besides the run: an object's key, or the body's text."""
     token: str | None
     """The task token that it answers."""
 
     @property
     def name(self) -> str:
-        """As IAM names the action."""
+        """The name of the action in IAM."""
         return f"{self.service}:{self.operation}"
 
 
 class Names:
-    """Tells runs by the names of what belongs to them: executions and jobs."""
+    """Identifies runs by the names of their executions and jobs."""
 
     def __init__(self) -> None:
         self._runs: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def note(self, name: str, run_id: str) -> None:
-        """Note that something of this name belongs to a run."""
+        """Note that this name belongs to a run."""
         with self._lock:
             self._runs[name] = run_id
 
     def run_of(self, text: str) -> str | None:
-        """Find the run that a text is about."""
+        """Find the run that a text names."""
         if match := _RUN_ID.search(text):
             return match[0]
         with self._lock:
@@ -63,12 +63,12 @@ def call_of(source: str, method: str, target: str, headers: dict[str, str], body
     """Read a request.
 
     Args:
-        source: Who asks.
+        source: Who sends it.
         method: HTTP method.
         target: Path and query.
         headers: With names in lower case.
         body: Its body.
-        names: Tells runs.
+        names: Identifies runs.
     """
     url = urlsplit(target)
     path, query = unquote(url.path), parse_qs(url.query, keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""Goes through faults, several at a time, and says how each came out."""
+"""Runs faults, several at a time, and reports the outcome of each."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gaitway.contracts.request import Mode
-from tests.faults.check import told_seconds, violations
-from tests.faults.trial import Expected, GaveUpError, Trial
+from gaitway.contracts.workload import Mode
+from tests.faults.check import told_seconds, unsealed, violations
+from tests.faults.trial import SUCCEEDED, Expected, GaveUpError, Trial
 from tests.faults.world import World
 from tests.local.deployed import Json
 
 _TELL_SECONDS = 150.0
-"""A caller who has not been told by then is not told."""
+"""A caller that has no result by then will not receive one."""
 
-_ORDER = ("jobs", "simulators", "objects", "network", "functions", "events", "callers")
-"""Of the scenarios' modules."""
+_ORDER = ("jobs", "simulators", "nodes", "objects", "network", "functions", "events", "callers")
+"""Order of the scenarios' modules."""
 
 Script = Callable[[Trial], Expected]
-"""Sets a fault up, starts the run, and says how it has to come out."""
+"""Sets up a fault, starts the run, and returns the expected outcome."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +35,31 @@ class Scenario:
     modes: tuple[Mode, ...]
     script: Script
     weight: int
-    """How many times as often as others it is drawn."""
+    """How much more often than others it is drawn."""
     is_alone: bool
-    """Whether it disturbs what runs beside it."""
+    """Whether it disturbs other runs, and must run alone."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a fault came out."""
+    """The outcome of a fault."""
 
     scenario: Scenario
     mode: Mode
     seed: int
     expected: str
     came_out: str
-    """What the caller was told."""
+    """What the caller received."""
     told_seconds: float | None
     """Between the fault and the end of the caller's execution."""
     details: str
-    """What the seed decided."""
+    """The choices that the seed made."""
     violations: Sequence[str]
-    """None, where it came out right."""
+    """Empty if the outcome is as expected."""
     seconds: float
-    """The whole run's."""
+    """Duration of the whole run."""
+    trial: Trial | None = None
+    """If the run succeeded: to be checked again at the end."""
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -77,7 +79,7 @@ def scenario(fault: str, stage: str, *modes: Mode, weight: int = 1, alone: bool 
 
 @dataclass(frozen=True)
 class Task:
-    """A fault to go through."""
+    """A fault to run."""
 
     scenario: Scenario
     mode: Mode
@@ -88,8 +90,8 @@ def tasks(seed: int, rounds: int, names: Sequence[str] = ()) -> list[Task]:
     """List the faults of a campaign.
 
     Args:
-        seed: Of the first round; the next ones count up.
-        rounds: How often each scenario is gone through in each of its modes.
+        seed: Seed of the first round; the next ones count up.
+        rounds: How often each scenario is run in each of its modes.
         names: Only these; all, when empty.
     """
     unknown = set(names) - SCENARIOS.keys()
@@ -107,13 +109,13 @@ def tasks(seed: int, rounds: int, names: Sequence[str] = ()) -> list[Task]:
 def go_through(
     world: World, faults: Iterable[Task], parallel: int, tell: Callable[[Outcome], None] = lambda _: None
 ) -> list[Outcome]:
-    """Go through faults.
+    """Run faults.
 
     Args:
-        world: Where.
-        faults: Which.
-        parallel: How many at a time, of those that leave each other alone.
-        tell: Told of each outcome.
+        world: The deployment.
+        faults: The faults to run.
+        parallel: How many at a time, of those that do not disturb others.
+        tell: Called with each outcome.
     """
     lock = threading.Lock()
 
@@ -126,11 +128,22 @@ def go_through(
     waiting = list(faults)
     with ThreadPoolExecutor(parallel) as pool:
         outcomes = list(pool.map(run, [task for task in waiting if not task.scenario.is_alone]))
-    return outcomes + [run(task) for task in waiting if task.scenario.is_alone]
+    outcomes += [run(task) for task in waiting if task.scenario.is_alone]
+    return [_looked_at_again(outcome, tell) for outcome in outcomes]
+
+
+def _looked_at_again(outcome: Outcome, tell: Callable[[Outcome], None]) -> Outcome:
+    """Check again that no process has overwritten the files of a successful run."""
+    found = unsealed(outcome.trial) if outcome.trial is not None else []
+    if not found:
+        return outcome
+    changed = replace(outcome, violations=[*outcome.violations, *found])
+    tell(changed)
+    return changed
 
 
 def go_through_one(world: World, task: Task) -> Outcome:
-    """Go through one fault."""
+    """Run one fault."""
     started = time.monotonic()
     trial = Trial(world, task.scenario.name, task.seed, task.mode)
     expected, came_out = "", ""
@@ -138,7 +151,7 @@ def go_through_one(world: World, task: Task) -> Outcome:
     try:
         wanted = task.scenario.script(trial)
         expected = wanted.text
-        trial.wait(lambda: trial.caller()["status"] != "RUNNING", "the caller was told", _TELL_SECONDS)
+        trial.wait(lambda: trial.caller()["status"] != "RUNNING", "the caller was told", _TELL_SECONDS, pause=0.5)
         found = violations(trial, wanted)
         told = told_seconds(trial)
         came_out = _how(trial.caller(), wanted)
@@ -158,11 +171,12 @@ def go_through_one(world: World, task: Task) -> Outcome:
         details=", ".join(trial.details),
         violations=found,
         seconds=time.monotonic() - started,
+        trial=trial if expected == SUCCEEDED and not found else None,
     )
 
 
 def _how(caller: Json, wanted: Expected) -> str:
-    """Say in a word what the caller was told."""
+    """Return what the caller received, in a word."""
     if caller["status"] == "SUCCEEDED":
         return "succeeded"
     return str(caller.get("error")) if wanted.callers_told else f"cancelled (the caller {caller['status'].lower()})"

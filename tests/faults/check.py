@@ -1,4 +1,4 @@
-"""What must hold after every fault, whatever it was."""
+"""The checks after every fault."""
 
 from __future__ import annotations
 
@@ -12,32 +12,37 @@ from collections.abc import Iterator
 from botocore.exceptions import ClientError
 
 from gaitway.contracts.artifacts import CHECKPOINTS, MANIFEST, RESULTS, Manifest, Results
-from gaitway.contracts.checkpoints import is_whole
 from gaitway.contracts.run import RunState
+from gaitway.libraries.checkpoints import is_whole
 from tests.faults.trial import Expected, GaveUpError, Trial
 
 _SETTLE_SECONDS = 45.0
-"""For a job that is being ended, which has 30."""
+"""Time for a job that is being stopped, which takes up to 30."""
 _ENDED_JOBS = frozenset({"SUCCEEDED", "FAILED"})
 
 
 def violations(trial: Trial, expected: Expected) -> list[str]:
-    """List what does not hold."""
-    # First: what the caller is told of, others may still be at.
+    """List the violations."""
+    # First: after the caller has its result, other processes may still be at work.
     found = list(_settled(trial))
     found += _told(trial, expected)
     found += _inner(trial, expected)
     found += _record(trial, expected)
     if not expected.callers_told:
-        # Nobody is told, and so nothing says when all is saved.
+        # No caller receives a result, so that no event shows when everything is saved.
         with contextlib.suppress(GaveUpError):
             trial.wait(lambda: not list(_outputs(trial, expected)), "everything was saved", _SETTLE_SECONDS)
     found += _outputs(trial, expected)
     return found
 
 
+def unsealed(trial: Trial) -> list[str]:
+    """List the files that were overwritten after a run's success: no process may do that, however late."""
+    return [f"later, {violation}" for violation in _manifest(trial)]
+
+
 def told_seconds(trial: Trial) -> float | None:
-    """Say how long after the fault the caller's execution ended; None where there was no moment of a fault."""
+    """Return how long after the fault the caller's execution ended; None if the fault had no moment."""
     times = [*trial.fault_times, *(rule.first_at for rule in trial.rules if rule.first_at is not None)]
     times += [entry["at"] for entry in trial.ledger if entry["kind"] == "fault"]
     stopped = trial.caller().get("stopDate")
@@ -47,13 +52,13 @@ def told_seconds(trial: Trial) -> float | None:
 
 
 def _told(trial: Trial, expected: Expected) -> Iterator[str]:
-    """The caller knows, knows the right thing, knows it once, and soon."""
+    """The caller receives the right result, exactly once, and soon."""
     caller = trial.caller()
     status = "SUCCEEDED" if expected.succeeds else expected.status
     if caller["status"] != status:
         yield f"the caller's execution is {caller['status']}, not {status}: {_excerpt(caller)}"
     elif not expected.callers_told:
-        pass  # it ended for a reason of its own
+        pass  # it ended for its own reason
     elif not expected.succeeds and caller.get("error") not in expected.errors:
         yield f"the caller was told {caller.get('error')}, not {expected.text}: {_excerpt(caller)}"
     elif status == "FAILED" and not (caller.get("cause") or "").strip():
@@ -73,7 +78,7 @@ def _told(trial: Trial, expected: Expected) -> Iterator[str]:
 
 
 def _settled(trial: Trial) -> Iterator[str]:
-    """Nothing goes on."""
+    """No process of the run is active any more."""
 
     def living_jobs() -> list[str]:
         return [job["status"] for job in trial.world.plane.jobs_of(trial.run_id) if job["status"] not in _ENDED_JOBS]
@@ -83,7 +88,7 @@ def _settled(trial: Trial) -> Iterator[str]:
         return all(found["status"] != "RUNNING" for found in executions) and not living_jobs() and not trial.processes()
 
     with contextlib.suppress(GaveUpError):
-        trial.wait(has_settled, "everything had ended", _SETTLE_SECONDS)
+        trial.wait(has_settled, "everything had ended", _SETTLE_SECONDS, pause=0.5)
     if jobs := living_jobs():
         yield f"jobs go on: {', '.join(jobs)}"
     if processes := trial.processes():
@@ -91,7 +96,7 @@ def _settled(trial: Trial) -> Iterator[str]:
 
 
 def _inner(trial: Trial, expected: Expected) -> Iterator[str]:
-    """The inner executions have ended, and the last as the run did."""
+    """The inner executions have ended, and the last one with the run's result."""
     executions = trial.inner_executions()
     running = [found["name"] for found in executions if found["status"] == "RUNNING"]
     if running:
@@ -104,7 +109,7 @@ def _inner(trial: Trial, expected: Expected) -> Iterator[str]:
 
 
 def _record(trial: Trial, expected: Expected) -> Iterator[str]:
-    """The record tells how it was."""
+    """The record describes the run as it was."""
     record = trial.record
     if record is None:
         if trial.inner_executions():
@@ -136,7 +141,7 @@ def _record(trial: Trial, expected: Expected) -> Iterator[str]:
 
 
 def _outputs(trial: Trial, expected: Expected) -> Iterator[str]:
-    """Every checkpoint that ever was is in S3, and what is there is what was written."""
+    """S3 has every checkpoint that was ever written, with unchanged content."""
     for name, content in _checkpoints(trial).items():
         if f"{CHECKPOINTS}{name}" in expected.tampered:
             continue
@@ -173,7 +178,8 @@ def _manifest(trial: Trial) -> Iterator[str]:
 
 
 def _checkpoints(trial: Trial) -> dict[str, set[str]]:
-    """Give the digests of every checkpoint that was written whole, by name; several attempts may have written one."""
+    """Return the digests of every checkpoint that was written whole, by name; several attempts may have written the
+    same name."""
     found: dict[str, set[str]] = {}
     altered = {entry["name"] for entry in trial.ledger if entry["kind"] == "corrupted"}
     for entry in trial.ledger:
@@ -198,7 +204,7 @@ def _read(trial: Trial, name: str) -> bytes | None:
 
 
 def _recorded(expected: Expected) -> frozenset[str]:
-    """Name the errors that the record may tell."""
+    """Name the errors that the record may have."""
     return expected.record_errors or expected.errors
 
 

@@ -1,7 +1,7 @@
-"""A proxy between our processes and the embedded AWS, that answers badly where it is told to.
+"""A proxy between our processes and the embedded AWS, which injects faults by rules.
 
-Jobs and functions are given its addresses instead of the emulator's, one for each kind of caller. What no rule matches
-passes unchanged.
+Jobs and functions use its addresses instead of the emulator's, one for each kind of caller. A request that no rule
+matches passes unchanged.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Answer:
 
 
 class Exchange:
-    """One request on its way.
+    """One request on its way to the emulator.
 
     Args:
-        call: What it asks for.
-        port: From which it came.
-        body: What it brings.
+        call: What it requests.
+        port: The client's port.
+        body: Its body.
         forward: Sends it to the emulator.
     """
 
@@ -50,7 +50,7 @@ class Exchange:
         self.call = call
         self.port = port
         self.body = body
-        """What is sent on."""
+        """The body that is passed on."""
         self._forward = forward
 
     def forward(self) -> Answer:
@@ -59,37 +59,37 @@ class Exchange:
 
 
 Action = Callable[[Exchange], Answer | None]
-"""Answers a request; None cuts the connection without a word."""
+"""Answers a request; None cuts the connection."""
 
 
 @dataclass(eq=False)
 class Rule:
-    """What happens to some requests."""
+    """An action on the requests that match."""
 
     action: Action
     run_id: str | None = None
-    """Those of any run, when None."""
+    """The run of the requests; any run, when None."""
     source: str | None = None
-    """Those of anybody, when None."""
+    """The source of the requests; any source, when None."""
     operations: tuple[str, ...] = ()
     """`service:Operation`, or `service:*`; all, when empty."""
     key: str = ""
-    """A part of the object's key or of the body."""
+    """Text that the object's key or the body contains."""
     skip: int = 0
-    """How many that match pass first."""
+    """How many matching requests pass first."""
     times: int | None = None
-    """How many it acts on; all, when None."""
+    """How many requests it acts on; all, when None."""
     seconds: float | None = None
-    """For how long it acts, from the first one on."""
+    """For how long it acts, from the first request on."""
     hit: threading.Event = field(default_factory=threading.Event)
-    """Set with the first that it acts on."""
+    """Set by the first request that it acts on."""
     first_at: float | None = None
-    """When that was, in seconds since the epoch."""
+    """Time of that request, in seconds since the epoch."""
     count: int = 0
-    """How many it has acted on."""
+    """How many requests it has acted on."""
 
     def takes(self, call: Call) -> bool:
-        """Decide about a call, and count it; the proxy asks from one thread at a time."""
+        """Return whether the rule acts on a call, and count it; the proxy calls this from one thread at a time."""
         if not self._matches(call):
             return False
         if self.skip > 0:
@@ -127,7 +127,7 @@ class Proxy:
     """Listens for each kind of caller on a port of its own.
 
     Args:
-        upstream: Tells where the emulator is at the moment.
+        upstream: Returns the emulator's current address.
     """
 
     def __init__(self, upstream: Callable[[], str]) -> None:
@@ -140,7 +140,7 @@ class Proxy:
         self.calls = 0
 
     def address(self, source: str) -> str:
-        """Return where this kind of caller finds AWS."""
+        """Return the address for this kind of caller."""
         if source not in self._servers:
             server = _Server((HOST, 0), _handler(self, source))
             self._servers[source] = server
@@ -148,18 +148,18 @@ class Proxy:
         return f"http://{HOST}:{self._servers[source].server_address[1]}"
 
     def add(self, rule: Rule) -> Rule:
-        """Apply a rule from now on; the oldest that takes a call decides."""
+        """Apply a rule from now on; the oldest rule that takes a call decides."""
         with self._lock:
             self._rules.append(rule)
         return rule
 
     def remove(self, rule: Rule) -> None:
-        """Apply a rule no more."""
+        """Stop applying a rule."""
         with self._lock, suppress(ValueError):
             self._rules.remove(rule)
 
     def ended_tokens(self, run_id: str) -> list[Ended]:
-        """List the tokens of a run that were ended, the first one first."""
+        """List the tokens of a run that were ended, in that order."""
         with self._lock:
             return [ended for ended in self._ended if ended.call.run_id == run_id]
 
@@ -213,7 +213,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that is killed while it asks is what this campaign is about."""
+        """Ignore the error: this campaign kills clients in the middle of a request."""
 
 
 def _handler(proxy: Proxy, source: str) -> type[BaseHTTPRequestHandler]:
@@ -228,7 +228,7 @@ def _handler(proxy: Proxy, source: str) -> type[BaseHTTPRequestHandler]:
                 headers = dict(self.headers.items())
                 answer = proxy.answer(source, self.client_address[1], self.command, self.path, headers, body)
             except OSError:
-                # The emulator does not answer: neither does the proxy.
+                # If the emulator does not answer, the proxy does not either.
                 answer = None
             if answer is None:
                 _cut(self)
@@ -262,7 +262,7 @@ def _read_body(handler: BaseHTTPRequestHandler) -> bytes:
 
 
 def _cut(handler: BaseHTTPRequestHandler) -> None:
-    """Reset the connection, as a machine does that is gone."""
+    """Reset the connection, as if the machine was lost."""
     handler.close_connection = True
     with suppress(OSError):
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""The campaign's table: what went wrong where, how it came out, and how soon the caller was told."""
+"""The campaign's table: each fault with its stage, its result, and how soon the caller received that."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Line:
 
 
 def lines(outcomes: Sequence[Outcome]) -> list[Line]:
-    """Put outcomes together by fault and stage, in the order of the scenarios."""
+    """Group outcomes by fault and stage, in the order of the scenarios."""
     groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         groups[outcome.scenario.fault, outcome.scenario.stage].append(outcome)

@@ -1,4 +1,4 @@
-"""Entry points of functions whose patience is scaled: Lambda takes them in place of the functions' own handlers."""
+"""Entry points of functions with scaled waiting times: Lambda calls them instead of the functions' own handlers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ QUIET_SPEEDUP = 2.5
 
 
 def heartbeat(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Look after the runs."""
+    """Check the runs."""
     decide: Any = importlib.import_module("lambdas.heartbeat.decide")
-    logic: Any = importlib.import_module("lambdas.heartbeat.heartbeat")
+    logic: Any = importlib.import_module("lambdas.heartbeat.logic")
     if not hasattr(decide, "IS_SCALED"):  # once in each process
         decide.IS_SCALED = True
         decide.QUIET_SECONDS /= QUIET_SPEEDUP

@@ -1,6 +1,6 @@
-"""A simulator that does no physics and goes wrong as planned: `python -m tests.faults.simulator <dir> <run> <file>`.
+"""A simulator without physics that fails as planned: `python -m tests.faults.simulator <dir> <run> <file>`.
 
-It leaves what rsl_rl leaves, writes down every checkpoint that it made, and imports the standard library alone.
+It leaves the files of rsl_rl, records every checkpoint that it wrote, and imports only the standard library.
 """
 
 # ruff: noqa: T201 - it prints, as simulators do
@@ -27,12 +27,12 @@ _PADDING_BYTES = 2_000
 
 
 class Simulator:
-    """One start of it.
+    """One start of the simulator.
 
     Args:
-        directory: Of the campaign.
+        directory: The campaign's directory.
         run_id: The run.
-        job: What `simulation.json` says.
+        job: Content of `simulation.json`.
     """
 
     def __init__(self, directory: Path, run_id: str, job: dict[str, Any]) -> None:
@@ -41,11 +41,15 @@ class Simulator:
         self.training: dict[str, Any] = job["training"]
         self.continue_from: str | None = job.get("continue_from")
         self.plan = Plan.read(plan_path(directory, run_id))
-        self.attempt = 1 + sum(entry["kind"] == "simulator" for entry in ledger(directory, run_id))
-        self.note("simulator", continue_from=self.continue_from)
+        self.rank = int(os.environ.get("RANK", "0"))
+        """Rank among the processes that torchrun has started, one on each node."""
+        self.is_preflight = Path.cwd().name == "preflight"
+        mine = f"simulator {self.rank}" if self.rank else "preflight" if self.is_preflight else "simulator"
+        self.attempt = 1 + sum(entry["kind"] == mine for entry in ledger(directory, run_id))
+        self.note(mine, continue_from=self.continue_from)
 
     def note(self, kind: str, **entry: object) -> None:
-        """Write down what happens."""
+        """Record what happens."""
         note(self.directory, self.run_id, kind=kind, at=time.time(), attempt=self.attempt, **entry)
 
     def run(self) -> None:
@@ -58,22 +62,27 @@ class Simulator:
         self.act(END)
 
     def act(self, moment: int | str) -> None:
-        """Go wrong, if that is planned for now."""
-        for act in self.plan.acts:
-            if act.at == moment and (not act.attempts or self.attempt in act.attempts):
+        """Fail, if a fault is planned for this point."""
+        for act in () if self.is_preflight else self.plan.acts:
+            if act.rank == self.rank and act.at == moment and (not act.attempts or self.attempt in act.attempts):
                 self.note("fault", do=act.do, moment=moment)
                 print(f"FAULT {act.do} at {moment}", flush=True)
                 ACTS[act.do](self, act)
 
     def train(self) -> None:
-        """Train from where an earlier attempt came to, with a checkpoint at each interval and after the last."""
+        """Train from where an earlier attempt ended, with a checkpoint at each interval and after the last
+        iteration."""
         total, interval = self.training["maxIterations"], self.training["checkpointInterval"] or 2
         first = int(Path(self.continue_from).stem.partition("_")[2]) + 1 if self.continue_from else 0
+        if self.rank:
+            self.accompany(first, total)
+            return
         (LOGS / "params").mkdir(parents=True, exist_ok=True)
         (LOGS / "params" / "agent.yaml").write_text("seed: 42\n")
         events = LOGS / f"events.out.tfevents.{self.attempt}"
         for iteration in range(first, total):
             time.sleep(self.plan.pace_seconds)
+            self.await_other(iteration)
             with events.open("ab") as file:
                 file.write(scalars(iteration, self.attempt))
             print(
@@ -82,6 +91,23 @@ class Simulator:
             if iteration % interval == 0 or iteration == total - 1:
                 self.save(iteration)
             self.act(iteration)
+
+    def accompany(self, first: int, total: int) -> None:
+        """Train on a node other than the one that logs and saves."""
+        for iteration in range(first, total):
+            time.sleep(self.plan.pace_seconds)
+            self.act(iteration)
+            self.meeting(iteration).touch()
+
+    def await_other(self, iteration: int) -> None:
+        """Wait for the process on the other node, as a collective does: without it there is no iteration."""
+        while int(os.environ.get("WORLD_SIZE", "1")) > 1 and not self.meeting(iteration).exists():
+            time.sleep(0.02)
+
+    def meeting(self, iteration: int) -> Path:
+        """Name the file that shows that the other process came this far; it is empty, so that a full disk has room for
+        it."""
+        return Path(f".meeting-{os.environ['MASTER_PORT']}-{iteration}")
 
     def save(self, iteration: int) -> None:
         """Write a checkpoint as the libraries' savers do: whole under its own name, or not at all."""
@@ -92,10 +118,12 @@ class Simulator:
             archive.writestr("data.pkl", content)
         temporary.rename(path)
         self.skew(path)
+        if self.is_preflight:
+            return  # it is thrown away
         self.note("checkpoint", name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
     def skew(self, path: Path) -> None:
-        """Give a file the time that this machine's clock shows."""
+        """Set a file's time to that of this machine's clock."""
         if self.plan.clock_skew_seconds:
             moment = time.time() + self.plan.clock_skew_seconds
             os.utime(path, (moment, moment))
@@ -122,7 +150,7 @@ class Simulator:
 
 
 def scalars(iteration: int, attempt: int) -> bytes:
-    """Encode an iteration's scalars as a TensorBoard event in a TFRecord, whose checksums nobody reads.
+    """Encode an iteration's scalars as a TensorBoard event in a TFRecord, whose checksums are never read.
 
     The messages are tensorboard's Event (wall_time 1, step 2, summary 5), Summary (value 1) and Summary.Value
     (tag 1, simple_value 2): github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto.
@@ -157,25 +185,34 @@ def _newest() -> Path:
     return max(LOGS.glob("model_*.pt"), key=lambda path: int(path.stem.partition("_")[2]))
 
 
+def _runner() -> int:
+    """Find the runner: the parent of this process, or of torchrun."""
+    parent = os.getppid()
+    if "RANK" not in os.environ:
+        return parent
+    # The name, in brackets, may hold spaces; then the state, and the parent: man7.org/linux/man-pages/man5/proc.5.html
+    return int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def kill_self(_: Simulator, __: Act) -> None:
-    """End as a process does that the kernel kills."""
+    """End by SIGKILL, as if the kernel killed the process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def crash(_: Simulator, __: Act) -> None:
-    """End with a signal of its own."""
+    """End by a signal."""
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def kill_runner(_: Simulator, __: Act) -> None:
-    """Take the runner away, and with it the container."""
-    os.kill(os.getppid(), signal.SIGKILL)
+    """Kill the runner, and with it the container."""
+    os.kill(_runner(), signal.SIGKILL)
     time.sleep(3600)
 
 
 def terminate_runner(_: Simulator, __: Act) -> None:
-    """Tell the runner to stop, as a machine does that is reclaimed."""
-    os.kill(os.getppid(), signal.SIGTERM)
+    """Stop the runner by SIGTERM, as when a Spot instance is reclaimed."""
+    os.kill(_runner(), signal.SIGTERM)
     time.sleep(3600)
 
 
@@ -185,7 +222,7 @@ def hang(_: Simulator, __: Act) -> None:
 
 
 def hang_deaf(_: Simulator, __: Act) -> None:
-    """Do nothing more, and do not listen."""
+    """Do nothing more, and ignore signals."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(3600)
 
@@ -196,7 +233,7 @@ def give_up(_: Simulator, act: Act) -> None:
 
 
 def raise_error(_: Simulator, __: Act) -> None:
-    """End with a traceback that nobody has seen before."""
+    """End with an unknown traceback."""
     raise RuntimeError("the device answers with error 13")
 
 
@@ -207,14 +244,14 @@ def diverge(_: Simulator, act: Act) -> None:
 
 
 def tear(_: Simulator, __: Act) -> None:
-    """Leave a checkpoint cut off, under a name that says it is the newest."""
+    """Leave an incomplete checkpoint, under the name of the newest one."""
     newest = _newest()
     torn = LOGS / f"model_{int(newest.stem.partition('_')[2]) + 1}.pt"
     torn.write_bytes(newest.read_bytes()[:700])
 
 
 def corrupt(simulator: Simulator, __: Act) -> None:
-    """Alter a byte in the middle of the newest checkpoint, as a bad disk does."""
+    """Change a byte in the middle of the newest checkpoint, as a bad disk does."""
     newest = _newest()
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -223,14 +260,14 @@ def corrupt(simulator: Simulator, __: Act) -> None:
 
 
 def vanish(simulator: Simulator, __: Act) -> None:
-    """Lose the newest checkpoint's file."""
+    """Delete the newest checkpoint's file."""
     newest = _newest()
     newest.unlink()
     simulator.note("corrupted", name=newest.name)
 
 
 def fill_disk(_: Simulator, __: Act) -> None:
-    """Use up what is left of the run's space."""
+    """Fill the rest of the run's disk."""
     with Path("core.dump").open("ab", buffering=0) as file:
         while True:
             try:
@@ -239,13 +276,8 @@ def fill_disk(_: Simulator, __: Act) -> None:
                 return
 
 
-def free_disk(_: Simulator, __: Act) -> None:
-    """Give the space back."""
-    Path("core.dump").unlink(missing_ok=True)
-
-
 def flood(_: Simulator, act: Act) -> None:
-    """Print megabytes, in one line and no valid text."""
+    """Print megabytes in one line that is not valid text."""
     sys.stdout.buffer.write(b"\xff\x00" * int(act.value * 2**19))
     sys.stdout.buffer.flush()
 
@@ -254,7 +286,7 @@ ACTS: dict[str, Callable[[Simulator, Act], None]] = {
     act.__name__: act
     for act in (
         kill_self, crash, kill_runner, terminate_runner, hang, hang_deaf, give_up, raise_error, diverge, tear, corrupt,
-        vanish, fill_disk, free_disk, flood,
+        vanish, fill_disk, flood,
     )
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One fault: a run, what goes wrong with it, and how it came out."""
+"""One fault: a run, its fault, and its outcome."""
 
 from __future__ import annotations
 
@@ -16,79 +16,81 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
+from gaitway.contracts.limits import JOB_HEARTBEAT_TIMEOUT_SECONDS
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import Mode
 from gaitway.contracts.run import (
-    HEARTBEAT_TIMEOUT_SECONDS,
     RunRecord,
     output_prefix_of,
     run_id_of,
     workflow_output_path,
 )
+from gaitway.contracts.workload import Mode
 from tests.faults.plan import Act, Plan, ledger, plan_path
 from tests.faults.proxy import Action, Rule
-from tests.faults.world import TELLING_SECONDS, World
+from tests.faults.world import FUNCTION_SECONDS, TELLING_SECONDS, World
 from tests.local.conformance.workflow import ROLE_ARN
 from tests.local.deployed import VAMS_STATE, Json
 
+SUCCEEDED = "succeeded"
 ITERATIONS = 12
 EPISODES = 8
 TOLD_SECONDS = 60.0
-"""Where AWS itself knows."""
+"""If AWS itself reports the fault."""
 _VAMS_PATH = f"pipelines/isaaclab/{VAMS_STATE}/output/{{}}/files/"
 _DEADLINE_SECONDS = 150.0
-"""What has not come by then does not come."""
+"""An event that has not occurred by then will not occur."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """How a run has to come out."""
+    """The expected outcome of a run."""
 
     succeeds: bool
     errors: frozenset[str] = frozenset()
-    """Of which the caller may be told one; empty where it succeeds."""
+    """The caller must receive one of these; empty if the run succeeds."""
     record_errors: frozenset[str] = frozenset()
-    """Of which the record may tell one, where that differs from what the caller is told."""
+    """The record must have one of these, if that differs from what the caller receives."""
     attempts: int | None = None
-    """How often the runner has to have begun; any number, when None."""
+    """How often the runner must have started; any number, when None."""
     status: str = "FAILED"
-    """Of the caller's execution, where it does not succeed."""
+    """Status of the caller's execution, if it does not succeed."""
     told_seconds: float = TOLD_SECONDS
-    """At most between the fault and the caller's being told."""
+    """The longest time between the fault and the caller's result."""
     tampered: frozenset[str] = frozenset()
-    """Objects that the fault itself has altered."""
+    """Objects that the fault itself has changed."""
     has_results: bool = True
-    """Whether results.json has to be in S3."""
+    """Whether results.json must be in S3."""
     callers_told: int = 1
-    """How many tokens have to be ended; 0 for a caller that ended itself."""
+    """How many tokens must be ended; 0 for a caller that ended by itself."""
     inner_succeeds: bool | None = None
-    """Where the inner execution may end otherwise than the run."""
+    """Whether the inner execution succeeds, if that may differ from the run."""
 
     @property
     def text(self) -> str:
-        """For the table."""
-        return "succeeded" if self.succeeds else " or ".join(sorted(self.errors))
+        """Text for the table."""
+        return SUCCEEDED if self.succeeds else " or ".join(sorted(self.errors))
 
 
 def succeeds(*, attempts: int | None = None, **fields: Any) -> Expected:
-    """Say that a run comes out well in spite of all."""
+    """Expect that a run succeeds in spite of the fault."""
     return Expected(succeeds=True, attempts=attempts, told_seconds=fields.pop("told_seconds", 120.0), **fields)
 
 
 def fails(*errors: str, **fields: Any) -> Expected:
-    """Say that a run fails, and with which errors."""
+    """Expect that a run fails with one of these errors."""
     return Expected(succeeds=False, errors=frozenset(errors), **fields)
 
 
 def ends_itself(status: str, *record_errors: str, **fields: Any) -> Expected:
-    """Say that the caller's execution ends without a word from the run, whose record tells one of these errors."""
+    """Expect that the caller's execution ends without a report from the run, whose record has one of these errors."""
     known = frozenset(record_errors)
     return Expected(succeeds=False, errors=known, record_errors=known, status=status, callers_told=0, **fields)
 
 
 class GaveUpError(Exception):
-    """What a scenario waited for did not come."""
+    """The event that a scenario waited for did not occur."""
 
 
 @dataclass(eq=False)
@@ -96,10 +98,10 @@ class Trial:
     """A run of the campaign.
 
     Args:
-        world: Where it runs.
-        name: Of the scenario.
-        seed: Decides about what is left open.
-        mode: What the run does.
+        world: The deployment.
+        name: Name of the scenario.
+        seed: Seed of the random choices.
+        mode: Mode of the run.
     """
 
     world: World
@@ -110,18 +112,20 @@ class Trial:
     execution_name: str = field(init=False)
     output_path: S3Uri = field(init=False)
     execution_arn: str | None = None
-    """The caller's."""
+    """ARN of the caller's execution."""
     is_vams: bool = False
     """Whether the caller is a workflow of VAMS."""
     rules: list[Rule] = field(default_factory=list)
     fault_times: list[float] = field(default_factory=list)
     """In seconds since the epoch."""
     asks: Json = field(default_factory=dict)
-    """What is asked for besides the usual."""
+    """Fields of the request besides the usual ones."""
+    compute: Json = field(default_factory=dict)
+    """The requested machines."""
     details: list[str] = field(default_factory=list)
-    """What the seed decided."""
+    """The choices that the seed made."""
     at_end: list[Callable[[], object]] = field(default_factory=list)
-    """What is undone afterwards."""
+    """Clean-up to do afterwards."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.name} {self.mode} {self.seed}")  # noqa: S311 - no secret
@@ -135,7 +139,7 @@ class Trial:
 
     @property
     def run_id(self) -> str:
-        """The run's id, known before it begins."""
+        """The run's id, known before it starts."""
         return run_id_of(self.output_path)
 
     @property
@@ -150,22 +154,22 @@ class Trial:
 
     @property
     def ledger(self) -> list[Json]:
-        """What its processes have written down."""
+        """What its processes have recorded."""
         return ledger(self.world.plans, self.run_id)
 
     @property
     def heartbeat_seconds(self) -> float:
         """The heartbeat timeout, scaled."""
-        return HEARTBEAT_TIMEOUT_SECONDS / self.world.speedup
+        return JOB_HEARTBEAT_TIMEOUT_SECONDS / self.world.speedup + FUNCTION_SECONDS
 
     @property
     def silent_seconds(self) -> float:
-        """Within which a caller is told where nobody but the missing heartbeat tells of the fault."""
+        """Time within which a caller receives a fault that only the missing heartbeat shows."""
         return self.heartbeat_seconds + TELLING_SECONDS
 
     @property
     def training(self) -> Json:
-        """What is asked for."""
+        """The training config of the request."""
         task = {"task": "Isaac-Cartpole-Direct-v0", "numEnvs": 16, "seed": 42}
         if self.mode == "train":
             return task | {"maxIterations": ITERATIONS, "checkpointInterval": 2} | self.asks
@@ -174,40 +178,40 @@ class Trial:
     # What goes wrong
 
     def plan(self, *acts: Act, **fields: Any) -> None:
-        """Let the simulator do this."""
+        """Plan faults of the simulator."""
         self.details += [f"{act.do} at {act.at}" for act in acts]
         Plan(acts=acts, **fields).write(plan_path(self.world.plans, self.run_id))
 
     def rule(self, action: Action, *operations: str, **fields: Any) -> Rule:
-        """Let requests about this run be answered like this."""
+        """Apply an action to requests that belong to this run."""
         rule = Rule(action, run_id=self.run_id, operations=operations, **fields)
         self.rules.append(rule)
         return self.world.proxy.add(rule)
 
-    def moment(self) -> int:
-        """Choose an iteration or episode in the middle of the work."""
-        return self.random.randint(2, (ITERATIONS if self.mode == "train" else EPISODES) - 3)
+    def moment(self, before: int = 0) -> int:
+        """Choose an iteration or episode in the middle of the work, with at least `before` others after it."""
+        return self.random.randint(2, (ITERATIONS if self.mode == "train" else EPISODES) - 3 - before)
 
     def choose(self, *options: Any) -> Any:
-        """Choose one."""
+        """Choose an option, and note it."""
         chosen = self.random.choice(options)
         self.details.append(getattr(chosen, "__name__", str(chosen)))
         return chosen
 
     def now(self) -> None:
-        """Note that the fault happens at this moment."""
+        """Note that the fault happens now."""
         self.fault_times.append(time.time())
 
     def kill_runner(self) -> None:
-        """End the runner as the kernel does."""
+        """Kill the runner, as the kernel does."""
         self._signal_runner(signal.SIGKILL)
 
     def terminate_runner(self) -> None:
-        """End the runner as a machine does that is reclaimed."""
+        """Stop the runner, as when a Spot instance is reclaimed."""
         self._signal_runner(signal.SIGTERM)
 
     def kill_simulator(self) -> None:
-        """End the simulator as the kernel does."""
+        """Kill the simulator, as the kernel does."""
         self.now()
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
@@ -215,23 +219,24 @@ class Trial:
                     process.kill()
 
     def terminate_job(self, reason: str) -> None:
-        """End the job by hand."""
+        """Terminate the job, as a user does."""
         self.now()
         self.world.plane.batch.terminate_job(jobId=self.job_id(), reason=reason)
 
     # How it goes
 
     def ask_like_vams(self) -> None:
-        """Let a workflow as VAMS generates it ask for the run: it tries twice again. To be said first of all."""
+        """Let a workflow like VAMS's start the run, which retries twice. To be called before everything else."""
         self.is_vams = True
         self.use_path(S3Uri(self.world.plane.bucket, _VAMS_PATH.format(self.execution_name)))
 
     def start(self) -> None:
-        """Start the caller, which asks for the run."""
+        """Start the caller, which starts the run."""
         if self.is_vams:
             self._start_vams()
             return
-        document: Json = {"mode": self.mode, "inputParameters": {"trainingConfig": self.training}}
+        asked = {"trainingConfig": self.training} | ({"computeConfig": self.compute} if self.compute else {})
+        document: Json = {"mode": self.mode, "inputParameters": asked}
         if self.mode == "evaluate":
             document["inputS3AssetFilePath"] = str(self.world.policy)
         self._execute(self.world.plane.deployment.workflow_arn, document)
@@ -245,7 +250,7 @@ class Trial:
         self._execute(arn, plane.vams_input(self.world.policy.key))
 
     def start_with(self, **limits: float) -> str:
-        """Start a caller that only waits, with limits of its own, and return its token; launch is not asked yet."""
+        """Start a caller that only waits, with its own limits, and return its token; launch is not called yet."""
         queue = self.world.sqs.create_queue(QueueName=f"faults-{uuid.uuid4().hex[:12]}")["QueueUrl"]
         task = {
             "Type": "Task",
@@ -275,27 +280,40 @@ class Trial:
         return {"body": body}
 
     def invoke(self, verb: str, event: Json) -> Json:
-        """Call a function."""
-        answer = self.world.plane.lambda_.invoke(
-            FunctionName=self.world.functions[verb], Payload=json.dumps(event).encode()
+        """Call a function; if the account's concurrency is used up, retry, as every caller does."""
+        lambda_ = self.world.plane.lambda_
+        again = Retrying(
+            retry=retry_if_exception_type(lambda_.exceptions.TooManyRequestsException),
+            wait=wait_random(0.5, 2),
+            stop=stop_after_delay(_DEADLINE_SECONDS),
+            reraise=True,
         )
+        answer = again(lambda_.invoke, FunctionName=self.world.functions[verb], Payload=json.dumps(event).encode())
         payload: Json = json.loads(answer["Payload"].read() or b"{}")
         return payload
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = _DEADLINE_SECONDS) -> None:
-        """Wait for what no event announces.
+    def wait(
+        self, condition: Callable[[], object], what: str, seconds: float = _DEADLINE_SECONDS, *, pause: float = 0.2
+    ) -> None:
+        """Wait for a condition that no event announces.
+
+        Args:
+            condition: The condition.
+            what: A description of it, for people.
+            seconds: The longest wait.
+            pause: Time between two polls, which load the machine: longer if no fault follows.
 
         Raises:
-            GaveUpError: It does not come.
+            GaveUpError: The condition does not become true.
         """
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
                 raise GaveUpError(f"waited {seconds:.0f} s in vain until {what}")
-            time.sleep(0.2)
+            time.sleep(pause)
 
     def hold_still(self, seconds: float) -> None:
-        """Let time pass in which nothing is to happen; what does, ends the caller's execution."""
+        """Wait while nothing should happen; return early if the caller's execution ends."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.caller()["status"] == "RUNNING":
             time.sleep(0.5)
@@ -304,17 +322,17 @@ class Trial:
         """Wait until a rule has acted.
 
         Raises:
-            GaveUpError: It has not.
+            GaveUpError: The rule has not acted.
         """
         if not event.wait(_DEADLINE_SECONDS):
             raise GaveUpError(f"waited in vain until {what}")
 
     def wait_for_work(self, done: int = 3) -> None:
-        """Wait until the simulator has come so far."""
+        """Wait until the simulator has come this far."""
         self.wait(lambda: self.progress() >= done, f"{done} iterations or episodes were done")
 
     def progress(self) -> int:
-        """Tell from the simulator's own log how far it is."""
+        """Return how far the simulator is, from its own log."""
         directory = self.world.directory_of(self.run_id)
         with contextlib.suppress(OSError):
             if directory is not None:
@@ -343,7 +361,9 @@ class Trial:
 
     def processes(self) -> list[psutil.Process]:
         """List the run's processes: by their command line, their directory or their job."""
-        jobs: Collection[str] = {str(entry["batch_job"]) for entry in self.ledger if entry["kind"] == "runner"}
+        jobs: Collection[str] = {
+            str(entry["batch_job"]) for entry in self.ledger if entry["kind"] in ("runner", "node")
+        }
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
@@ -365,7 +385,7 @@ class Trial:
         return [found for page in pages for found in page["executions"] if found["name"].startswith(self.run_id)]
 
     def close(self) -> None:
-        """Let nothing go on, whatever came of it."""
+        """End everything of the run, whatever its outcome."""
         for rule in self.rules:
             self.world.proxy.remove(rule)
         executions = [self.execution_arn] if self.execution_arn else []

@@ -1,44 +1,47 @@
-"""Our stacks on the embedded AWS, with proxies in the way of every job and function, and with scaled times.
+"""Our stacks on the embedded AWS, with proxies between it and every job and function, and with scaled times.
 
-Everything that makes it a test's world is done through AWS's own interfaces: functions are given another endpoint, the
-state machines shorter heartbeats, and the job definition another command. No product code knows of it.
+All changes for the campaign are made through AWS's own API: the functions get another endpoint, the state machines
+shorter heartbeats, and the job definition another command. No product code depends on it.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gaitway.installation import REPOSITORY_ROOT
 from gaitway.local.cdk import CdkDeployer
+from gaitway.local.extensions.batch.submission import SHORT_TIMEOUTS_VARIABLE
 from gaitway.local.extensions.schedules import SPEEDUP_VARIABLE as SCHEDULE_SPEEDUP_VARIABLE
 from gaitway.local.launcher import Launcher, LocalAws
-from gaitway.local.runtime import REPOSITORY_ROOT
 from gaitway.local.server_process import start_server, stop_server
+from tests.checkpoints import checkpoint
 from tests.faults import job, scaled_functions
 from tests.faults.proxy import Proxy
 from tests.local.deployed import ControlPlane, Json
 
 _HEARTBEAT_SECONDS = 300.0
-"""Between two of the runner's, by default."""
+"""Between two heartbeats of the runner, by default."""
 _MAX_VCPUS = 64
+FUNCTION_SECONDS = 30.0
+"""How long submit_job may take. It is not scaled, and is part of the job's heartbeat timeout."""
 TELLING_SECONDS = 30.0
-"""What is done about a missing heartbeat takes no scaled time."""
+"""The time to handle a missing heartbeat, which is not scaled, and follows the job's: a caller waits for both."""
+_CALLER_SECONDS = FUNCTION_SECONDS + TELLING_SECONDS
 
 
 class World:
-    """The deployment, and what is between it and our processes.
+    """The deployment, and the proxies between it and our processes.
 
     Args:
-        directory: Where everything lies.
+        directory: Directory for all files.
         local_aws: The emulator, with the stacks in it.
         speedup: How many times shorter heartbeats, allowances and schedules are than those deployed.
     """
@@ -49,21 +52,21 @@ class World:
         self.plans = directory / "plans"
         self.plans.mkdir()
         self.exclusive = threading.Lock()
-        """Held by who changes something for everybody."""
+        """Held during a change that affects all runs."""
         self._endpoint_url = local_aws.endpoint_url
         self.proxy = Proxy(lambda: self._endpoint_url)
         self.plane = ControlPlane(local_aws)
         self.session: Any = local_aws.session()
         self.sqs = self.session.client("sqs")
-        self.policy = self.plane.put("faults/policy/model_11.pt", _policy())
+        self.policy = self.plane.put("faults/policy/model_11.pt", checkpoint())
         self._instrument_functions(self._instrument_jobs())
-        self.pipeline_definition = self._scale(self.plane.deployment.pipeline_arn, spare_seconds=0)
-        self._scale(self.plane.deployment.workflow_arn, TELLING_SECONDS)
+        self.pipeline_definition = self._scale(self.plane.deployment.pipeline_arn, FUNCTION_SECONDS)
+        self._scale(self.plane.deployment.workflow_arn, _CALLER_SECONDS)
         self.set_capacity(enabled=True)
 
     @cached_property
     def functions(self) -> dict[str, str]:
-        """Names of our functions, by what they do: `handle_failure`."""
+        """Names of our functions, by their folder: `handle_failure`."""
         pages = self.plane.lambda_.get_paginator("list_functions").paginate()
         return {
             name.rpartition("gaitway-")[2].replace("-", "_"): name
@@ -73,11 +76,11 @@ class World:
         }
 
     def directory_of(self, run_id: str) -> Path | None:
-        """Find a run's directory on EFS; None where there is none yet."""
+        """Find a run's directory on EFS; None if it does not exist yet."""
         return next((self.state_directory / "efs").glob(f"**/runs/{run_id}"), None)
 
     def future_directory(self, run_id: str) -> Path:
-        """Say where a run's directory on EFS will be, and make it."""
+        """Create a run's directory on EFS before the run does, and return it."""
         definition = self.plane.batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
         volumes = next(item["containerProperties"]["volumes"] for item in definition if "containerProperties" in item)
         efs = next(volume["efsVolumeConfiguration"] for volume in volumes if "efsVolumeConfiguration" in volume)
@@ -103,17 +106,17 @@ class World:
         stop_server(self.state_directory)
         self._endpoint_url = start_server(self.state_directory).endpoint_url
 
-    def _instrument_functions(self, definition_arn: str) -> None:
+    def _instrument_functions(self, definitions: dict[str, str]) -> None:
         for verb, name in self.functions.items():
             configuration = self.plane.lambda_.get_function_configuration(FunctionName=name)
             variables = configuration.get("Environment", {}).get("Variables", {})
             variables["AWS_ENDPOINT_URL"] = self.proxy.address(verb)
             if "GAITWAY_JOB_DEFINITION" in variables:
-                variables["GAITWAY_JOB_DEFINITION"] = definition_arn
+                variables |= definitions
                 self._allow_jobs(configuration["Role"].rpartition("/")[2])
             changes: Json = {}
             if hasattr(scaled_functions, verb):
-                # Found on the function's path like its own code.
+                # So that Python finds it like the function's own code.
                 variables["PYTHONPATH"] = str(Path(scaled_functions.__file__).parent)
                 variables[scaled_functions.SPEEDUP_VARIABLE] = str(self.speedup)
                 changes["Handler"] = f"scaled_functions.{verb}"
@@ -130,11 +133,24 @@ class World:
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
         )
 
-    def _instrument_jobs(self) -> str:
-        """Register the job's definition anew, with the campaign's own command; return its ARN."""
+    def _instrument_jobs(self) -> dict[str, str]:
+        """Register the job definitions again, with the campaign's own command.
+
+        Returns:
+            Their ARNs, by the environment variable of submit_job for each.
+        """
         definitions = self.plane.batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
-        definition: Json = next(item for item in definitions if "containerProperties" in item)
-        container = definition["containerProperties"]
+        single: Json = next(item for item in definitions if "containerProperties" in item)
+        several: Json = next(item for item in definitions if "nodeProperties" in item)
+        self._instrument(single["containerProperties"])
+        for nodes in several["nodeProperties"]["nodeRangeProperties"]:
+            self._instrument(nodes["container"])
+        return {
+            "GAITWAY_JOB_DEFINITION": self._register(single, "containerProperties"),
+            "GAITWAY_MULTI_NODE_JOB_DEFINITION": self._register(several, "nodeProperties"),
+        }
+
+    def _instrument(self, container: Json) -> None:
         environment = {item["name"]: item["value"] for item in container["environment"]}
         environment |= {
             "PYTHONPATH": str(REPOSITORY_ROOT),
@@ -150,18 +166,20 @@ class World:
             "command": [sys.executable, "-m", "tests.faults.job", "Ref::run_id"],
             "environment": [{"name": name, "value": value} for name, value in environment.items()],
         }
-        kept = ("jobDefinitionName", "type", "parameters", "retryStrategy", "timeout", "propagateTags")
+
+    def _register(self, definition: Json, properties: str) -> str:
+        kept = ("jobDefinitionName", "type", "parameters", "retryStrategy", "timeout", "propagateTags", properties)
         registered = self.plane.batch.register_job_definition(
-            **{name: definition[name] for name in kept if name in definition}, containerProperties=container
+            **{name: definition[name] for name in kept if name in definition}
         )
         return str(registered["jobDefinitionArn"])
 
-    def scaled(self, definition: Json, spare_seconds: float = TELLING_SECONDS) -> Json:
+    def scaled(self, definition: Json, spare_seconds: float = _CALLER_SECONDS) -> Json:
         """Shorten the heartbeats in a state machine's definition.
 
         Args:
             definition: A caller's, by default.
-            spare_seconds: Added to each: what telling a caller takes is not scaled.
+            spare_seconds: Added to each: the time to report to a caller is not scaled.
         """
         for state in definition["States"].values():
             if "HeartbeatSeconds" in state:
@@ -178,14 +196,15 @@ class World:
 
 @contextmanager
 def open_world(directory: Path, speedup: float = 30.0) -> Iterator[World]:
-    """Start the emulator, deploy, and leave nothing behind.
+    """Start the emulator, deploy, and clean up afterwards.
 
     Args:
-        directory: Where everything lies.
+        directory: Directory for all files.
         speedup: How many times shorter heartbeats, allowances and schedules are than those deployed.
     """
     before = os.environ.get(SCHEDULE_SPEEDUP_VARIABLE)
     os.environ[SCHEDULE_SPEEDUP_VARIABLE] = str(speedup)
+    os.environ[SHORT_TIMEOUTS_VARIABLE] = "1"
     launcher = Launcher(directory / "state", CdkDeployer(directory / "cdk"))
     world = None
     try:
@@ -199,11 +218,3 @@ def open_world(directory: Path, speedup: float = 30.0) -> Iterator[World]:
             del os.environ[SCHEDULE_SPEEDUP_VARIABLE]
         else:
             os.environ[SCHEDULE_SPEEDUP_VARIABLE] = before
-
-
-def _policy() -> bytes:
-    """Make a checkpoint to evaluate."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("data.pkl", b"weights")
-    return content.getvalue()

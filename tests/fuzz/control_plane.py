@@ -7,26 +7,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from container.runner.session import run_policy
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
+from gaitway.compute.sizes import JobSize, JobSizes
 from gaitway.contracts.errors import Failure, GaitwayError, RequestError
 from gaitway.contracts.pipeline import ConstructRunEvent, ReportedError
-from gaitway.contracts.request import find_task_token
 from gaitway.contracts.run import ConstructedRun, RunRecord, RunSpec, RunState
-from lambdas.construct_run.construct import ConstructRun
+from gaitway.contracts.vams_message import find_task_token
+from gaitway.names import DEFAULT_NAMES
+from gaitway.runner.host.session import run_policies
 from lambdas.construct_run.inputs import Inputs
+from lambdas.construct_run.logic import ConstructRun
 from lambdas.handle_failure.explain import explain
-from lambdas.job_sizes import JobSize, JobSizes
-from lambdas.launch.launch import Launch
+from lambdas.launch.logic import Launch
+from lambdas.launch.vams import Vams
 from tests.fuzz.wire import Clients, Wire, assert_json
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 Json = dict[str, Any]
 
 TOKEN = "AQCoAAAAKgAAAAMAAAAAAAAAASecret+marker/of=the=task"
 OUTPUT = "s3://assets/pipelines/step/output/8d2c5f/files/"
 PIPELINE_ARN = "arn:aws:states:us-east-1:000000000000:stateMachine:pipeline"
-SIZES: JobSizes = {gpus: JobSize(gpus=gpus, vcpus=1, memory_mib=128, max_nodes=64) for gpus in range(1, 9)}
+SIZES: JobSizes = {
+    gpus: JobSize(gpus=gpus, vcpus=1, memory_mib=128, max_nodes=64, instance_gpus=8) for gpus in range(1, 9)
+}
 MAX_ERROR_BYTES = 20_000
 """Of what a function raises. Step Functions cuts a cause off after 32,768 characters, and adds Lambda's own around."""
 
@@ -52,8 +58,9 @@ class ControlPlane:
         self._clients = Clients()
         table = RunTable(self._clients.dynamodb, "runs")
         tokens = TaskTokens(self._clients.stepfunctions)
-        self._launch = Launch(table, tokens, self._clients.stepfunctions, self._clients.s3, PIPELINE_ARN)
-        self._construct_run = ConstructRun(table, Inputs(self._clients.s3), SIZES)
+        vams = Vams(self._clients.s3)
+        self._launch = Launch(table, tokens, self._clients.stepfunctions, vams, PIPELINE_ARN, ("embedded",))
+        self._construct_run = ConstructRun(table, Inputs(self._clients.s3), SIZES, ("embedded",))
 
     def put_through(self, event: Any, wire: Wire | None = None) -> Outcome:
         """Let a request go its way, and check at each step what holds for every request.
@@ -108,11 +115,13 @@ def _check_policy(spec: RunSpec, execution_arn: str) -> None:
         execution_arn=execution_arn,
         spec=spec,
     )
-    policy = run_policy(record, "aws")
-    assert len(policy) <= MAX_POLICY_CHARACTERS
-    assert_json(policy)
-    writable = next(one["Resource"] for one in json.loads(policy)["Statement"] if "s3:PutObject" in one["Action"])
-    assert f"arn:aws:s3:::{spec.output_files.bucket}/*" not in writable, "no run may write into all of a bucket"
+    policies = list(run_policies(record, "aws", NAMESPACE))
+    assert policies
+    for policy in policies:
+        assert len(policy) <= MAX_POLICY_CHARACTERS
+        assert_json(policy)
+        writable = next(one["Resource"] for one in json.loads(policy)["Statement"] if "s3:PutObject" in one["Action"])
+        assert f"arn:aws:s3:::{spec.output_files.bucket}/*" not in writable, "no run may write into all of a bucket"
 
 
 def _described(error: GaitwayError) -> Failure:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gaitway.contracts.model import S3UriField
+from gaitway.contracts.model import GroupId, RunId, S3UriField
+from gaitway.contracts.overrides import key_of
 from gaitway.contracts.request import Request
+from gaitway.contracts.workload import CONFIGS, EvaluationConfig, HydraOverride, WorkloadConfig
+from gaitway.libraries.registry import record_of
 
 Json = dict[str, Any]
 
@@ -22,7 +25,13 @@ TEXT = st.characters(codec="utf-8")
 
 _POLICIES = ("checkpointPath", "policyS3Uri", "policyPath")
 _ENVIRONMENTS = ("customEnvironmentPath", "customEnvironmentS3Uri")
-_ARCHIVES = (".tar.gz", ".zip", ".whl")
+_ARCHIVES = (".tar.gz", ".tgz", ".zip", ".whl")
+_IDS: dict[Any, str] = {
+    GroupId: r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}",
+    RunId: r"run-[0-9a-f]{20}",
+    HydraOverride: r"\+{0,2}(env|agent)\.[a-z_]{1,8}[0-9](\.[a-z]{1,5}){0,2}=([a-z0-9_.]{0,9}|\[[0-9](, ?[0-9])?\])",
+}
+"""What their validators allow."""
 _LARGEST = 2**63
 """Of an integer that a model does not limit."""
 
@@ -41,8 +50,18 @@ def documents(model: type[BaseModel]) -> st.SearchStrategy[Json]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
+@cache
+def _configs() -> st.SearchStrategy[Json]:
+    """Draw what any workload may be asked for, with fields of the others, as a template for several has them."""
+    fields: dict[str, st.SearchStrategy[Any]] = {}
+    for config in CONFIGS.values():
+        hints = typing.get_type_hints(config, include_extras=True)
+        fields |= {config.alias_of(name): _values(hints[name]) for name in config.model_fields}
+    return st.fixed_dictionaries({}, optional=fields | {"mode": st.sampled_from(list(CONFIGS))})
+
+
 @st.composite
-def requests(draw: st.DrawFn, *, mode: Literal["train", "evaluate"] | None = None) -> Json:
+def requests(draw: st.DrawFn, *, mode: str | None = None) -> Json:
     """Draw a valid request.
 
     Args:
@@ -54,18 +73,33 @@ def requests(draw: st.DrawFn, *, mode: Literal["train", "evaluate"] | None = Non
     compute = request["computeConfig"] = dict(request.get("computeConfig") or {})
     if mode is not None:
         training["mode"] = mode
-    if training.get("mode") == "evaluate":
-        training.pop("resumeCheckpoint", None)
+    asked = CONFIGS[training.get("mode", "train")]
+    for config in CONFIGS.values():
+        for field in config.only_here:
+            if config is not asked:
+                training.pop(config.alias_of(field), None)
+    if asked is EvaluationConfig:
         compute |= {"numNodes": 1, "gpusPerNode": 1}
     else:
-        for field in _POLICIES:
-            training.pop(field, None)
+        if training.get("rlLibrary") is not None and not record_of(training["rlLibrary"]).trains_in_several_processes:
+            compute |= {"numNodes": 1, "gpusPerNode": 1}
+    if "hydraOverrides" in training:
+        training["hydraOverrides"] = list({key_of(each): each for each in training["hydraOverrides"]}.values())
+    # There is no run to continue.
+    for field in ("resumeFrom", "furtherIterations"):
+        training.pop(field, None)
+    if training.get("recordVideo"):
+        training.pop("enableCameras", None)
     _keep_one(draw, [(training, field) for field in _POLICIES])
     _keep_one(draw, [(place, field) for place in (request, training) for field in _ENVIRONMENTS])
     for place in (request, training):
         for field in _ENVIRONMENTS:
-            if place.get(field) is not None:
-                place[field] = _file(place[field], draw(st.sampled_from(_ARCHIVES)))
+            suffix, given = draw(st.sampled_from(_ARCHIVES)), place.get(field)
+            if isinstance(given, list):
+                # An empty list is refused, and so is one whose paths are of another length than S3's.
+                place[field] = [_file(path, suffix) for path in given] or None
+            elif given is not None:
+                place[field] = _file(given, suffix)
     for field in ("resumeCheckpoint", *_POLICIES):
         if training.get(field) is not None:
             training[field] = _file(training[field], ".pt")
@@ -91,6 +125,8 @@ def _values(hint: Any, metadata: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]
     """Draw what a field of this type may hold."""
     if hint == S3UriField:
         return s3_uris
+    if hint in _IDS:
+        return st.from_regex(_IDS[hint], fullmatch=True)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _values(arguments[0], (*metadata, *_limits(arguments[1:])))
@@ -113,6 +149,8 @@ def _values(hint: Any, metadata: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]
         return _texts(metadata)
     assert isinstance(hint, type), f"teach this module the type {hint}"
     assert issubclass(hint, BaseModel), f"teach this module the type {hint}"
+    if hint is WorkloadConfig:
+        return _configs()
     return documents(hint)
 
 

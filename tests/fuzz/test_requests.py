@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.request import Request, parse_request
 from lambdas.observability import logger
+from tests.checkpoints import checkpoint
 from tests.fuzz.control_plane import ControlPlane, Outcome, message
 from tests.fuzz.effort import examples
 from tests.fuzz.from_models import Json, requests
@@ -62,7 +63,8 @@ def test_whatever_is_asked_for_is_a_request_or_refused_as_one(below: Any, above:
 def test_a_valid_training_gets_its_job(plane: ControlPlane, document: Json, as_text: bool, in_body_text: bool) -> None:
     asked = message(inputParameters=json.dumps(document) if as_text else document)
     event = {"body": json.dumps(asked) if in_body_text else asked}
-    outcome = plane.put_through(event, Wire(everything_exists=True))
+    content = checkpoint(document["trainingConfig"].get("rlLibrary") or "rsl_rl")
+    outcome = plane.put_through(event, Wire(everything_exists=True, content=content))
     assert outcome.constructed is not None, outcome.refusal
 
 
@@ -75,7 +77,8 @@ def test_a_valid_evaluation_gets_its_job_where_there_is_a_policy(
     if not any(training.get(field) for field in ("policyS3Uri", "policyPath", "checkpointPath")):
         file = "s3://assets/asset-1/model_9.pt"
     event = {"body": message(inputParameters=document, inputS3AssetFilePath=file)}
-    outcome = plane.put_through(event, Wire(everything_exists=True))
+    content = checkpoint(document["trainingConfig"].get("rlLibrary") or "rsl_rl")
+    outcome = plane.put_through(event, Wire(everything_exists=True, content=content))
     assert outcome.constructed is not None, outcome.refusal
 
 
@@ -85,7 +88,9 @@ def test_a_valid_request_may_come_as_a_file(plane: ControlPlane, document: Json,
     document["trainingConfig"].setdefault("mode", "train")
     if document["trainingConfig"]["mode"] == "evaluate":
         document["trainingConfig"] = {"mode": "evaluate", "policyS3Uri": "s3://assets/model_9.pt"}
-    wire = Wire({CONFIG: byte_order_mark + json.dumps(document).encode()}, everything_exists=True)
+    content = checkpoint(document["trainingConfig"].get("rlLibrary") or "rsl_rl")
+    body = byte_order_mark + json.dumps(document).encode()
+    wire = Wire({CONFIG: body}, everything_exists=True, content=content)
     outcome = plane.put_through({"body": message(inputS3AssetFilePath=f"s3://{CONFIG}")}, wire)
     assert outcome.constructed is not None, outcome.refusal
 

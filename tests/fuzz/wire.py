@@ -15,9 +15,11 @@ from typing import Any
 from botocore.response import StreamingBody
 
 from gaitway.local.launcher import LocalSession
+from tests.checkpoints import checkpoint
 
 Json = dict[str, Any]
 
+CHECKPOINT = checkpoint()
 MAX_INPUT_BYTES = 262_144
 """docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 MAX_ITEM_BYTES = 409_600
@@ -30,12 +32,16 @@ class Wire:
     Args:
         files: Objects in S3, by `bucket/key`.
         everything_exists: Whether S3 has every other object that it is asked for, too.
+        content: What every other object holds.
     """
 
-    def __init__(self, files: dict[str, bytes] | None = None, *, everything_exists: bool = False) -> None:
+    def __init__(
+        self, files: dict[str, bytes] | None = None, *, everything_exists: bool = False, content: bytes = CHECKPOINT
+    ) -> None:
         self.calls: list[tuple[str, Json]] = []
         self._files = files or {}
         self._everything_exists = everything_exists
+        self._content = content
 
     def made(self, operation: str) -> list[Json]:
         """List the parameters of the calls of an operation."""
@@ -61,15 +67,24 @@ class Wire:
         return answers[operation](parameters)
 
     def _head(self, parameters: Json) -> Json:
-        if self._everything_exists or _address(parameters) in self._files:
-            return {"ContentLength": 1}
+        body = self._body(parameters)
+        if body is not None:
+            return {"ContentLength": len(body), "ETag": '"1"'}
         return {"Error": {"Code": "404", "Message": "Not Found"}}
 
     def _get(self, parameters: Json) -> Json:
-        body = self._files.get(_address(parameters))
+        body = self._body(parameters)
         if body is None:
             return {"Error": {"Code": "NoSuchKey", "Message": "The specified key does not exist."}}
+        if "Range" in parameters:
+            first, last = map(int, parameters["Range"].removeprefix("bytes=").split("-"))
+            assert 0 <= first <= last < len(body), "S3 answers 416 to a range that begins behind the end"
+            body = body[first : last + 1]
         return {"Body": StreamingBody(io.BytesIO(body), len(body))}
+
+    def _body(self, parameters: Json) -> bytes | None:
+        others = self._content if self._everything_exists else None
+        return self._files.get(_address(parameters), others)
 
 
 class Clients:
@@ -128,6 +143,6 @@ def assert_json(text: str) -> None:
     """Check that a document is JSON as everybody reads it, and not only Python: no NaN, no half of a character."""
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     json.dumps(json.loads(text, parse_constant=refuse), ensure_ascii=False).encode()

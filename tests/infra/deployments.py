@@ -20,23 +20,34 @@ if TYPE_CHECKING:
 ADDRESS = "robots@example.com"
 BOUNDARY = "arn:aws:iam::123456789012:policy/bound"
 VAMS_IMPORT = "vams-core-prod-us-east-1-importGlobalPipelineWorkflow7C1D-x9Qk2"
+VAMS_KEY = "arn:aws:kms:eu-west-1:111122223333:key/0b0e5f2c-1d2e-4f3a-9b7c-123456789abc"
 VAMS_BUCKETS = ("vams-assets-1", "vams-assets-2")
+TAGS = {"cost-centre": "R+D: robots", "Owner": "robots@example.com"}
+NGC_SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robots/ngc-AbCdEf"
 EXISTING_VPC = "vpc-0123456789abcdef0"
 ENVIRONMENT = {"CDK_DEFAULT_ACCOUNT": "111122223333", "CDK_DEFAULT_REGION": "eu-west-1"}
 """Where an existing VPC is looked up."""
 
 SETTINGS: dict[str, dict[str, str]] = {
     "on-demand": {},
+    "named": {"deploymentName": "legs-dev"},
     "spot": {"useSpot": "true"},
     "warm": {"keepWarmInstance": "true"},
     "existing-vpc": {"vpcId": EXISTING_VPC},
+    "subnets": {"vpcId": EXISTING_VPC, "subnetIds": "subnet-0123456789abcdb01"},
+    "zones": {"availabilityZones": "eu-west-1c,eu-west-1a"},
     "image-given": {"containerImageUri": "210987654321.dkr.ecr.eu-west-1.amazonaws.com/robots/isaac:7"},
+    "ngc-account": {"ngcSecretArn": NGC_SECRET},
     "several-nodes": {"instanceTypes": "g6.8xlarge,g6.12xlarge", "maxVcpus": "384"},
+    "no-efa": {"useEfa": "false", "instancePrices": '{"g6.2xlarge": 0.8}'},
+    "jobs": {"jobVcpus": "4", "jobMemoryMib": "14000", "heartbeatSeconds": "120", "tracing": "false"},
     "bounded": {"permissionsBoundary": BOUNDARY, "alarmEmail": ADDRESS},
+    "tagged": {"tags": json.dumps(TAGS)},
     "vams": {
         "autoRegisterWithVAMS": "true",
         "vamsImportFunctionName": VAMS_IMPORT,
         "assetBuckets": ",".join(VAMS_BUCKETS),
+        "assetBucketKeys": VAMS_KEY,
     },
 }
 
@@ -46,40 +57,65 @@ def settings_of(name: str) -> Settings:
     return load_settings({"acceptNvidiaEula": "true"} | SETTINGS[name], ROOT)
 
 
-def new_app(directory: Path) -> cdk.App:
-    """Make an app with the context that the CDK's command line would pass, and what it would look up."""
+def new_app(directory: Path, vpc: dict[str, Any] | None = None) -> cdk.App:
+    """Make an app with the context that the CDK's command line would pass, and what it would look up.
+
+    Args:
+        directory: Where to synthesise to.
+        vpc: What is known of the existing VPC, by `existing_vpc`; without, one of two zones, with public and private
+            subnets.
+    """
     import aws_cdk as cdk
 
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     context["aws:cdk:enable-path-metadata"] = True
-    account, region = ENVIRONMENT.values()
-    lookup = f"vpc-provider:account={account}:filter.vpc-id={EXISTING_VPC}:region={region}:returnAsymmetricSubnets=true"
-    context[lookup] = _existing_vpc()
+    context |= existing_vpc() if vpc is None else vpc
     return cdk.App(context=context, outdir=str(directory), analytics_reporting=False)
 
 
-def _existing_vpc() -> dict[str, Any]:
-    """Describe a VPC of two zones without isolated subnets, as the lookup does."""
+def existing_vpc(**subnets: str) -> dict[str, Any]:
+    """Describe the existing VPC as the CDK's lookup does, as context for an app.
 
-    def group(name: str, number: int) -> dict[str, Any]:
-        subnets = [
-            {
-                "subnetId": f"subnet-0123456789abcde{number}{zone}",
-                "cidr": f"10.0.{16 * number + index}.0/24",
-                "availabilityZone": f"eu-west-1{zone}",
-                "routeTableId": f"rtb-0123456789abcde{number}{zone}",
-            }
-            for index, zone in enumerate("ab")
-        ]
-        return {"name": name, "type": name, "subnets": subnets}
-
-    return {
+    Args:
+        subnets: Zones of its subnets by their kind, a letter for each: `private="aab"` are two subnets in the first
+            zone and one in the second, whose ids are of `subnet_id`. Without any, public and private ones in two zones.
+    """
+    kinds = subnets or {"public": "ab", "private": "ab"}
+    account, region = ENVIRONMENT.values()
+    lookup = f"vpc-provider:account={account}:filter.vpc-id={EXISTING_VPC}:region={region}:returnAsymmetricSubnets=true"
+    groups = [
+        {
+            "name": kind.title(),
+            "type": kind.title(),
+            "subnets": [
+                {
+                    "subnetId": subnet_id(kind, number),
+                    "cidr": f"10.0.{16 * list(_KINDS).index(kind) + number}.0/24",
+                    "availabilityZone": f"{region}{zone}",
+                    "routeTableId": "rtb-0123456789abcdef0",
+                }
+                for number, zone in enumerate(zones)
+            ],
+        }
+        for kind, zones in kinds.items()
+        if zones
+    ]
+    vpc = {
         "vpcId": EXISTING_VPC,
         "vpcCidrBlock": "10.0.0.0/16",
-        "ownerAccountId": ENVIRONMENT["CDK_DEFAULT_ACCOUNT"],
+        "ownerAccountId": account,
         "availabilityZones": [],
-        "subnetGroups": [group("Public", 1), group("Private", 2)],
+        "subnetGroups": groups,
     }
+    return {lookup: vpc}
+
+
+_KINDS = {"public": "a", "private": "b", "isolated": "c"}
+
+
+def subnet_id(kind: str, number: int) -> str:
+    """Name a subnet of the existing VPC: the first private one has the number 0."""
+    return f"subnet-0123456789abcd{_KINDS[kind]}{number:02x}"
 
 
 def main(directory: Path) -> None:

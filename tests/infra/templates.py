@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,7 +75,10 @@ class Synthesis:
         }
 
     def text(self, stack: str, value: object) -> str:
-        """Write a value with its references in words: `<Launch/Function.Arn>/*`, `arn:<AWS::Partition>:…`."""
+        """Write a value with its references in words: `<Launch/Function.Arn>/*`, `arn:<AWS::Partition>:…`.
+
+        What depends on the partition is as in `aws`.
+        """
         match value:
             case {"Ref": str(target)}:
                 return self._reference(stack, target)
@@ -86,6 +90,8 @@ class Synthesis:
                 return f"{self.text(stack, whole)}[{separator}{index}]"
             case {"Fn::ImportValue": str(export)}:
                 return self._exports[export]
+            case {"Fn::FindInMap": [str(mapping), {"Ref": "AWS::Partition"}, str(key)]}:
+                return str(self.templates[stack]["Mappings"][mapping]["aws"][key])
             case {"Fn::Sub": str(text)}:
                 return text.replace("${", "<").replace("}", ">")
             case str():
@@ -107,6 +113,12 @@ class Synthesis:
             for action in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
         }
+
+    def needed_by(self, resource: Resource) -> set[str]:
+        """Name what CloudFormation creates before a resource of the same stack: what it refers to, and waits for."""
+        resources = self.templates[resource.stack]["Resources"]
+        targets = {*_listed(resource.attributes.get("DependsOn", [])), *_referred_to(resource.attributes)}
+        return {_path(target, resources[target]) for target in targets if target in resources}
 
     @cached_property
     def _exports(self) -> dict[str, str]:
@@ -132,11 +144,31 @@ def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(inner)
 
 
+def batch_arn(resource: str, name: str) -> str:
+    """The ARN of one of Batch's resources, as `Synthesis.text` writes it."""
+    return f"arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:{resource}/{name}"
+
+
 def containers(definition: dict[str, Any]) -> list[dict[str, Any]]:
     """The containers of a job definition, of one node or of several."""
     if "NodeProperties" not in definition:
         return [definition["ContainerProperties"]]
     return [node["Container"] for node in definition["NodeProperties"]["NodeRangeProperties"]]
+
+
+def _referred_to(value: Any) -> Iterator[str]:
+    """Yield the logical ids to which a part of a template refers."""
+    match value:
+        case {"Ref": str(target)} | {"Fn::GetAtt": [str(target), *_]}:
+            yield target
+        case {"Fn::Sub": str(text) | [str(text), *_]}:
+            yield from re.findall(r"\$\{(\w+)", text)
+        case dict():
+            for inner in value.values():
+                yield from _referred_to(inner)
+        case list():
+            for inner in value:
+                yield from _referred_to(inner)
 
 
 def _path(logical_id: str, body: dict[str, Any]) -> str:

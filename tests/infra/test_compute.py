@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from container.runner.run import EXIT_FAILED
-from gaitway.instance_types import INSTANCE_SIZES
+from gaitway.instances.types import INSTANCE_SIZES
+from gaitway.runner.host.batch import BatchVariables
+from gaitway.runner.host.environment import Environment
+from gaitway.runner.run import EXIT_FAILED
 from gaitway.settings import load_settings
+from gaitway.simulators.isaaclab2.caches import CACHE_ROOT
 from tests.infra.conftest import Synthesise
 from tests.infra.templates import ROOT, Synthesis
 
-QUEUES = ["GpuQueue", "MultiNodeQueue"]
+QUEUES = ["GpuQueue1", "GpuQueue4", "MultiNodeQueue1", "MultiNodeQueue4"]
 
 
 @pytest.fixture(scope="session")
@@ -37,17 +41,24 @@ def definition(synthesis: Synthesis, type_: str) -> dict[str, Any]:
     return found
 
 
-def environments(synthesis: Synthesis, queue: str | None = None) -> list[dict[str, Any]]:
-    """What each compute environment starts; a queue's in the order in which its jobs are placed."""
+def environments(synthesis: Synthesis, queues: str = "") -> list[dict[str, Any]]:
+    """What the compute environments of queues start, in the order in which their jobs are placed.
+
+    Args:
+        synthesis: What is deployed.
+        queues: The beginning of the queues' names.
+    """
     by_reference = {
         f"<{resource.name}.ComputeEnvironmentArn>": resource.properties["ComputeResources"]
         for resource in synthesis.resources("AWS::Batch::ComputeEnvironment")
     }
-    if queue is None:
-        return list(by_reference.values())
-    order = synthesis.resource("AWS::Batch::JobQueue", queue).properties["ComputeEnvironmentOrder"]
-    placed = sorted(order, key=lambda item: int(item["Order"]))
-    return [by_reference[synthesis.text("GaitwayCompute", item["ComputeEnvironment"])] for item in placed]
+    found = [queue for queue in synthesis.resources("AWS::Batch::JobQueue") if queue.name.startswith(queues)]
+    assert found
+    return [
+        by_reference[synthesis.text("GaitwayCompute", item["ComputeEnvironment"])]
+        for queue in sorted(found, key=lambda queue: queue.name)
+        for item in sorted(queue.properties["ComputeEnvironmentOrder"], key=lambda item: int(item["Order"]))
+    ]
 
 
 def network_interfaces(synthesis: Synthesis, environment: dict[str, Any]) -> list[dict[str, Any]]:
@@ -74,12 +85,19 @@ def requirements(container: dict[str, Any]) -> dict[str, int]:
     return {item["Type"]: int(item["Value"]) for item in container["ResourceRequirements"]}
 
 
+def gpus_of(environment: dict[str, Any]) -> set[int]:
+    return {INSTANCE_SIZES[name].gpus for name in environment["InstanceTypes"]}
+
+
 @pytest.mark.parametrize("queue", QUEUES)
-def test_a_job_is_offered_the_fewest_gpus_first(aws: Synthesis, queue: str) -> None:
-    gpus = [
-        {INSTANCE_SIZES[name].gpus for name in environment["InstanceTypes"]} for environment in environments(aws, queue)
-    ]
-    assert gpus == [{1}, {4}]
+def test_a_job_that_waits_keeps_none_behind_it_from_other_instances(aws: Synthesis, queue: str) -> None:
+    (environment,) = environments(aws, queue)
+    assert gpus_of(environment) == {int(queue[-1])}
+
+
+def test_every_number_of_gpus_has_its_queues(aws: Synthesis) -> None:
+    names = {queue.properties["JobQueueName"] for queue in aws.resources("AWS::Batch::JobQueue")}
+    assert names == {"gaitway-gpu-1", "gaitway-gpu-4", "gaitway-multi-node-1", "gaitway-multi-node-4"}
 
 
 def test_a_job_fits_the_smallest_instance_with_room_for_the_system(aws: Synthesis, container: dict[str, Any]) -> None:
@@ -188,7 +206,8 @@ def test_jobs_of_one_node_and_of_several_differ_in_that_and_in_how_nodes_talk(aw
     assert [device["HostPath"] for device in node["LinuxParameters"].pop("Devices")] == ["/dev/infiniband/uverbs0"]
     node["Environment"] = [item for item in node["Environment"] if not item["Name"].startswith("NCCL_")]
     assert node == container
-    assert multi.pop("Type") != single.pop("Type")
+    for own in ("Type", "JobDefinitionName"):
+        assert multi.pop(own) != single.pop(own)
     assert multi == single
 
 
@@ -197,16 +216,23 @@ def test_a_submission_says_how_many_nodes_there_are_and_the_first_one_leads(node
     assert [node_range["TargetNodes"] for node_range in nodes["NodeRangeProperties"]] == ["0:"]
 
 
-def test_a_job_is_given_its_runs_id_and_no_more(aws: Synthesis, container: dict[str, Any]) -> None:
+def test_a_job_is_given_its_runs_id_and_what_it_reads_and_no_more(aws: Synthesis, container: dict[str, Any]) -> None:
+    given = {item["Name"]: aws.text("GaitwayCompute", item["Value"]) for item in container["Environment"]}
+    read = {field.alias for model in (Environment, BatchVariables) for field in model.model_fields.values()}
+    of_simulators_and_clients = {CACHE_ROOT, "AWS_REGION", "AWS_DEFAULT_REGION"}
+
     assert container["Command"] == ["Ref::run_id"]
-    assert {item["Name"]: aws.text("GaitwayCompute", item["Value"]) for item in container["Environment"]} == {
+    assert given.keys() <= read | of_simulators_and_clients
+    # Refuses what is missing; these two are AWS Batch's and the image's.
+    all_given = given | {"AWS_BATCH_JOB_ID": "job-1", "GAITWAY_SIMULATOR": "isaaclab2"}
+    environment = Environment.of(all_given)
+    efs, cache, machine = (mount["ContainerPath"] for mount in container["MountPoints"][:3])
+    assert (str(environment.efs_root), given[CACHE_ROOT]) == (efs, cache)
+    assert BatchVariables.model_validate(all_given, strict=False).machine_file == Path(machine) / "machine.json"
+    references = {name: value for name, value in given.items() if "<" in value}
+    assert references == {
+        "AWS_DEFAULT_REGION": "<AWS::Region>",
         "AWS_REGION": "<AWS::Region>",
-        "GAITWAY_CACHE_ROOT": container["MountPoints"][1]["ContainerPath"],
-        "GAITWAY_EFS_ROOT": container["MountPoints"][0]["ContainerPath"],
-        "GAITWAY_HEARTBEAT_SECONDS": "300",
-        "GAITWAY_INSTANCE_PRICES": "{}",
-        "GAITWAY_JOB_ATTEMPTS": "3",
-        "GAITWAY_MACHINE_FILE": f"{container['MountPoints'][2]['ContainerPath']}/machine.json",
         "GAITWAY_RUN_ACCESS_ROLE": "<SimulationJob/RunAccess.Arn>",
         "GAITWAY_RUN_TABLE": "<RunTable/Runs>",
     }
@@ -248,3 +274,20 @@ def test_a_job_is_tried_again_unless_it_has_reported_its_failure_and_not_for_eve
 
 def test_a_job_without_gpus_asks_for_none(embedded: Synthesis) -> None:
     assert "GPU" not in requirements(definition(embedded, "container")["ContainerProperties"])
+
+
+def test_an_update_of_the_instances_ends_no_job_and_brings_the_newest_image(aws: Synthesis) -> None:
+    found = aws.resources("AWS::Batch::ComputeEnvironment")
+    longest = definition(aws, "container")["Timeout"]["AttemptDurationSeconds"]
+    for resource in found:
+        policy = resource.properties["UpdatePolicy"]
+        assert policy["JobExecutionTimeoutMinutes"] * 60 >= longest
+        # docs.aws.amazon.com/batch/latest/APIReference/API_UpdatePolicy.html
+        assert policy["JobExecutionTimeoutMinutes"] <= 7200
+        assert policy["TerminateJobsOnUpdate"] is False
+        assert resource.properties["ComputeResources"]["UpdateToLatestImageVersion"] is True
+        # Else it would be replaced as a whole, with its jobs.
+        assert resource.properties["ReplaceComputeEnvironment"] is False
+        # Batch updates such an environment only where it acts in its own service-linked role:
+        # docs.aws.amazon.com/batch/latest/userguide/infrastructure-updates.html
+        assert "ServiceRole" not in resource.properties

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from container.runner.run import EXIT_FAILED
-from gaitway.instance_types import INSTANCE_SIZES
+from gaitway.runner.run import EXIT_FAILED
 from gaitway.settings import load_settings
 from tests.infra.conftest import Synthesise
 from tests.infra.deployments import ADDRESS, BOUNDARY, ENVIRONMENT, settings_of
 from tests.infra.templates import ROOT, Synthesis
-from tests.infra.test_compute import definition, environments, network_interfaces, security_groups
+from tests.infra.test_compute import definition, environments, gpus_of, network_interfaces, security_groups
 
 Deployed = Callable[[str], Synthesis]
 
@@ -28,14 +27,11 @@ def deployed(synthesise: Synthesise, monkeypatch: pytest.MonkeyPatch) -> Deploye
 
 def test_spot_instances_are_tried_before_those_on_demand(deployed: Deployed) -> None:
     spot = deployed("spot")
-    queue = environments(spot, "GpuQueue")
-    gpus = [{INSTANCE_SIZES[name].gpus for name in environment["InstanceTypes"]} for environment in queue]
-    assert [(environment["Type"], environment["AllocationStrategy"]) for environment in queue] == [
-        ("SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
-        ("EC2", "BEST_FIT_PROGRESSIVE"),
-        ("EC2", "BEST_FIT_PROGRESSIVE"),
-    ]
-    assert gpus == [{1}, {1}, {4}]
+    for queue, gpus in (("GpuQueue1", 1), ("GpuQueue4", 4)):
+        first, second = environments(spot, queue)
+        assert (first["Type"], first["AllocationStrategy"]) == ("SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED")
+        assert (second["Type"], second["AllocationStrategy"]) == ("EC2", "BEST_FIT_PROGRESSIVE")
+        assert gpus_of(first) == gpus_of(second) == {gpus}
     # AWS Batch runs no multi-node job there.
     assert {environment["Type"] for environment in environments(spot, "MultiNodeQueue")} == {"EC2"}
 
@@ -55,7 +51,7 @@ def test_a_job_on_spot_instances_is_attempted_more_often(deployed: Deployed) -> 
 def test_a_warm_instance_is_the_smallest_and_where_the_next_job_goes(synthesise: Synthesise) -> None:
     settings = {"acceptNvidiaEula": "true", "keepWarmInstance": "true", "useSpot": "true"}
     warm = synthesise(load_settings(settings, ROOT))
-    assert [environment["MinvCpus"] for environment in environments(warm, "GpuQueue")] == [8, 0, 0]
+    assert [environment["MinvCpus"] for environment in environments(warm, "GpuQueue")] == [8, 0, 0, 0]
 
 
 def test_nodes_whose_instances_have_adapters_talk_through_them(deployed: Deployed) -> None:

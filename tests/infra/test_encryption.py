@@ -32,7 +32,7 @@ OTHERS = {
     "AWS::Kinesis::Stream", "AWS::KinesisFirehose::DeliveryStream", "AWS::OpenSearchService::Domain",
     "AWS::RDS::DBCluster", "AWS::RDS::DBInstance", "AWS::SecretsManager::Secret",
 }  # fmt: skip
-"""Further types that hold data: whoever adds one says above how it is encrypted."""
+"""Further types that hold data: when you add one, say above how it is encrypted."""
 
 
 def test_everything_is_encrypted_at_rest(aws: Synthesis) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from bench.idle_cost import read
-from gaitway.contracts.metrics import METRICS, NAMESPACE
+from gaitway.contracts.metrics import METRICS
+from gaitway.names import DEFAULT_NAMES
 from tests.infra.documented_metrics import DOCUMENTED
 from tests.infra.named_metrics import NamedMetric, metric_of, metrics_of, parse_search, widgets
 from tests.infra.templates import ROOT, Resource, Synthesis
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 OURS = {
     NamedMetric(NAMESPACE, metric.name, frozenset({metric.dimension} if metric.dimension else ())) for metric in METRICS
@@ -160,7 +163,10 @@ def test_what_alarms_say_is_encrypted_with_a_key_that_they_may_use(aws: Synthesi
 
 
 def test_a_saved_query_searches_groups_that_exist(aws: Synthesis) -> None:
-    groups = {group.properties["LogGroupName"]: f"<{group.name}>" for group in aws.resources("AWS::Logs::LogGroup")}
+    groups = {
+        group.properties.get("LogGroupName", group.name): f"<{group.name}>"
+        for group in aws.resources("AWS::Logs::LogGroup")
+    }
     queries = aws.resources("AWS::Logs::QueryDefinition")
     assert len(queries) >= 5
     for query in queries:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.templates import ROOT, Allowed, Resource, Synthesis, states
+from tests.infra.templates import ROOT, Allowed, Resource, Synthesis, batch_arn, states
 
 _TASK_ANSWERS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:stateMachine:*"
 _EXECUTIONS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:gaitway-pipeline:*"
@@ -31,14 +31,12 @@ def called_by(aws: Synthesis, machine: Resource) -> dict[str, Allowed]:
     for name, state in states(definition(machine)):
         if state["Type"] != "Task":
             continue
-        resource = state["Resource"].removesuffix(".waitForTaskToken")
         arguments = state.get("Parameters") or state.get("Arguments") or {}
-        if resource in substitutions:
-            called[name] = Allowed("lambda:InvokeFunction", substitutions[resource])
-        elif resource == "arn:aws:states:::lambda:invoke":
+        integration = substitutions.get(state["Resource"], "").removesuffix(".waitForTaskToken")
+        if integration == "arn:<AWS::Partition>:states:::lambda:invoke":
             called[name] = Allowed("lambda:InvokeFunction", substitutions[arguments["FunctionName"]])
         else:
-            pytest.fail(f"say here which permission state {name} needs for {resource}")
+            pytest.fail(f"say here which permission state {name} needs for {state['Resource']}")
     return called
 
 
@@ -53,9 +51,13 @@ def test_a_machine_may_call_what_it_calls_and_nothing_else(aws: Synthesis, name:
 
 def test_every_state_of_the_pipeline_calls_the_function_of_its_name(aws: Synthesis) -> None:
     called = called_by(aws, aws.resource("AWS::StepFunctions::StateMachine", "Pipeline"))
+    functions = {
+        **{name: name for name in ("ConstructRun", "SubmitJob", "HandleFailure", "TellCaller")},
+        # One function takes the steps after the job.
+        **dict.fromkeys(("CheckResults", "PublishResults", "ConcludeRun"), "CollectResults"),
+    }
     assert {state: grant.resource for state, grant in called.items()} == {
-        state: f"<{state}/Function.Arn>"
-        for state in ("ConstructRun", "SubmitJob", "CollectResults", "HandleFailure", "TellCaller")
+        state: f"<{name}/Function.Arn>" for state, name in functions.items()
     }
 
 
@@ -79,6 +81,8 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
         Allowed("ec2:DescribeSubnets", "*"),
         Allowed("ec2:UnassignPrivateIpAddresses", "*"),
         Allowed("ecr:GetAuthorizationToken", "*"),
+        # With conditions: see tests/infra/test_image.py.
+        Allowed("kms:Decrypt", "arn:<AWS::Partition>:kms:<AWS::Region>:*:key/*"),
         Allowed("s3:GetObject", _OBJECTS),
         Allowed("s3:GetObject", "<AssetBucket/Assets.Arn>/pipelines/workflowExecutionInputs/*"),
         Allowed("s3:PutObject", _OBJECTS),
@@ -89,7 +93,10 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
         Allowed("states:SendTaskHeartbeat", _TASK_ANSWERS),
         Allowed("states:DescribeExecution", _EXECUTIONS),
         Allowed("states:StopExecution", _EXECUTIONS),
-        Allowed("batch:TerminateJob", "arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:job/*"),
+        Allowed("batch:SubmitJob", batch_arn("job-definition", "gaitway-single-node:*")),
+        Allowed("batch:SubmitJob", batch_arn("job-definition", "gaitway-multi-node:*")),
+        Allowed("batch:TagResource", batch_arn("job", "*")),
+        Allowed("batch:TerminateJob", batch_arn("job", "*")),
     }
 
 
@@ -123,10 +130,12 @@ def test_findings_are_acknowledged_where_they_are_found_and_with_a_reason(aws: S
 def test_jobs_are_submitted_to_our_queues_with_our_definitions_only(aws: Synthesis) -> None:
     submitted = {grant.resource for grant in aws.allowed() if grant.action == "batch:SubmitJob"}
     assert submitted == {
-        "<GpuQueue/Queue.JobQueueArn>",
-        "<MultiNodeQueue/Queue.JobQueueArn>",
-        "<SimulationJob/Definition>",
-        "<SimulationJob/MultiNodeDefinition>",
+        batch_arn("job-queue", queue.properties["JobQueueName"]) for queue in aws.resources("AWS::Batch::JobQueue")
+    } | {
+        # Without the revision it would allow nothing:
+        # docs.aws.amazon.com/batch/latest/userguide/iam-example-restrict-job-submission.html
+        batch_arn("job-definition", f"{one.properties['JobDefinitionName']}:*")
+        for one in aws.resources("AWS::Batch::JobDefinition")
     }
 
 
@@ -175,3 +184,17 @@ def test_only_who_tells_callers_may_end_the_tasks_of_any_machine(aws: Synthesis)
         if any(grant.action in ends and grant.resource == _TASK_ANSWERS for grant in aws.allowed(role.name))
     }
     assert tells_callers == {"Launch/Role", "CollectResults/Role", "HandleFailure/Role", "TellCaller/Role"}
+
+
+def test_jobs_of_another_deployment_are_neither_ended_nor_tagged(aws: Synthesis) -> None:
+    conditions = {
+        (action, json.dumps(statement.get("Condition")))
+        for policy in aws.resources("AWS::IAM::Policy")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        if action in ("batch:TerminateJob", "batch:TagResource")
+    }
+    assert conditions == {
+        ("batch:TerminateJob", json.dumps({"StringEquals": {"aws:ResourceTag/GaitwayDeployment": "gaitway"}})),
+        ("batch:TagResource", json.dumps({"StringEquals": {"aws:RequestTag/GaitwayDeployment": "gaitway"}})),
+    }

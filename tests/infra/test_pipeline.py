@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
+import subprocess
 import sys
 from email.parser import HeaderParser
 from pathlib import Path
@@ -14,32 +16,20 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from gaitway.settings import load_settings
+from lambdas.environment import Environment
 from lambdas.submit_job.handler import SubmitJobEnvironment
-from tests.infra.templates import ROOT, Resource, Synthesis, containers
+from tests.infra.templates import ROOT, Resource, Synthesis, batch_arn, containers
 
-SIZES = {
-    processes: size._asdict() for processes, size in load_settings({"acceptNvidiaEula": "true"}, ROOT).job_sizes.items()
+REFERENCES = {
+    "GAITWAY_ASSET_BUCKET": "<AssetBucket/Assets>",
+    "GAITWAY_HANDLE_FAILURE_FUNCTION": "<HandleFailure/Function.Arn>",
+    "GAITWAY_PIPELINE_ARN": "<Pipeline/Machine>",
+    "GAITWAY_RUN_TABLE": "<RunTable/Runs>",
 }
-FUNCTIONS = {
-    "vams-gaitway-launch": {"GAITWAY_PIPELINE_ARN": "<Pipeline/Machine>"},
-    "gaitway-construct-run": {"GAITWAY_JOB_SIZES": json.dumps(SIZES)},
-    "gaitway-submit-job": {
-        "GAITWAY_JOB_QUEUE": "<GpuQueue/Queue.JobQueueArn>",
-        "GAITWAY_JOB_DEFINITION": "<SimulationJob/Definition>",
-        "GAITWAY_MULTI_NODE_JOB_QUEUE": "<MultiNodeQueue/Queue.JobQueueArn>",
-        "GAITWAY_MULTI_NODE_JOB_DEFINITION": "<SimulationJob/MultiNodeDefinition>",
-        "GAITWAY_JOB_SIZES": json.dumps(SIZES),
-    },
-    "gaitway-collect-results": {},
-    "gaitway-handle-failure": {"GAITWAY_EFS_ROOT": "/mnt/gaitway"},
-    "gaitway-tell-caller": {},
-    "gaitway-heartbeat": {
-        "GAITWAY_HANDLE_FAILURE_FUNCTION": "<HandleFailure/Function.Arn>",
-        "GAITWAY_JOB_QUEUES": '["<GpuQueue/Queue.JobQueueArn>", "<MultiNodeQueue/Queue.JobQueueArn>"]',
-    },
-    "gaitway-job-state": {"GAITWAY_ASSET_BUCKET": "<AssetBucket/Assets>"},
-}
+"""Which of the variables of functions name a resource, and which one."""
 BROUGHT_BY_LAMBDA = {"boto3", "botocore"}
+OF_THE_JOB = ("gaitway/workloads/event_files.py", "gaitway/workloads/metrics.py")
+"""What workloads import only while they read a run's figures, which functions do not."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +50,7 @@ def test_what_other_tools_look_for_is_an_output(aws: Synthesis) -> None:
     assert aws.outputs() == {
         "AssetBucketName": "GaitwayStorage",
         "GaitwayVersion": "GaitwayPipeline",
-        "JobQueueArn": "GaitwayCompute",
+        "JobQueueArns": "GaitwayCompute",
         "LaunchFunctionName": "GaitwayPipeline",
         "PipelineArn": "GaitwayPipeline",
         "RunTableName": "GaitwayStorage",
@@ -68,23 +58,53 @@ def test_what_other_tools_look_for_is_an_output(aws: Synthesis) -> None:
     }
 
 
-def test_every_function_knows_the_run_table_and_what_it_calls(aws: Synthesis) -> None:
-    everywhere = {"GAITWAY_RUN_TABLE": "<RunTable/Runs>", "POWERTOOLS_SERVICE_NAME": "gaitway"}
-    environments = {
-        function.properties["FunctionName"]: {
-            name: aws.text(function.stack, value)
-            for name, value in function.properties["Environment"]["Variables"].items()
-        }
-        for function in aws.resources("AWS::Lambda::Function")
-        if function.stack == "GaitwayPipeline"
+def functions(aws: Synthesis) -> dict[str, tuple[type[Environment], dict[str, str]]]:
+    """The pipeline's functions by name: the model of the variables that each reads, and those that it is given."""
+    found = {}
+    for function in aws.resources("AWS::Lambda::Function"):
+        if function.stack != "GaitwayPipeline":
+            continue
+        handler = importlib.import_module(function.properties["Handler"].rpartition(".")[0])
+        models = [one for one in vars(handler).values() if isinstance(one, type) and issubclass(one, Environment)]
+        # One that a module defines goes before those that it is made of.
+        models.sort(key=lambda model: len(model.__mro__))
+        variables = function.properties["Environment"]["Variables"]
+        found[function.properties["FunctionName"]] = (
+            models[-1],
+            {name: aws.text(function.stack, value) for name, value in variables.items()},
+        )
+    return found
+
+
+def test_every_function_is_given_the_variables_that_it_reads_and_no_others(aws: Synthesis) -> None:
+    assert functions(aws)
+    for name, (model, given) in functions(aws).items():
+        read = {field.alias for field in model.model_fields.values()}
+        assert given.keys() - {"POWERTOOLS_SERVICE_NAME"} <= read, name
+        # Refuses what is missing or has another form.
+        model.model_validate(given)
+
+
+def test_what_a_functions_variables_refer_to_is_ours(aws: Synthesis) -> None:
+    given = [variables for _, variables in functions(aws).values()]
+    references = {(name, value) for one in given for name, value in one.items() if value.startswith("<")}
+    assert references == set(REFERENCES.items())
+
+
+def test_jobs_are_submitted_and_looked_for_in_the_queues_that_there_are(aws: Synthesis) -> None:
+    queues = [queue.properties["JobQueueName"] for queue in aws.resources("AWS::Batch::JobQueue")]
+    submits, looks = functions(aws)["gaitway-submit-job"][1], functions(aws)["gaitway-heartbeat"][1]
+    used = [json.loads(submits[f"GAITWAY_{kind}JOB_QUEUES"]).values() for kind in ("", "MULTI_NODE_")]
+    assert sorted(name for names in used for name in names) == sorted(queues)
+    assert sorted(json.loads(looks["GAITWAY_JOB_QUEUES"])) == sorted(batch_arn("job-queue", name) for name in queues)
+
+
+def test_the_functions_read_the_sizes_of_jobs_as_the_settings_have_them(aws: Synthesis) -> None:
+    settings = load_settings({"acceptNvidiaEula": "true"}, ROOT)
+    environment = SubmitJobEnvironment.model_validate(functions(aws)["gaitway-submit-job"][1])
+    assert {number: size.model_dump() for number, size in environment.job_sizes.items()} == {
+        number: size._asdict() for number, size in settings.job_sizes.items()
     }
-    assert environments == {name: everywhere | more for name, more in FUNCTIONS.items()}
-
-
-def test_the_functions_read_the_sizes_of_jobs_as_they_are_deployed() -> None:
-    variables = {"GAITWAY_RUN_TABLE": "runs"} | FUNCTIONS["gaitway-submit-job"]
-    environment = SubmitJobEnvironment.model_validate(variables)
-    assert {processes: size.model_dump() for processes, size in environment.job_sizes.items()} == SIZES
 
 
 def test_every_handler_is_in_the_code_that_is_uploaded(aws: Synthesis, code: Path) -> None:
@@ -102,17 +122,34 @@ def test_the_uploaded_code_is_ours_alone_and_no_more_than_is_needed(code: Path) 
     assert {"/".join(name.split("/")[:2]) for name in files if name.startswith("gaitway/")} == {
         "gaitway/__init__.py",
         "gaitway/aws",
+        "gaitway/compute",
         "gaitway/contracts",
+        "gaitway/libraries",
         "gaitway/outputs",
         "gaitway/report",
-        "gaitway/words.py",
+        "gaitway/workloads",
+        "gaitway/formatting.py",
     }
 
 
 def test_everything_that_the_code_imports_is_uploaded_or_brought_by_lambda(code: Path, libraries: Path) -> None:
     there = {path.stem for path in [*code.iterdir(), *libraries.iterdir()]}
-    imported = {name.partition(".")[0] for path in code.rglob("*.py") for name in imports_at_run_time(path)}
+    files = set(code.rglob("*.py")) - {code / name for name in OF_THE_JOB}
+    imported = {name.partition(".")[0] for path in files for name in imports_at_run_time(path)}
     assert imported - there - BROUGHT_BY_LAMBDA - sys.stdlib_module_names == set()
+
+
+def test_a_function_imports_nothing_that_only_jobs_have(code: Path) -> None:
+    handlers = [f"lambdas.{path.parent.name}.handler" for path in code.glob("lambdas/*/handler.py")]
+    of_the_job = [name.removesuffix(".py").replace("/", ".") for name in OF_THE_JOB]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {handlers}: importlib.import_module(name)\n"
+        f"print([name for name in {[*of_the_job, 'pandas', 'tensorboard']} if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=code, capture_output=True, text=True, check=True)
+    assert handlers
+    assert ended.stdout == "[]\n"
 
 
 def test_the_layer_holds_all_that_its_libraries_need(libraries: Path) -> None:

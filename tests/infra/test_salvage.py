@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lambdas.handle_failure.handle import SALVAGE_SECONDS
-from lambdas.handle_failure.salvage import RUNNER_SECONDS
+from gaitway.contracts.limits import ENDING_RUNNER_SECONDS, SALVAGE_SECONDS
 from tests.infra.templates import Resource, Synthesis
 
 FUNCTION = "HandleFailure/Function"
@@ -73,5 +72,5 @@ def test_its_code_may_not_use_what_attaches_it_to_the_network(aws: Synthesis) ->
 
 
 def test_it_has_time_left_once_the_caller_is_told_which_is_within_a_minute(aws: Synthesis) -> None:
-    assert RUNNER_SECONDS < SALVAGE_SECONDS <= 40
+    assert ENDING_RUNNER_SECONDS < SALVAGE_SECONDS <= 40
     assert function(aws).properties["Timeout"] >= 4 * SALVAGE_SECONDS

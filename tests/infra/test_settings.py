@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from gaitway.instance_types import INSTANCE_SIZES
+from gaitway.instances.types import INSTANCE_SIZES
+from gaitway.libraries.simulators import SIMULATORS
 from gaitway.settings import LICENCE, Settings, SettingsError, load_settings
 from tests.infra.templates import ROOT
+
+VPC, SUBNET = "vpc-0123456789abcdef0", "subnet-0123456789abcdef0"
 
 
 @pytest.fixture
@@ -58,6 +61,8 @@ def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
         ("useSpot", "true", "use_spot", True),
         ("assetBuckets", "vams-a,vams-b", "asset_buckets", ("vams-a", "vams-b")),
         ("useEfa", "false", "use_efa", False),
+        ("tags", '{"team": "robots"}', "tags", {"team": "robots"}),
+        ("availabilityZones", "us-east-1d,us-east-1b", "availability_zones", ("us-east-1d", "us-east-1b")),
         ("instancePrices", '{"g6.2xlarge": 0.5}', "instance_prices", {"g6.2xlarge": 0.5}),
         (
             *("permissionsBoundary", "arn:aws:iam::123456789012:policy/bound"),
@@ -80,20 +85,39 @@ def test_another_file_can_be_named() -> None:
     [
         ({"maxVcpus": 4}, ["maxVcpus", "4", "greater than or equal to 8"]),
         ({"keepWarmInstance": "perhaps"}, ["keepWarmInstance", "'perhaps'", "valid boolean"]),
-        ({"vpcId": "my-vpc"}, ["vpcId", "'my-vpc'", "^vpc-"]),
+        ({"vpcId": "my-vpc"}, ["vpcId is 'my-vpc'", "must be the id of a VPC, as vpc-0123456789abcdef0"]),
+        ({"subnetIds": ["10.0.0.0/24"], "vpcId": VPC}, ["subnetIds holds '10.0.0.0/24'", "must be the id of a subnet"]),
+        ({"subnetIds": [SUBNET]}, [f"subnetIds is {SUBNET}", "vpcId is missing", "leave subnetIds out"]),
+        ({"subnetIds": [SUBNET, SUBNET], "vpcId": VPC}, [f"subnetIds holds {SUBNET} more than once"]),
+        (
+            {"assetBuckets": ["vams-a"], "assetBucketKeys": ["alias/vams"]},
+            ["assetBucketKeys holds 'alias/vams'", "the ARN of a key, not of an alias"],
+        ),
+        (
+            {"assetBucketKeys": ["arn:aws:kms:us-east-1:123456789012:key/a1"]},
+            ["assetBucketKeys is arn:aws:kms", "assetBuckets is empty"],
+        ),
+        ({"simulators": ["isaaclab"]}, ["simulators", "'isaaclab'", *map(repr, SIMULATORS)]),
+        ({"simulators": ["embedded"]}, ["simulators is embedded", "containerImageUri is missing", "holds isaaclab-2"]),
+        ({"tags": {"aws:team": "robots"}}, ["tags", "'aws:team'", "not beginning with aws:"]),
+        ({"tags": {"team": "R&D"}}, ["tags", "'R&D'", "a value of up to 256 of letters, digits, spaces"]),
+        ({"tags": {"Team": "a", "team": "b"}}, ["tags holds 'Team' and 'team'", "leave one out"]),
+        ({"tags": "team=robots"}, ["tags is 'team=robots'", "must be a JSON object"]),
+        ({"availabilityZones": ["us-east-1"]}, ["availabilityZones holds 'us-east-1'", "as us-east-1b"]),
+        ({"availabilityZones": ["us-east-1b"], "vpcId": VPC}, ["availabilityZones is us-east-1b", VPC, "subnetIds"]),
+        ({"availabilityZones": ["us-east-1b"] * 2}, ["availabilityZones holds us-east-1b more than once"]),
         ({"instanceTypes": ["m5.large"]}, ["instanceTypes", "'m5.large'", "g6.2xlarge"]),
         ({"instanceTypes": []}, ["instanceTypes", "[]", "at least 1"]),
-        (
-            {"useSpot": True, "instanceTypes": ["g6.2xlarge", "g6.12xlarge", "g6.48xlarge"]},
-            ["useSpot", "3 different numbers of GPUs", "3 compute environments"],
-        ),
         ({"instancePrices": {"g6.2xlagre": 0.5}}, ["instancePrices", "'g6.2xlagre'", "g6.2xlarge", "local"]),
         ({"instancePrices": {"g6.2xlarge": -1}}, ["instancePrices", "-1", "greater than or equal to 0"]),
         ({"autoRegisterWithVAMS": True}, ["autoRegisterWithVAMS is True", "vamsImportFunctionName is missing"]),
         ({"vamsImportFunctionName": "vams-f"}, ["vamsImportFunctionName", "'vams-f'", "autoRegisterWithVAMS is False"]),
-        ({"assetBuckets": ["arn:aws:s3:::vams-a"]}, ["assetBuckets", "arn:aws:s3:::vams-a", "pattern"]),
+        ({"assetBuckets": ["arn:aws:s3:::vams-a"]}, ["assetBuckets holds 'arn:aws:s3:::vams-a'", "name of a bucket"]),
         ({"permissionsBoundary": "bound"}, ["permissionsBoundary", "'bound'", "arn:aws"]),
-        ({"containerImageUri": "registry.example/isaac"}, ["containerImageUri", "registry.example/isaac", "pattern"]),
+        (
+            {"containerImageUri": "registry.example/isaac"},
+            ["containerImageUri", "registry.example/isaac", "tag or digest"],
+        ),
         ({"lambdaPython": "2.7"}, ["lambdaPython", "'2.7'", "'3.14' or 'host'"]),
         # 32 GiB is what a g6.2xlarge is sold with, and more than it has free.
         ({"jobMemoryMib": 32768}, ["jobMemoryMib", "32768", "g6.2xlarge", "29491"]),
@@ -109,6 +133,9 @@ def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
     write(tmp_path, acceptNvidiaEula=True, **block)
     message = refusal(tmp_path)
     assert [word for word in words if word not in message] == []
+    # People do not read regular expressions, nor whose error it was.
+    assert not set("^$\\") & set(message.replace(str(tmp_path), ""))
+    assert "alue error" not in message
 
 
 def test_a_misspelt_setting_on_the_command_line_is_no_silence(config: Path) -> None:
@@ -178,4 +205,26 @@ def test_as_many_nodes_may_be_asked_for_as_batch_may_start_instances(
 def test_where_there_are_no_gpus_every_job_is_of_the_same_size() -> None:
     sizes = Settings(jobGpus=0, jobVcpus=2, jobMemoryMib=4096, maxVcpus=8).job_sizes
     assert list(sizes) == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert set(sizes.values()) == {(0, 2, 4096, 4)}
+    assert {size[:4] for size in sizes.values()} == {(0, 2, 4096, 4)}
+    # They wait where they would wait with GPUs.
+    assert [size.instance_gpus for size in sizes.values()] == [1, 4, 4, 4, 4, 4, 4, 4]
+
+
+def test_a_job_waits_for_the_instances_with_the_fewest_gpus_that_are_enough() -> None:
+    settings = Settings(instanceTypes=("g6.2xlarge", "g6.12xlarge", "g6.48xlarge"))
+    waits_for = {processes: size.instance_gpus for processes, size in settings.job_sizes.items()}
+    assert waits_for == {1: 1, 2: 4, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 8: 8}
+    assert settings.gpu_counts == (1, 4, 8)
+    # Two jobs of 16 vCPUs fit a g6.8xlarge, but not their GPUs.
+    assert Settings(instanceTypes=("g6.8xlarge", "g6.12xlarge"), jobVcpus=16).job_sizes[2].instance_gpus == 4
+    # Nothing waits for what has no more room than others.
+    assert Settings(instanceTypes=("g6.16xlarge", "g6.12xlarge"), jobVcpus=48).gpu_counts == (1,)
+
+
+def test_several_deployments_fit_what_an_account_may_have() -> None:
+    """50 queues and 50 compute environments: docs.aws.amazon.com/batch/latest/userguide/service_limits.html."""
+    settings = Settings(instanceTypes=tuple(INSTANCE_SIZES), useSpot=True, maxVcpus=384)
+    queues = 2 * len(settings.gpu_counts)
+    environments = 3 * len(settings.gpu_counts)
+    assert (queues, environments) == (6, 9)
+    assert 50 // environments >= 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaitway.aws.run_table import BY_STATE, IndexedRun
+from gaitway.aws.run_table import BY_GROUP, BY_STATE, IndexedRun
 from tests.infra.templates import Synthesis
 
 
@@ -28,15 +28,19 @@ def test_the_run_table_has_the_keys_that_the_runs_are_read_by(aws: Synthesis) ->
     ]
 
 
-def test_runs_are_found_by_their_state_in_an_index_without_what_changes_all_the_time(aws: Synthesis) -> None:
-    (index,) = aws.resource("AWS::DynamoDB::Table").properties["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == BY_STATE
-    assert [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]] == [
-        ("state", "HASH"),
-        ("created_at", "RANGE"),
-    ]
-    keys = {"run_id", "state", "created_at"}
-    assert keys | set(index["Projection"]["NonKeyAttributes"]) == set(IndexedRun._fields)
+def test_runs_are_found_by_state_and_by_group_in_indexes_without_what_changes_all_the_time(
+    aws: Synthesis,
+) -> None:
+    indexes = {
+        index["IndexName"]: index for index in aws.resource("AWS::DynamoDB::Table").properties["GlobalSecondaryIndexes"]
+    }
+    for name, partition_key in ((BY_STATE, "state"), (BY_GROUP, "group_id")):
+        index = indexes.pop(name)
+        keys = [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]]
+        assert keys == [(partition_key, "HASH"), ("created_at", "RANGE")]
+        held = {"run_id", "created_at", partition_key, *index["Projection"]["NonKeyAttributes"]}
+        assert held - {"group_id"} == set(IndexedRun._fields)
+    assert indexes == {}
 
 
 def test_the_run_table_can_be_restored(aws: Synthesis) -> None:

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from gaitway.contracts.limits import CALLER_LIMITS, JOB_HEARTBEAT_TIMEOUT_SECONDS
 from gaitway.contracts.request import parse_request
-from gaitway.contracts.run import HEARTBEAT_TIMEOUT_SECONDS, TIMEOUT_SECONDS
 from tests.infra.conftest import Synthesise
-from tests.infra.deployments import VAMS_BUCKETS, VAMS_IMPORT, settings_of
+from tests.infra.deployments import VAMS_BUCKETS, VAMS_IMPORT, VAMS_KEY, settings_of
 from tests.infra.templates import Allowed, Resource, Synthesis
 
 _IMPORT = f"arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:{VAMS_IMPORT}"
@@ -77,9 +77,9 @@ def test_vams_2_6_is_told_the_same_in_its_own_words(
 
 def test_vams_waits_as_long_as_a_run_may_take(registered: dict[str, Resource]) -> None:
     training, evaluation = (registered[f"isaaclab-{name}"].properties for name in ("training", "evaluation"))
-    assert int(training["taskTimeout"]) == TIMEOUT_SECONDS["train"]
-    assert int(evaluation["taskTimeout"]) == TIMEOUT_SECONDS["evaluate"]
-    assert int(evaluation["taskHeartbeatTimeout"]) > HEARTBEAT_TIMEOUT_SECONDS
+    assert int(training["taskTimeout"]) == CALLER_LIMITS["train"].timeout_seconds
+    assert int(evaluation["taskTimeout"]) == CALLER_LIMITS["evaluate"].timeout_seconds
+    assert int(evaluation["taskHeartbeatTimeout"]) > JOB_HEARTBEAT_TIMEOUT_SECONDS
 
 
 def test_the_function_may_call_that_of_vams_and_nothing_else(vams: Synthesis) -> None:
@@ -119,3 +119,43 @@ def test_nothing_of_this_is_deployed_without_vams(aws: Synthesis) -> None:
     functions = [function.properties["FunctionName"] for function in aws.resources("AWS::Lambda::Function")]
     assert [name for name in functions if "register" in name] == []
     assert [item.name for item in aws.resources("AWS::Lambda::Permission") if "Launch/" in item.name] == []
+
+
+# docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html; S3 decrypts parts to put them together.
+_KEY_USES = {
+    "s3:GetObject": {"kms:Decrypt"},
+    "s3:PutObject": {"kms:GenerateDataKey"},
+    "s3:AbortMultipartUpload": {"kms:Decrypt"},
+}
+
+
+def test_who_reads_and_writes_a_bucket_may_use_its_key_for_that_and_nobody_else_may(vams: Synthesis) -> None:
+    roles = {policy.name.removesuffix("/DefaultPolicy") for policy in vams.resources("AWS::IAM::Policy")}
+    users = set()
+    for role in roles:
+        allowed = vams.allowed(role)
+        needed = set[str]().union(
+            *(_KEY_USES.get(grant.action, set()) for grant in allowed if VAMS_BUCKETS[0] in grant.resource)
+        )
+        # The key of the alarms' topic is another one.
+        assert {grant.action for grant in allowed if grant.resource == VAMS_KEY} == needed, role
+        users |= {role} if needed else set()
+    assert users == {
+        "Launch/Role",
+        "ConstructRun/Role",
+        "CollectResults/Role",
+        "HandleFailure/Role",
+        "SimulationJob/RunAccess",
+    }
+
+
+def test_a_buckets_key_is_used_through_s3_only(vams: Synthesis) -> None:
+    statements = [
+        statement
+        for policy in vams.resources("AWS::IAM::Policy")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if VAMS_KEY in json.dumps(statement["Resource"])
+    ]
+    assert statements
+    for statement in statements:
+        assert statement["Condition"] == {"StringLike": {"kms:ViaService": "s3.*"}}

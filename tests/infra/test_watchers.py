@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from gaitway.contracts.metrics import NAMESPACE
-from gaitway.contracts.run import HEARTBEAT_TIMEOUT_SECONDS
+from gaitway.contracts.limits import HEARTBEAT_CALL_SECONDS, JOB_HEARTBEAT_TIMEOUT_SECONDS
+from gaitway.names import DEFAULT_NAMES
 from lambdas.job_state.events import CallerEvent
-from tests.infra.templates import Resource, Synthesis
+from tests.infra.templates import Resource, Synthesis, batch_arn
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 UNSUCCESSFUL = ["FAILED", "TIMED_OUT", "ABORTED"]
 
@@ -55,9 +57,9 @@ def test_an_event_reaches_its_function(aws: Synthesis, name: str, function: str)
 
 def test_several_heartbeats_fit_into_the_shortest_timeout(aws: Synthesis) -> None:
     assert rule(aws, "EveryFewMinutes").properties["ScheduleExpression"] == "rate(5 minutes)"
-    assert HEARTBEAT_TIMEOUT_SECONDS / (5 * 60) >= 3
+    assert JOB_HEARTBEAT_TIMEOUT_SECONDS / HEARTBEAT_CALL_SECONDS >= 3
     heartbeat = aws.resource("AWS::Lambda::Function", "Heartbeat")
-    assert heartbeat.properties["Timeout"] < 5 * 60
+    assert heartbeat.properties["Timeout"] < HEARTBEAT_CALL_SECONDS
 
 
 def test_the_ends_of_our_jobs_are_heard_and_of_no_others(aws: Synthesis) -> None:
@@ -66,8 +68,7 @@ def test_the_ends_of_our_jobs_are_heard_and_of_no_others(aws: Synthesis) -> None
     assert (found["source"], found["detail-type"]) == (["aws.batch"], ["Batch Job State Change"])
     assert set(found["detail"]["status"]) == {"SUCCEEDED", "FAILED"}
     assert {aws.text(stack, queue) for queue in found["detail"]["jobQueue"]} == {
-        "<GpuQueue/Queue.JobQueueArn>",
-        "<MultiNodeQueue/Queue.JobQueueArn>",
+        batch_arn("job-queue", queue.properties["JobQueueName"]) for queue in aws.resources("AWS::Batch::JobQueue")
     }
 
 

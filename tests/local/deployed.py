@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gaitway.aws.run_table import RunTable
+from gaitway.client.runs import Runs
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunRecord, run_id_of, workflow_output_path
 from gaitway.local.launcher import LocalAws
-from gaitway.runs import Runs
 from tests.local.conformance.workflow import ROLE_ARN, create_any_role, until
 
 Json = dict[str, Any]
@@ -116,10 +116,12 @@ class ControlPlane:
 
     def jobs_of(self, run_id: str) -> list[Json]:
         """List the jobs that a run ever had."""
-        found: list[Json] = self.batch.list_jobs(
-            jobQueue=self.deployment.job_queue_arn, filters=[{"name": "JOB_NAME", "values": [f"{run_id}*"]}]
-        )["jobSummaryList"]
-        return found
+        named = [{"name": "JOB_NAME", "values": [f"{run_id}*"]}]
+        return [
+            job
+            for queue in self.deployment.job_queue_arns
+            for job in self.batch.list_jobs(jobQueue=queue, filters=named)["jobSummaryList"]
+        ]
 
     def events(self, execution_arn: str, kind: str) -> list[Json]:
         """List an execution's events of one kind."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.installation import REPOSITORY_ROOT
 
 ITERATIONS, EPISODES = 4, 10
 _SMALL = {"numEnvs": 16, "maxIterations": ITERATIONS, "checkpointInterval": 2, "numEpisodes": EPISODES}

@@ -5,17 +5,16 @@ from __future__ import annotations
 import io
 import json
 import queue
-import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gaitway.local.runtime import ACCOUNT_ID, REGION
 from gaitway.settings import Settings
 from tests.local.emulator import Emulator
+from tests.serving import Handler, serving
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
@@ -90,23 +89,13 @@ def answers_received() -> Iterator[tuple[str, queue.Queue[Json]]]:
     """Wait for the answers of a custom resource's function, as CloudFormation does: give their address, and them."""
     answers: queue.Queue[Json] = queue.Queue()
 
-    class Receive(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
+    class Receive(Handler):
+        def put(self) -> None:
             answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
+            self.answer(200)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Receive) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/", answers
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Receive) as address:
+        yield f"{address}/", answers
 
 
 def packed(directory: Path) -> bytes:

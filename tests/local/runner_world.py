@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from container.runner.environment import Environment
-from container.runner.run import Clients, run
-from container.runner.stop import StopRequest
+from gaitway.aws.metrics import Metrics
 from gaitway.aws.run_table import RunTable
 from gaitway.contracts.artifacts import run_directory
+from gaitway.contracts.inputs import CUSTOM_ENVIRONMENT, POLICY, InputFile
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import RunRecord, RunSpec, RunState
-from gaitway.local.runtime import REGION, REPOSITORY_ROOT
+from gaitway.contracts.workload import EvaluationConfig, TrainingConfig, WorkloadConfig
+from gaitway.installation import REPOSITORY_ROOT
+from gaitway.local.extensions.batch.container_environment import container_environment
+from gaitway.local.extensions.batch.images import IMAGES
+from gaitway.local.runtime import REGION
+from gaitway.names import DEFAULT_NAMES
+from gaitway.runner.host.environment import Environment
+from gaitway.runner.host.host import Host
+from gaitway.runner.host.hosts import host_of
+from gaitway.runner.run import Clients, run
+from gaitway.runner.stop import StopRequest
 from tests.local.conformance.workflow import Workflow, single_state
 from tests.local.emulator import Emulator
+from tests.local.task_credentials import task_credentials
 from tests.unit.runner.scripted_simulator import COMMAND
 
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
+
 TRAINING = TrainingConfig(max_iterations=5, num_envs=8)
-EVALUATION = TrainingConfig(mode="evaluate", num_episodes=3)
+EVALUATION = EvaluationConfig(num_episodes=3)
 
 
 def priced(directory: Path, usd_per_second: float) -> dict[str, str]:
@@ -73,6 +85,11 @@ class World:
         self._executions: list[str] = []
         self.tokens: list[str] = []
         self._processes: list[subprocess.Popen[str]] = []
+        self._closing = ExitStack()
+        self.surroundings: tuple[str, ...] = ()
+        """A command line in front of a job's own."""
+        self.sources = REPOSITORY_ROOT
+        """Where a job's code is."""
 
     def create_bucket(self) -> None:
         """Make the bucket that the run writes to."""
@@ -80,10 +97,11 @@ class World:
 
     def submit(
         self,
-        training: TrainingConfig = TRAINING,
+        training: WorkloadConfig = TRAINING,
         *,
         heartbeat_timeout_seconds: int = 60,
         policy: S3Uri | None = None,
+        package: S3Uri | None = None,
         compute: ComputeConfig | None = None,
     ) -> None:
         """Put the run into the table, as the Lambdas do, while its caller and the inner machine wait for it."""
@@ -96,7 +114,7 @@ class World:
             training=training,
             compute=compute or ComputeConfig(),
             output_files=self.output,
-            policy=policy,
+            inputs={name: InputFile(uri=uri) for name, uri in ((POLICY, policy), (CUSTOM_ENVIRONMENT, package)) if uri},
         )
         record = RunRecord(
             run_id=self.run_id,
@@ -106,8 +124,8 @@ class World:
             execution_arn=self.execution,
             spec=spec,
         )
-        assert self.table.create(record)
-        self.table.set_tokens(self.run_id, external=external, inner=inner)
+        assert self.table.accept(record, external, instead_of=None)
+        self.give_token("inner", inner)
 
     def submit_again(self) -> None:
         """Begin the run anew, as launch does for a caller that tries again: with an execution and a job of its own."""
@@ -118,7 +136,11 @@ class World:
             update={"state": RunState.QUEUED, "execution_arn": self.execution, "job_id": None, "attempt": None}
         )
         assert self.table.accept(begun, self.tokens[0], instead_of=failed.model_copy(update={"state": RunState.FAILED}))
-        self.table.set_tokens(self.run_id, inner=inner)
+        self.give_token("inner", inner)
+
+    def give_token(self, kind: Literal["external", "inner"], token: str) -> None:
+        """Put a token in the place of the one that the run's execution has."""
+        assert self.table.give_token(self.run_id, self.record.execution_arn or "", kind, token)
 
     @property
     def directory(self) -> Path:
@@ -146,16 +168,43 @@ class World:
         """Start the runner as a process, with a scripted simulator."""
         return self._start("tests.local.scripted_runner", script, self.run_id, **variables)
 
+    def start_runner(self, **variables: str) -> Job:
+        """Start the runner as a process, with a real simulator: GAITWAY_SIMULATOR names its module."""
+        return self._start("gaitway.runner", self.run_id, **variables)
+
     def run_here(
         self,
         script: str,
         clients: Clients | None = None,
         stop: StopRequest | None = None,
         variables: Mapping[str, str] | None = None,
+        host: Host | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> int:
-        """Run the job in this process, whose start-up costs no time."""
+        """Run the job in this process, whose start-up costs no time.
+
+        Args:
+            script: What the simulator does.
+            clients: The job role's; new ones when None.
+            stop: How a signal asks the run to end.
+            variables: Of the job's environment.
+            host: What runs the job; AWS Batch when None.
+            command: Starts the simulator.
+        """
         environment = Environment.of(self._variables | {"GAITWAY_HEARTBEAT_SECONDS": "0.3"} | dict(variables or {}))
-        return run(self.run_id, (*COMMAND, script), environment, clients or self.clients(), stop or StopRequest())
+        return run(
+            self.run_id,
+            (*command, script),
+            environment,
+            host or self.host(variables),
+            clients or self.clients(),
+            stop or StopRequest(),
+        )
+
+    def host(self, variables: Mapping[str, str] | None = None, batch: Any = None) -> Host:
+        """Return AWS Batch, as it describes itself to a job; with another client where that is given."""
+        told = self._variables | dict(variables or {})
+        return host_of(told, lambda service: batch or self._emulator.client(service))
 
     def clients(self) -> Clients:
         """Make new clients for a job in this process."""
@@ -163,8 +212,7 @@ class World:
             s3=self._emulator.client("s3"),
             dynamodb=self._emulator.client("dynamodb"),
             stepfunctions=self._emulator.client("stepfunctions"),
-            batch=self._emulator.client("batch"),
-            cloudwatch=self._emulator.client("cloudwatch"),
+            metrics=Metrics(self._emulator.client("cloudwatch"), NAMESPACE),
         )
 
     def status(self, execution: str) -> str:
@@ -178,6 +226,10 @@ class World:
 
     def close(self) -> None:
         """End what still runs."""
+        self._closing.callback(self._end_processes)
+        self._closing.close()
+
+    def _end_processes(self) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -198,27 +250,30 @@ class World:
     def _variables(self) -> dict[str, str]:
         return {
             "GAITWAY_RUN_TABLE": self._table_name,
+            "GAITWAY_METRICS_NAMESPACE": NAMESPACE,
             "GAITWAY_EFS_ROOT": str(self.efs_root),
             "GAITWAY_SIMULATOR": "embedded",
             "AWS_BATCH_JOB_ID": "job-1",
             "AWS_BATCH_JOB_ATTEMPT": "1",
         }
 
+    def _container_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Give a runner what a job of the embedded AWS Batch is given, and nothing of this process's environment."""
+        # As in stacks/components/simulation_job.py.
+        regions = dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), REGION)
+        return container_environment(
+            IMAGES["gaitway/embedded:local"],
+            self._variables | regions | {"GAITWAY_HEARTBEAT_SECONDS": "0.5"} | dict(variables),
+            {"AWS_CONTAINER_CREDENTIALS_FULL_URI": self._closing.enter_context(task_credentials())},
+            home=self.efs_root,
+            endpoint_url=self._emulator.endpoint_url,
+        )
+
     def _start(self, module: str, *arguments: str, **variables: str) -> Job:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=REPOSITORY_ROOT,
-            env=os.environ
-            | self._variables
-            | {
-                "AWS_ENDPOINT_URL": self._emulator.endpoint_url,
-                "AWS_REGION": REGION,
-                "AWS_DEFAULT_REGION": REGION,
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "GAITWAY_HEARTBEAT_SECONDS": "0.5",
-            }
-            | variables,
+            [*self.surroundings, sys.executable, "-m", module, *arguments],
+            cwd=self.sources,
+            env=self._container_environment(variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

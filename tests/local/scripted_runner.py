@@ -2,7 +2,7 @@
 
 import sys
 
-from container.runner.__main__ import main
+from gaitway.runner.__main__ import main
 from tests.unit.runner.scripted_simulator import COMMAND
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from container.runner import budget
-from container.runner.run import EXIT_FAILED
 from gaitway.contracts.artifacts import Results, RunConfig
 from gaitway.contracts.history import Cost
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import RunState
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.runner.reporting import budget
+from gaitway.runner.run import EXIT_FAILED
 from tests.local.deployed import TINY, ControlPlane, Json
 from tests.local.emulator import Emulator
 from tests.local.runner_world import EVALUATION, TRAINING, World, priced
@@ -58,7 +59,8 @@ def test_a_training_that_comes_to_its_limit_saves_a_checkpoint_and_ends(world: W
     objects = world.objects()
     checkpoint = f"checkpoints/model_{int(said['done']) - 1}.pt"
     assert checkpoint in objects
-    assert f"{world.output / checkpoint}, after {said['done']} iterations: give it as resumeCheckpoint" in cause
+    assert f"{world.output / checkpoint}, after {said['done']} iterations: a new run" in cause
+    assert "resumeFrom" in cause
     assert {"metrics.csv", "report.html", "simulator.log"} <= set(objects)
     results = Results.model_validate_json(objects["results.json"])
     assert results.failure is not None
@@ -135,7 +137,7 @@ def test_a_caller_is_told_and_a_retry_begins_no_job(plane: ControlPlane, dear_ma
     assert len(plane.jobs_of(record.run_id)) == 1
     assert record.failure is not None
     told = [event["taskFailedEventDetails"] for event in plane.events(execution["executionArn"], "TaskFailed")]
-    refused = f"refused, since this run failed before and no retry can mend it: {record.failure.cause}"
+    refused = f"refused, since this run failed before and no retry can help: {record.failure.cause}"
     assert [one["error"] for one in told] == ["BudgetExceededError"] * 3
     assert [one["cause"] for one in told] == [record.failure.cause, refused, refused]
     assert record.machine is not None

@@ -8,15 +8,18 @@ import shlex
 import signal
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from gaitway.cli import main
+from gaitway.cli import app, main
 from gaitway.contracts.run import RunRecord, RunState, run_id_of, workflow_output_path
-from gaitway.local.launcher import STATE_VARIABLE, LocalAws
+from gaitway.local.launcher import STATE_VARIABLE, LocalAws, LocalSession
+from tests.checkpoints import checkpoint
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
 from tests.local.emulator import Emulator
@@ -123,19 +126,10 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
             run, other = submitted[1], run
 
     commands = {line.split()[1] for line in said}
-    assert commands >= {
-        "validate",
-        "submit",
-        "watch",
-        "ls",
-        "show",
-        "logs",
-        "tensorboard",
-        "results",
-        "compare",
-        "cancel",
-        "doctor",
-    }
+    everything = typer.main.get_command(app)
+    assert isinstance(everything, typer.core.TyperGroup)
+    # `demo` is two runs more; `acceptance`, `assets` and `local` have pages and tests of their own.
+    assert commands >= everything.commands.keys() - {"acceptance", "assets", "demo", "local"}
     assert "succeeded" in said["gaitway logs RUN --follow --local"].splitlines()[-1]
     assert f"{ITERATIONS}/{ITERATIONS}" in said["gaitway watch RUN --local"]
     assert f"{ITERATIONS}/{ITERATIONS}" in said["gaitway ls --local"]
@@ -188,9 +182,13 @@ def test_a_watched_run_goes_on_after_ctrl_c_and_ends_when_it_is_cancelled(
     assert any("simulate" in line["message"] for line in lines)
 
 
-def test_what_a_request_gives_by_path_is_uploaded(plane: ControlPlane, command: Command, tmp_path: Path) -> None:
-    (tmp_path / "model_9.pt").write_bytes(b"no checkpoint")
-    request = {"trainingConfig": TINY | {"mode": "evaluate", "policyPath": "model_9.pt"}}
+def test_what_a_request_gives_by_path_is_uploaded_and_its_group_lists_the_run(
+    plane: ControlPlane, command: Command, tmp_path: Path
+) -> None:
+    # Of a smaller network: its simulator refuses it.
+    (tmp_path / "model_9.pt").write_bytes(checkpoint())
+    group = {"groupId": f"group-{uuid.uuid4().hex}", "parentRunId": "run-" + "0" * 20}
+    request = group | {"trainingConfig": TINY | {"mode": "evaluate", "policyPath": "model_9.pt"}}
     (tmp_path / "mine.json").write_text(json.dumps(request))
 
     failed = command.document("submit mine.json --watch --local", code=1)
@@ -198,6 +196,10 @@ def test_what_a_request_gives_by_path_is_uploaded(plane: ControlPlane, command: 
     policy = failed["spec"]["policy"]
     assert policy.startswith(f"s3://{plane.bucket}/inputs/")
     assert policy.endswith("/model_9.pt")
+    [listed] = command.document(f"ls --group {group['groupId']} --state failed --local")
+    assert (listed["run_id"], listed["parent_run_id"]) == (failed["run_id"], group["parentRunId"])
+    assert command.document(f"ls --group {group['groupId']} --state running --local") == []
+    assert "run-00000000000000000000" in command(f"show {failed['run_id']} --local")[0]
 
 
 def test_a_run_that_is_refused_is_told_at_once(plane: ControlPlane, command: Command) -> None:
@@ -219,18 +221,18 @@ def test_a_run_that_never_got_a_record_is_found_through_its_caller(plane: Contro
     shown = command.document(f"show {run_id[:14]} --local")
 
     assert (shown["run_id"], shown["state"], shown["failure"]["error"]) == (run_id, "failed", "RequestError")
-    assert "nonsense is no known key" in command.error(f"results {run_id} --local", code=3)
-    assert "nonsense is no known key" in command(f"watch {run_id} --local", code=1)[1]
+    assert "nonsense is not a known key" in command.error(f"results {run_id} --local", code=3)
+    assert "nonsense is not a known key" in command(f"watch {run_id} --local", code=1)[1]
 
 
 def test_the_beginning_of_an_id_must_mean_one_run(plane: ControlPlane, command: Command) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     for end in "12":
-        plane.table.create(
-            RunRecord(run_id=f"run-abcxyz{end}", state=RunState.FAILED, created_at=long_ago, updated_at=long_ago)
-        )
+        run_id = f"run-abcxyz{end}"
+        failed = RunRecord(run_id=run_id, state=RunState.FAILED, created_at=long_ago, updated_at=long_ago)
+        assert plane.table.accept(failed, "caller", instead_of=None)
 
-    assert "any of 2 runs (run-abcxyz1, run-abcxyz2)" in command.error("show abcxyz --local", code=3)
+    assert "matches 2 runs (run-abcxyz1, run-abcxyz2)" in command.error("show abcxyz --local", code=3)
     assert command.document("show abcxyz2 --local")["run_id"] == "run-abcxyz2"
 
 
@@ -246,6 +248,10 @@ def test_the_beginning_of_an_id_must_mean_one_run(plane: ControlPlane, command: 
         ("submit examples/cartpole-train.json --policy-of 1 --local", 2, "mode is train"),
         ("submit examples/cartpole-train.json --input nonsense --local", 2, "s3://bucket/key"),
         ("submit examples/custom-environment-train.json --local", 2, "customEnvironmentPath is"),
+        ("submit --local", 2, "FILE is missing"),
+        ("submit examples/cartpole-train.json --iterations 5 --local", 2, "give --continue RUN, too"),
+        ("submit --continue nothing --iterations 5 --local", 3, "there is no run 'nothing'"),
+        ("submit --continue 1 --policy-of 2 --local", 2, "mode is train"),
         ("compare nothing other --local", 3, "there is no run 'nothing'"),
         ("logs 1 --follow --json", 2, "--json prints one document"),
         ("ls --local --region eu-west-1", 2, "give one of them"),
@@ -279,13 +285,19 @@ def test_doctor_says_what_stands_in_the_way(
         "credentials",
         "deployment",
         "version",
-        "job queue",
+        # For one GPU and for four, on one node and on several.
+        *["job queue"] * 4,
         "quotas",
         "image",
     ]
     with pytest.MonkeyPatch.context() as patch:
         _have_credentials(patch, local_aws.endpoint_url)
+        for finding in command.document("doctor", code=1):
+            if finding["state"] == "problem":
+                _do(LocalSession(local_aws.endpoint_url), finding["detail"])
         in_account = {finding["subject"]: finding for finding in command.document("doctor")}
+    assert in_account["service-linked roles"]["state"] == "ok"
+    assert in_account["DNS of the VPC"]["state"] == "ok"
     assert re.search(r"\d\+[0-9a-f]{8}", in_account["version"]["detail"])
     # The emulator has no Service Quotas.
     assert (in_account["quotas"]["state"], in_account["quotas"]["detail"][:13]) == ("note", "not looked at")
@@ -294,6 +306,66 @@ def test_doctor_says_what_stands_in_the_way(
     monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "none"))
     [down] = command.document("doctor --local", code=1)
     assert "gaitway local up" in down["detail"]
+
+
+def _do(session: Any, advice: str) -> None:
+    """Do what doctor says."""
+    if service := re.search(r"aws iam create-service-linked-role --aws-service-name ([a-z.]+)", advice):
+        session.client("iam").create_service_linked_role(AWSServiceName=service[1])
+        return
+    group = re.search(r"authorize-security-group-ingress --group-id (\S+) --protocol all --source-group \1`", advice)
+    assert group is not None, advice
+    rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group[1]}]}
+    session.client("ec2").authorize_security_group_ingress(GroupId=group[1], IpPermissions=[rule])
+
+
+def test_doctor_looks_at_an_account_before_the_first_deployment(
+    command: Command, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ec2: Any = emulator.client("ec2")
+    vpc_id = ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    ec2.modify_vpc_attribute(VpcId=vpc_id, EnableDnsHostnames={"Value": False})
+    # As securityhub's control EC2.2 asks: docs.aws.amazon.com/securityhub/latest/userguide/ec2-controls.html
+    filters = [{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "group-name", "Values": ["default"]}]
+    [group] = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+
+    def subnet(number: int, zone: str, kind: str) -> str:
+        made = ec2.create_subnet(VpcId=vpc_id, CidrBlock=f"10.7.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")[
+            "Subnet"
+        ]["SubnetId"]
+        ec2.create_tags(Resources=[made], Tags=[{"Key": "aws-cdk:subnet-type", "Value": kind}])
+        return str(made)
+
+    def found(*settings: str) -> dict[str, Any]:
+        options = " ".join(f"-c {setting}" for setting in settings)
+        return {finding["subject"]: finding for finding in command.document(f"doctor {options}", code=1)}
+
+    public, _ = subnet(1, "a", "Public"), subnet(2, "b", "Isolated")
+    _have_credentials(monkeypatch, emulator.endpoint_url)
+
+    new = found()
+    assert new["deployment"]["state"] == "note"
+    assert "does not exist: run" in new["deployment"]["detail"]
+    assert new["settings"] == {"subject": "settings", "state": "ok", "detail": "as in config.json"}
+    assert "create-service-linked-role" in new["service-linked roles"]["detail"]
+    assert "DNS of the VPC" not in new
+
+    refused = found(f"vpcId={vpc_id}")["settings"]
+    assert refused["state"] == "problem"
+    assert "1 public subnet, 1 isolated subnet and no private subnet" in refused["detail"]
+
+    subnet(3, "b", "Private")
+    in_vpc = found(f"vpcId={vpc_id}", "useEfa=true")
+    assert in_vpc["settings"]["state"] == "ok"
+    assert f"modify-vpc-attribute --vpc-id {vpc_id} --enable-dns-hostnames" in in_vpc["DNS of the VPC"]["detail"]
+    _do(LocalSession(emulator.endpoint_url), in_vpc["default security group"]["detail"])
+    assert found(f"vpcId={vpc_id}", "useEfa=true")["default security group"]["state"] == "ok"
+    assert (
+        f"subnetIds holds '{public}', which is a public subnet"
+        in found(f"vpcId={vpc_id}", f"subnetIds={public}")["settings"]["detail"]
+    )
+    assert "write -c vpcId=VALUE" in command.error("doctor -c vpcId", code=2)
 
 
 def test_doctor_notices_a_queue_that_starts_no_job(plane: ControlPlane, command: Command) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.infra.templates import ROOT
+from tests.serving import Handler, serving
 
 ENTRYPOINT = ROOT / "container" / "entrypoint.sh"
+SIMULATOR_UID = 10001
 BOOT = ROOT / "stacks" / "components" / "instance_boot.sh"
 
 
@@ -50,7 +52,7 @@ def test_the_entry_point_becomes_the_runner(variables: dict[str, str], tmp_path:
     )
     said, _ = process.communicate()
     # The same process: nothing stands between it and Docker's signals.
-    assert said == f"{process.pid} -P -m container.start run-1\n"
+    assert said == f"{process.pid} -P -m gaitway.runner.start run-1\n"
 
 
 def test_what_it_becomes_is_the_runner(variables: dict[str, str]) -> None:
@@ -77,7 +79,7 @@ def test_the_runners_own_libraries_come_before_those_of_the_interpreter(
         (("run-1",), {"GAITWAY_EFS_ROOT": "/nowhere"}, "/nowhere is no directory that can be written to"),
         (("run-1",), {"GAITWAY_EFS_ROOT": ""}, "the job definition must set it"),
         (("run-1",), {"GAITWAY_PYTHON": "/nowhere/python"}, "there is no interpreter /nowhere/python"),
-        (("run-1",), {"GAITWAY_SIMULATOR": "isaaclab", "GAITWAY_GPU_DEVICE": "/nowhere"}, "no GPU in this container"),
+        (("run-1",), {"GAITWAY_SIMULATOR": "isaaclab2", "GAITWAY_GPU_DEVICE": "/nowhere"}, "no GPU in this container"),
     ],
 )
 def test_what_an_image_or_a_job_definition_lacks_is_said_before_anything_starts(
@@ -94,7 +96,7 @@ def instance(tmp_path: Path) -> dict[str, str]:
     """An instance's directories, and commands that would change this machine: they only say what they were asked."""
     commands = tmp_path / "commands"
     commands.mkdir()
-    for name in ("mknod", "modprobe"):
+    for name in ("mknod", "modprobe", "iptables", "systemctl"):
         executable(commands / name, f'echo "{name} $*"')
     return {
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
@@ -107,48 +109,39 @@ def instance(tmp_path: Path) -> dict[str, str]:
     }
 
 
-class InstanceMetadata(BaseHTTPRequestHandler):
+class InstanceMetadata(Handler):
     """What an instance's metadata service answers to who has a token, as version 2 demands it."""
 
     lifecycle = "spot"
 
-    def do_PUT(self) -> None:
-        self.answer("a-token" if self.path == "/latest/api/token" else None)
+    def put(self) -> None:
+        self.tell("a-token" if self.path == "/latest/api/token" else None)
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         known = {"instance-type": "g6.2xlarge", "instance-life-cycle": self.lifecycle}
         has_token = self.headers["X-aws-ec2-metadata-token"] == "a-token"
-        self.answer(known.get(self.path.removeprefix("/latest/meta-data/")) if has_token else None)
+        self.tell(known.get(self.path.removeprefix("/latest/meta-data/")) if has_token else None)
 
-    def answer(self, text: str | None) -> None:
-        self.send_response(200 if text else 401)
-        self.end_headers()
-        self.wfile.write((text or "").encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
+    def tell(self, text: str | None) -> None:
+        self.answer(200 if text else 401, text or "")
 
 
 @pytest.fixture
-def metadata() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), InstanceMetadata) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def metadata() -> Iterator[str]:
+    with serving(InstanceMetadata) as address:
+        yield address
 
 
 @pytest.mark.parametrize(("lifecycle", "purchase"), [("spot", "spot"), ("on-demand", "on-demand"), ("x", "on-demand")])
 def test_an_instance_writes_down_what_it_is(
     instance: dict[str, str],
-    metadata: ThreadingHTTPServer,
+    metadata: str,
     monkeypatch: pytest.MonkeyPatch,
     lifecycle: str,
     purchase: str,
 ) -> None:
     monkeypatch.setattr(InstanceMetadata, "lifecycle", lifecycle)
-    service = {"GAITWAY_METADATA_SERVICE": f"http://127.0.0.1:{metadata.server_port}"}
+    service = {"GAITWAY_METADATA_SERVICE": metadata}
     subprocess.run([BOOT], env=instance | service, check=True, capture_output=True)
     machine = json.loads(Path(instance["GAITWAY_MACHINE_FILE"]).read_text(encoding="utf-8"))
     assert machine == {"instanceType": "g6.2xlarge", "purchase": purchase}
@@ -168,6 +161,8 @@ def test_an_instance_keeps_images_and_caches(instance: dict[str, str]) -> None:
     subprocess.run([BOOT], env=instance, check=True, capture_output=True)
     settings = dict(line.split("=") for line in config.read_text(encoding="utf-8").splitlines())
     assert settings["ECS_IMAGE_PULL_BEHAVIOR"] == "prefer-cached"
+    # For layers that take minutes to unpack; the agent's own default is 1m.
+    assert settings["ECS_IMAGE_PULL_INACTIVITY_TIMEOUT"] == "15m"
     assert settings["ECS_CLUSTER"] == "batch"
     # Containers run as other users than the one that boots, and must not delete each other's files.
     assert Path(instance["GAITWAY_CACHE"]).stat().st_mode & 0o7777 == 0o1777
@@ -176,14 +171,14 @@ def test_an_instance_keeps_images_and_caches(instance: dict[str, str]) -> None:
 def test_an_instance_without_an_adapter_gets_a_device_that_cannot_be_opened(instance: dict[str, str]) -> None:
     device = Path(instance["GAITWAY_DEVICES"]) / "uverbs0"
     said = subprocess.run([BOOT], env=instance, check=True, capture_output=True, text=True).stdout
-    assert said == f"modprobe efa\nmknod -m 0600 {device} c 231 192\n"
+    assert said.endswith(f"modprobe efa\nmknod -m 0600 {device} c 231 192\n")
 
 
 def test_an_instance_with_an_adapter_keeps_its_device(instance: dict[str, str], tmp_path: Path) -> None:
     device = Path(instance["GAITWAY_DEVICES"]) / "uverbs0"
     executable(tmp_path / "commands" / "modprobe", f'mkdir -p "{device.parent}"; touch "{device}"')
     said = subprocess.run([BOOT], env=instance, check=True, capture_output=True, text=True).stdout
-    assert said == ""
+    assert "mknod" not in said
 
 
 def test_an_instance_whose_image_has_no_driver_boots(instance: dict[str, str], tmp_path: Path) -> None:
@@ -191,3 +186,93 @@ def test_an_instance_whose_image_has_no_driver_boots(instance: dict[str, str], t
     said = subprocess.run([BOOT], env=instance, check=True, capture_output=True, text=True)
     assert "mknod" in said.stdout
     assert "no driver" in said.stderr
+
+
+def test_an_instance_that_cannot_keep_the_simulator_from_its_credentials_takes_no_jobs(
+    instance: dict[str, str], tmp_path: Path
+) -> None:
+    executable(tmp_path / "commands" / "iptables", "exit 1")
+    said = subprocess.run([BOOT], env=instance, check=False, capture_output=True, text=True)
+    assert said.returncode == 1
+    assert said.stdout == "systemctl mask --now ecs\n"
+    assert "takes no jobs" in said.stderr
+
+
+def test_image_and_instance_mean_the_same_user() -> None:
+    """A container's users are the instance's: rules for a number hold in both."""
+    dockerfile = (ROOT / "container" / "Dockerfile").read_text(encoding="utf-8")
+    of_images = re.findall(r"GAITWAY_SIMULATOR_UID=(\d+)", dockerfile)
+    of_instances = re.findall(r"^simulator_uid=(\d+)$", BOOT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(of_images) == len(re.findall(r"^FROM ", dockerfile, re.MULTILINE))
+    assert {*of_images, *of_instances} == {str(SIMULATOR_UID)}
+    # The runner must be root, to become that user.
+    assert not re.search(r"^USER ", dockerfile, re.MULTILINE)
+
+
+_REACHES = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5).close()
+except OSError as error:
+    sys.exit(str(error))
+"""
+
+
+class Network:
+    """A network of its own, with an instance's addresses, which a process holds open."""
+
+    def __init__(self, holder: subprocess.Popen[str]) -> None:
+        self._enter = ("nsenter", f"--net=/proc/{holder.pid}/ns/net")
+
+    def run(self, *command: str, **variables: str) -> None:
+        """Run a command in it."""
+        subprocess.run([*self._enter, *command], check=True, capture_output=True, env=os.environ | variables)
+
+    def reaches(self, address: str, port: int, uid: int) -> bool:
+        """Tell whether a user's process is let through."""
+        who = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+        command = (*self._enter, *who, "/usr/bin/python3", "-c", _REACHES, address, str(port))
+        ended = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert ended.returncode == 0 or "refused" in ended.stderr, ended.stderr
+        return ended.returncode == 0
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    if os.geteuid() != 0 or not all(map(shutil.which, ("iptables", "unshare", "nsenter", "setpriv", "ip"))):
+        pytest.skip("needs root, and iptables and iproute2")
+    # It listens as the metadata service and the ECS agent do, and ends with its standard input.
+    listen = """
+import socket, sys
+servers = [socket.create_server(pair) for pair in (("169.254.169.254", 80), ("127.0.0.1", 51679), ("10.0.0.5", 80))]
+print("up", flush=True)
+sys.stdin.read()
+"""
+    addresses = "".join(f"ip address add {one}/32 dev lo\n" for one in ("169.254.169.254", "169.254.170.2", "10.0.0.5"))
+    script = f'set -e\nip link set lo up\n{addresses}exec /usr/bin/python3 -c "$1"'
+    command = ("unshare", "--net", "sh", "-c", script, "sh", listen)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "up\n"
+        yield Network(holder)
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def test_only_the_simulator_is_kept_from_the_credentials_of_instance_and_job(
+    network: Network, instance: dict[str, str], tmp_path: Path
+) -> None:
+    """With the kernel's own rules; the metadata of this instance has no port of its own to be asked at."""
+    # What ecs-init sets: github.com/aws/amazon-ecs-agent/blob/master/README.md
+    credentials = ("-p", "tcp", "-d", "169.254.170.2", "--dport", "80", "-j", "REDIRECT", "--to-ports", "51679")
+    network.run("iptables", "-t", "nat", "-A", "OUTPUT", *credentials)
+    places = (("169.254.169.254", 80), ("169.254.170.2", 80), ("127.0.0.1", 51679))
+    assert all(network.reaches(*place, SIMULATOR_UID) for place in places)
+
+    (tmp_path / "commands" / "iptables").unlink()
+    network.run(str(BOOT), **instance)
+
+    assert [network.reaches(*place, SIMULATOR_UID) for place in places] == [False] * 3
+    assert [network.reaches(*place, 0) for place in places] == [True] * 3
+    # All else is open to it: nodes talk to each other, and downloads go on.
+    assert network.reaches("10.0.0.5", 80, SIMULATOR_UID)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import Results
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import parse_request
-from gaitway.runs import StartedRun
 from tests.local.deployed import ControlPlane, Json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -123,7 +123,7 @@ def test_a_package_that_fails_is_told_in_the_words_of_its_traceback_before_two_p
     execution = plane.run_workflow({"mode": "train", "inputParameters": request})
 
     assert (execution["status"], execution["error"]) == ("FAILED", "CustomEnvironmentError"), execution
-    assert execution["cause"].startswith("the pre-flight (one iteration, before anything is trained) failed: ")
+    assert execution["cause"].startswith("the pre-flight (a short trial before the training itself) failed: ")
     assert "AttributeError: 'super' object has no attribute '_reward'" in execution["cause"]
     assert "(cartpole_centred/embedded.py, line " in execution["cause"]
     record = plane.record_of(execution)

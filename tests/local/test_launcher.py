@@ -19,19 +19,20 @@ from typer.testing import CliRunner
 
 from gaitway.cli.exits import Exit
 from gaitway.cli.local import app
-from gaitway.deployment import STACKS, NotDeployedError, read_deployment
+from gaitway.client.deployment import NotDeployedError, read_deployment
+from gaitway.installation import REPOSITORY_ROOT
 from gaitway.local import launcher as launcher_module
 from gaitway.local.cdk import DeployError, Progress
 from gaitway.local.extensions import MINISTACK_VERSION, MiniStackVersionError, check_version
 from gaitway.local.guard import MARKER, processes_with
 from gaitway.local.launcher import Launcher, LocalAws, LocalSession
 from gaitway.local.record import ServerRecord
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.names import DEFAULT_NAMES
 
 OUTPUTS = {
     "GaitwayNetwork": {},
     "GaitwayStorage": {"AssetBucketName": "bucket", "RunTableName": "table"},
-    "GaitwayCompute": {"JobQueueArn": "queue"},
+    "GaitwayCompute": {"JobQueueArns": "queue"},
     "GaitwayPipeline": {"PipelineArn": "pipeline", "WorkflowArn": "workflow", "LaunchFunctionName": "launch"},
 }
 
@@ -62,7 +63,7 @@ class SmallDeployer:
             raise DeployError("a resource failed")
         cloudformation: Any = LocalSession(environment["AWS_ENDPOINT_URL"]).client("cloudformation")
         existing = {stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]}
-        for name in STACKS:
+        for name in DEFAULT_NAMES.stacks:
             if name not in existing:
                 cloudformation.create_stack(StackName=name, TemplateBody=template(OUTPUTS[name]))
                 cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 0})
@@ -338,7 +339,7 @@ def test_a_proxy_is_not_asked_for_the_emulator(
 
 
 def test_the_commands(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher_module, "default_launcher", lambda: launcher)
+    monkeypatch.setattr(launcher_module, "default_launcher", lambda names=DEFAULT_NAMES: launcher)
     runner = CliRunner()
 
     assert runner.invoke(app, ["env"]).exit_code == Exit.NOT_FOUND
@@ -365,11 +366,11 @@ def test_a_missing_stack_or_output_is_named(launcher: Launcher) -> None:
     cloudformation: Any = up(launcher).session().client("cloudformation")
     cloudformation.update_stack(StackName="GaitwayCompute", TemplateBody=template({"Other": "value"}))
     cloudformation.get_waiter("stack_update_complete").wait(StackName="GaitwayCompute", WaiterConfig={"Delay": 0})
-    with pytest.raises(NotDeployedError, match="no output JobQueueArn"):
+    with pytest.raises(NotDeployedError, match="no output JobQueueArns"):
         read_deployment(cloudformation)
     cloudformation.delete_stack(StackName="GaitwayCompute")
     cloudformation.get_waiter("stack_delete_complete").wait(StackName="GaitwayCompute", WaiterConfig={"Delay": 0})
-    with pytest.raises(NotDeployedError, match="no stack GaitwayCompute"):
+    with pytest.raises(NotDeployedError, match="the stack GaitwayCompute does not exist"):
         read_deployment(cloudformation)
 
 

@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from container.runner.session import record_policy, run_policy
 from gaitway.aws.run_table import RUN, TOKENS
-from gaitway.contracts.metrics import NAMESPACE
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import parse_request
 from gaitway.local.launcher import LocalAws
-from gaitway.runs import StartedRun
+from gaitway.names import DEFAULT_NAMES
+from gaitway.runner.host.session import record_policy, run_policies
 from tests.local.conformance.batch_world import BatchWorld, batch_world
 from tests.local.conformance.workflow import Workflow, single_state
 from tests.local.deployed import TINY, ControlPlane
 from tests.local.emulator import Emulator
 from tests.local.roles import AssumedRole, denied
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 FUNCTIONS = (
     "vams-gaitway-launch",
@@ -255,7 +257,7 @@ def test_a_run_touches_its_own_files_only(world: World, runs: tuple[StartedRun, 
     assert record is not None
     assert record.spec is not None
     assert record.spec.policy is not None
-    s3 = world.role("run", Policy=run_policy(record, "aws")).client("s3")
+    s3 = world.role("run", Policy=next(run_policies(record, "aws", NAMESPACE))).client("s3")
 
     def get(uri: S3Uri) -> object:
         return s3.get_object(Bucket=uri.bucket, Key=uri.key)
@@ -304,7 +306,7 @@ def test_a_run_reads_its_own_record_and_tokens_only(world: World, runs: tuple[St
         )
     # Neither may do what the other is for.
     with denied():
-        dynamodb_of_files = world.role("run", Policy=run_policy(None, "aws")).client("dynamodb")
+        dynamodb_of_files = world.role("run", Policy=next(run_policies(None, "aws", NAMESPACE))).client("dynamodb")
         dynamodb_of_files.get_item(TableName=world.table, Key=key(evaluation, RUN))
 
 
@@ -312,7 +314,7 @@ def test_a_run_answers_its_own_machine_and_keeps_any_caller_waiting_at_most(
     world: World, runs: tuple[StartedRun, StartedRun]
 ) -> None:
     record = world.plane.runs.record(runs[0].run_id)
-    states = world.role("run", Policy=run_policy(record, "aws")).client("stepfunctions")
+    states = world.role("run", Policy=next(run_policies(record, "aws", NAMESPACE))).client("stepfunctions")
     # Of another execution of the pipeline a run would need the token, which stands in that run's own item.
     states.send_task_heartbeat(taskToken=world.token)
     with denied():

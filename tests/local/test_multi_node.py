@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, SIMULATOR_LOG, Manifest, Results
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import RunRecord
 from gaitway.local.guard import processes_with
-from gaitway.runs import StartedRun
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
 

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from container.runner import preflight
-from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE, EXIT_FAILED
 from gaitway.contracts.simulation import SimulationJob
+from gaitway.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE, EXIT_FAILED
+from gaitway.runner.verdict import preflight
+from gaitway.workloads import train
 from tests.local.emulator import Emulator
 from tests.local.runner_world import EVALUATION, TRAINING, World
 
-REHEARSED = "Learning iteration 0/1 "
+TRIED = "Learning iteration 0/1 "
 TRAINED = "Learning iteration 0/5 "
-FAILED = "the pre-flight (one iteration, before anything is trained) failed: "
+FAILED = "the pre-flight (a short trial before the training itself) failed: "
 THREE_ATTEMPTS = {"GAITWAY_JOB_ATTEMPTS": "3"}
 
 
 @pytest.fixture
 def world(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world in which five iterations are a long training."""
-    monkeypatch.setattr(preflight, "LONG_TRAINING_ITERATIONS", TRAINING.max_iterations)
+    monkeypatch.setattr(train, "LONG_TRAINING_ITERATIONS", TRAINING.max_iterations)
     world = World(emulator, tmp_path)
     world.create_bucket()
     yield world
@@ -33,14 +34,14 @@ def log_of(world: World) -> str:
     return world.objects()["simulator.log"].decode()
 
 
-def test_a_long_training_is_rehearsed_and_leaves_no_trace_but_its_words(world: World) -> None:
+def test_a_long_training_is_tried_and_leaves_no_trace_but_its_words(world: World) -> None:
     world.submit()
 
     assert world.run_here("succeed") == EXIT_DONE
 
     assert world.outcome()["status"] == "SUCCEEDED"
     log = log_of(world)
-    assert 0 <= log.index(REHEARSED) < log.index(TRAINED)
+    assert 0 <= log.index(TRIED) < log.index(TRAINED)
     assert not [name for name in world.objects() if "preflight" in name]
     assert [path.name for path in (world.directory / preflight.DIRECTORY).iterdir()] == ["passed"]
 
@@ -51,12 +52,12 @@ def test_it_is_the_training_itself_but_for_its_length(world: World) -> None:
 
     world.run_here("refuse")
 
-    rehearsed, whole = (
+    tried, whole = (
         SimulationJob.model_validate_json((world.directory / folder / "simulation.json").read_text())
         for folder in (preflight.DIRECTORY, ".")
     )
-    assert rehearsed.training == training.model_copy(update={"max_iterations": 1, "record_video": False})
-    assert rehearsed.model_copy(update={"training": training}) == whole
+    assert tried.training == training.model_copy(update={"max_iterations": 1, "record_video": False})
+    assert tried.model_copy(update={"training": training}) == whole
 
 
 def test_a_short_training_is_its_own_pre_flight(world: World) -> None:
@@ -67,7 +68,7 @@ def test_a_short_training_is_its_own_pre_flight(world: World) -> None:
     assert not (world.directory / preflight.DIRECTORY).exists()
 
 
-def test_an_evaluation_is_not_rehearsed(world: World) -> None:
+def test_an_evaluation_is_not_tried(world: World) -> None:
     policy = world.output / "model_1.pt"
     world.s3.put_object(Bucket=policy.bucket, Key=policy.key, Body=b"weights")
     world.submit(EVALUATION, policy=policy)
@@ -77,13 +78,13 @@ def test_an_evaluation_is_not_rehearsed(world: World) -> None:
     assert not (world.directory / preflight.DIRECTORY).exists()
 
 
-def test_a_training_that_goes_on_is_not_rehearsed_again(world: World) -> None:
+def test_a_training_that_goes_on_is_not_tried_again(world: World) -> None:
     world.submit()
     assert world.run_here("succeed_once_then_crash_half_way", variables=THREE_ATTEMPTS) == EXIT_ATTEMPT_AGAIN
 
     assert world.run_here("succeed", variables=THREE_ATTEMPTS | {"AWS_BATCH_JOB_ATTEMPT": "2"}) == EXIT_DONE
 
-    assert log_of(world).count(REHEARSED) == 1
+    assert log_of(world).count(TRIED) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_training_that_goes_on_is_not_rehearsed_again(world: World) -> None:
     [
         ("refuse", "RequestError", "trainingConfig.task is 'Isaac-Cartpole-v0', which is not registered"),
         ("fail_to_start", "SimulationError", "RuntimeError: the device answers with error 13"),
-        ("exit_early", "SimulationError", "the simulator ended well, but has trained nothing"),
+        ("exit_early", "SimulationError", "the simulator ended well, but the training has done nothing"),
     ],
 )
 def test_what_would_fail_is_told_before_anything_is_trained(world: World, script: str, error: str, words: str) -> None:

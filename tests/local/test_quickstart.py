@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gaitway.client.runs import Runs
 from gaitway.local.launcher import STATE_VARIABLE, LocalAws
-from gaitway.runs import Runs
 from handbook.reference import DOCS, ROOT
 from tests.docs.pages import blocks
 from tests.local.examples import write_small_examples

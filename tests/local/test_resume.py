@@ -14,17 +14,18 @@ from typing import Any
 import psutil
 import pytest
 
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import Results
-from gaitway.contracts.checkpoints import completed_iterations, rollouts_of
-from gaitway.contracts.request import RlLibrary, parse_request
+from gaitway.contracts.request import parse_request
 from gaitway.contracts.simulation import TRAINING_PROGRESS
-from gaitway.runs import StartedRun
+from gaitway.libraries import RlLibrary
+from gaitway.libraries.checkpoints import completed_iterations, length_beside
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, ControlPlane
 
 SEED = 20261120
 INTERVAL = 10
-ITERATIONS: dict[RlLibrary, int] = {"rsl_rl": 80, "skrl": 40, "rl_games": 40}
+ITERATIONS: dict[RlLibrary, int] = {"rsl_rl": 80, "skrl": 40, "rl_games": 40, "sb3": 40}
 """Only rsl_rl's policy is evaluated afterwards."""
 TRAINING = {
     "task": "Isaac-Cartpole-Direct-v0",
@@ -37,6 +38,7 @@ STEPS: dict[RlLibrary, range] = {
     "rsl_rl": range(ITERATIONS["rsl_rl"]),
     "skrl": range(32, 32 * ITERATIONS["skrl"] + 1, 32),
     "rl_games": range(1, ITERATIONS["rl_games"] + 1),
+    "sb3": range(16 * 256, 16 * 256 * ITERATIONS["sb3"] + 1, 16 * 256),
 }
 """What each library counts."""
 
@@ -63,7 +65,7 @@ class Training:
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 # A host that goes down signals what runs in its container first; the simulator ends with the runner.
-                if signal_number is signal.SIGKILL or "container.start" in process.cmdline():
+                if signal_number is signal.SIGKILL or "gaitway.runner.start" in process.cmdline():
                     process.send_signal(signal_number)
         trained = self._trained()
         until(lambda: self._attempt() > attempt and self._goes_on_from() not in (None, gone_on_from), RUN_SECONDS)
@@ -129,9 +131,7 @@ class Training:
         if job["continue_from"] is None:
             return None
         checkpoint = Path(job["continue_from"])
-        settings = checkpoint.parents[1] / "params" / "agent.yaml"
-        rollouts = rollouts_of(settings.read_text()) if settings.is_file() else None
-        return completed_iterations(self.library, checkpoint.name, rollouts)
+        return completed_iterations(self.library, checkpoint.name, length_beside(self.library, checkpoint))
 
 
 def steps_of(directory: Path) -> list[int]:
@@ -143,8 +143,8 @@ def assert_whole(library: RlLibrary, results: Results, directory: Path) -> None:
     """Check that a run left what it would have left without any interruption."""
     assert results.training is not None
     assert results.training.iterations == ITERATIONS[library]
-    rollouts = 32 if library == "skrl" else None
-    assert completed_iterations(library, results.training.final_checkpoint, rollouts) == ITERATIONS[library]
+    length = {"skrl": 32, "sb3": 16 * 256}.get(library)
+    assert completed_iterations(library, results.training.final_checkpoint, length) == ITERATIONS[library]
     assert steps_of(directory) == list(STEPS[library])
     assert {path.name for path in (directory / "exported").iterdir()} == {"policy.pt", "policy.onnx", "policy.json"}
 
@@ -155,7 +155,7 @@ def random_moment(library: RlLibrary, last: int) -> int:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("library", ["skrl", "rl_games"])
+@pytest.mark.parametrize("library", ["skrl", "rl_games", "sb3"])
 def test_a_training_that_is_killed_goes_on_and_comes_out_whole(
     plane: ControlPlane, tmp_path: Path, library: RlLibrary
 ) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gaitway.client.files import RunFiles
 from gaitway.contracts.artifacts import REPORT, RESULTS, ManifestEntry, Results
 from gaitway.contracts.errors import ArtifactError, Failure
 from gaitway.contracts.model import S3Uri
 from gaitway.local.launcher import LocalSession
-from gaitway.run_files import RunFiles
 from tests.local.emulator import Emulator
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from container.runner import heartbeat
-from container.runner.lock import locked
-from container.runner.run import EXIT_DONE, EXIT_FAILED
-from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import LOCK_FILE, Manifest, Results, RunConfig
 from gaitway.contracts.errors import CancelledError, Failure, InterruptedRunError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import CALLER_GONE, RunState
+from gaitway.runner.host.lock import locked
+from gaitway.runner.reporting import heartbeat
+from gaitway.runner.run import EXIT_DONE, EXIT_FAILED
+from gaitway.runner.stop import StopRequest
 from tests.local.conformance.workflow import until
 from tests.local.emulator import Emulator
 from tests.local.runner_world import EVALUATION, TRAINING, World, files_holding, parse
@@ -71,7 +71,7 @@ def test_a_training_ends_its_task_with_results_that_the_manifest_lists_and_a_rec
     assert job.wait() == 0, job.output
     outcome = world.outcome()
     assert outcome["status"] == "SUCCEEDED"
-    assert outcome["output"] == {"run_id": world.run_id, "manifest": str(world.output / "manifest.json")}
+    assert outcome["output"] == {"run_id": world.run_id, "manifest": str(world.output / "manifest.json"), "attempts": 1}
     objects = world.objects()
     assert set(objects) == TRAINED
     manifest = Manifest.model_validate_json(objects["manifest.json"])
@@ -113,9 +113,9 @@ def test_an_evaluation_gets_its_policy_and_leaves_its_metrics(world: World) -> N
 
     assert world.run_here("succeed") == EXIT_DONE
 
-    assert (world.directory / "inputs" / "model_4.pt").read_bytes() == b"weights"
+    assert (world.directory / "inputs" / "policy" / "model_4.pt").read_bytes() == b"weights"
     simulation = parse((world.directory / "simulation.json").read_bytes())
-    assert simulation["policy"] == str(world.directory / "inputs" / "model_4.pt")
+    assert simulation["inputs"] == {"policy": str(world.directory / "inputs" / "policy" / "model_4.pt")}
     objects = world.objects()
     assert set(objects) == {
         "metrics.csv",
@@ -145,6 +145,12 @@ def test_a_report_that_cannot_be_written_fails_no_run(
     objects = world.objects()
     assert {"results.json", "manifest.json"} <= set(objects)
     assert "report.html" not in objects
+    (warning,) = Results.model_validate_json(objects["results.json"]).warnings
+    assert warning.startswith("there is no report.html")
+    manifest = Manifest.model_validate_json(objects["manifest.json"])
+    assert {entry.path: entry.sha256 for entry in manifest.files}["results.json"] == hashlib.sha256(
+        objects["results.json"]
+    ).hexdigest()
     assert "ZeroDivisionError: of no episodes" in caplog.text
 
 
@@ -295,7 +301,7 @@ def test_a_run_that_nobody_waits_for_any_more_ends_itself(world: World) -> None:
 def test_a_run_whose_caller_stays_away_is_cancelled_and_the_inner_machine_told_why(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("container.runner.heartbeat.CALLER_GRACE_SECONDS", 1)
+    monkeypatch.setattr("gaitway.runner.reporting.heartbeat.CALLER_GRACE_SECONDS", 1)
     world.submit()
     with ThreadPoolExecutor() as threads:
         job = threads.submit(world.run_here, "hang")
@@ -311,7 +317,7 @@ def test_a_run_whose_caller_stays_away_is_cancelled_and_the_inner_machine_told_w
 def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on_and_a_caller_that_tries_again_gets_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("container.runner.heartbeat.CALLER_GRACE_SECONDS", 1)
+    monkeypatch.setattr("gaitway.runner.reporting.heartbeat.CALLER_GRACE_SECONDS", 1)
     world.submit(heartbeat_timeout_seconds=5)
     stop = StopRequest()
     with ThreadPoolExecutor() as threads:
@@ -319,7 +325,7 @@ def test_both_machines_get_heartbeats_for_as_long_as_the_run_goes_on_and_a_calle
         until(lambda: world.record.progress is not None)
         world.workflow.states.stop_execution(executionArn=world.caller)
         caller, token = world.start_execution(HeartbeatSeconds=5)
-        world.table.set_tokens(world.run_id, external=token)
+        world.give_token("external", token)
 
         # Its heartbeats alone keep both waiting: for longer than their timeout, and than the old caller's grace.
         with pytest.raises(TimeoutError):
@@ -338,9 +344,9 @@ def test_a_job_whose_run_went_to_another_execution_ends_itself_and_leaves_that_a
 
         execution, token = world.start_execution()
         world.table.update(world.run_id, execution_arn=execution, job_id=None, phase=None)
-        world.table.set_tokens(world.run_id, inner=token)
+        world.give_token("inner", token)
 
-        assert job.result(30) == EXIT_FAILED
+        assert job.result(30) == EXIT_DONE
     assert world.status(execution) == "RUNNING"
     assert world.record.phase is None
 
@@ -356,10 +362,10 @@ def test_a_job_that_submit_jobs_retry_takes_over_goes_on(world: World) -> None:
         asked.wait(10)
 
         execution, token = world.start_execution()
-        world.table.set_tokens(world.run_id, inner=token)
+        world.give_token("inner", token)
 
         assert job.result(30) == EXIT_DONE
-    assert world.status(execution) == "SUCCEEDED"
+    assert world.workflow.ended(execution)["status"] == "SUCCEEDED"
 
 
 def test_a_job_that_is_told_to_stop_tells_its_caller_at_once(world: World) -> None:

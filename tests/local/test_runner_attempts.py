@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import logging
 import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from container.runner.lock import locked
-from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE, EXIT_FAILED
-from container.runner.stop import StopRequest
 from gaitway.contracts.artifacts import Manifest, Results
 from gaitway.contracts.errors import InterruptedRunError
-from gaitway.contracts.request import TrainingConfig
 from gaitway.contracts.run import Progress, RunState
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.runner import attempt as attempt_module
+from gaitway.runner.host.lock import locked
+from gaitway.runner.retry import retrying_if
+from gaitway.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE, EXIT_FAILED
+from gaitway.runner.stop import StopRequest
 from tests.local.emulator import Emulator
 from tests.local.runner_world import World, parse, priced
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY
@@ -153,7 +155,7 @@ def test_a_torn_checkpoint_is_passed_over_and_named(world: World, caplog: pytest
     with caplog.at_level(logging.WARNING):
         assert world.run_here("succeed", variables=SECOND_OF_THREE) == EXIT_DONE
 
-    assert "model_2.pt is torn or corrupt" in caplog.text
+    assert "model_2.pt is incomplete or corrupt" in caplog.text
     assert "model_0.pt" in (world.directory / "simulator.log").read_text()
     objects = world.objects()
     assert [int(row["step"]) for row in rows_of(objects)] == list(range(9))
@@ -238,11 +240,10 @@ def test_a_job_that_is_told_to_stop_tells_its_caller_unless_it_goes_on(
     world: World, job: dict[str, Any], code: int
 ) -> None:
     stop = StopRequest()
-    clients = world.clients()
-    clients = replace(clients, batch=FakeBatch(**job))  # type: ignore[arg-type]
+    host = world.host(FIRST_OF_THREE, FakeBatch(**job))
     stop.request(InterruptedRunError("told to stop"))
 
-    assert world.run_here("succeed", clients, stop, variables=FIRST_OF_THREE) == code
+    assert world.run_here("succeed", stop=stop, host=host) == code
 
     if code == EXIT_ATTEMPT_AGAIN:
         assert world.status(world.execution) == "RUNNING"
@@ -271,3 +272,21 @@ def test_an_attempt_waits_for_an_older_one_that_is_still_ending(world: World) ->
     with locked(world.directory, StopRequest(), 10):
         pass
     os.killpg(int((world.directory / "group.pid").read_text()), signal.SIGKILL)
+
+
+def test_a_disk_that_stays_full_ends_the_attempt_and_not_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is simulated, where other failures are told at once."""
+
+    def refuse(directory: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(directory / "training-config.json"))
+
+    monkeypatch.setattr(retrying_if, "__defaults__", (0.0,))
+    with monkeypatch.context() as full:
+        full.setattr(attempt_module, "write_config", refuse)
+        assert world.run_here("succeed", variables=FIRST_OF_THREE) == EXIT_ATTEMPT_AGAIN
+        assert world.run_here("succeed", variables=LAST_OF_THREE) == EXIT_FAILED
+
+    outcome = world.outcome()
+    assert outcome["error"] == "StorageError"
+    for part in ("training-config.json", "No space left on device", " free", "start it again"):
+        assert part in outcome["cause"]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from container.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE
-from container.runner.torchrun import free_port
-from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.limits import NODES_JOIN_SECONDS, START_UP_ALLOWANCE_SECONDS
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import RunState
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.runner.processes.launch import Simulator, simulator_of
+from gaitway.runner.processes.torchrun import free_port
+from gaitway.runner.reporting.heartbeat import Activity, deserves_heartbeat
+from gaitway.runner.run import EXIT_ATTEMPT_AGAIN, EXIT_DONE
 from tests.local.emulator import Emulator
 from tests.local.runner_world import World
 
@@ -49,6 +55,30 @@ def world(emulator: Emulator, tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def nodes() -> Nodes:
     return Nodes()
+
+
+def test_a_leading_node_that_waits_for_the_others_keeps_the_run_alive() -> None:
+    # Each of them pulls an image of 20 GB first.
+    assert NODES_JOIN_SECONDS >= 1500
+    assert deserves_heartbeat(NODES_JOIN_SECONDS, simulation_began=False)
+
+
+def test_the_time_in_which_nodes_are_waited_for_is_not_the_simulators(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    @contextmanager
+    def after_a_long_wait(*arguments: Any) -> Iterator[Simulator]:
+        nonlocal now
+        with simulator_of(*arguments) as simulator:
+            now += START_UP_ALLOWANCE_SECONDS + 1
+            yield simulator
+
+    monkeypatch.setattr("gaitway.runner.run.Activity", lambda: Activity(clock=lambda: now))
+    monkeypatch.setattr("gaitway.runner.run.simulator_of", after_a_long_wait)
+    world.submit(TRAINING)
+    assert world.run_here("succeed") == EXIT_DONE
 
 
 def test_a_node_that_vanishes_ends_the_attempt_at_once_and_the_next_one_goes_on(world: World, nodes: Nodes) -> None:
@@ -91,5 +121,6 @@ def test_a_follower_ends_when_the_leading_node_is_gone(world: World, nodes: Node
     assert follower.wait() == 1
     # In a container they end with the runner, which is its first process.
     for process in left_behind:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     assert "the leading node has ended, or is gone" in follower.output

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from container.runner.checkpoint_uploads import CheckpointUploads
-from container.runner.stop import StopRequest
-from container.runner.upload import PatientUploader
-from gaitway.contracts.errors import ArtifactError
+from gaitway.contracts.errors import ArtifactError, RunRefusedError
 from gaitway.contracts.model import S3Uri
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.runner.results.checkpoint_uploads import CheckpointUploads
+from gaitway.runner.results.upload import PatientUploader
+from gaitway.runner.stop import StopRequest
 from tests.local.emulator import Emulator
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, write_checkpoint
 
@@ -31,10 +32,15 @@ class Bucket:
         self.writes = 0
         self.s3.meta.events.register("before-call.s3.PutObject", self._count)
 
-    def uploader(self, **options: Any) -> PatientUploader:
+    def uploader(self, may_write: Callable[[], bool] = lambda: True, **options: Any) -> PatientUploader:
+        destination = S3Uri(self.name, "runs/1/")
         return PatientUploader(
-            self.s3, S3Uri(self.name, "runs/1/"), StopRequest(), lambda: None, **{"retry_seconds": 0.5} | options
+            self.s3, destination, may_write, StopRequest(), lambda: None, **{"retry_seconds": 0.5} | options
         )
+
+    def read(self, name: str) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=self.name, Key=f"runs/1/{name}")["Body"].read()
+        return body
 
     def _count(self, **_: object) -> None:
         self.writes += 1
@@ -138,7 +144,7 @@ def test_checkpoints_are_uploaded_as_they_appear_and_only_uploaded_ones_leave_ef
     refused = "runs/1/checkpoints/model_10.pt"
     bucket.s3.meta.events.register("before-call.s3.PutObject", lambda params, **_: _refuse(refused, params))
     rewards = {1: 1.0, 21: 9.0, 51: 5.0}
-    uploads = CheckpointUploads(tmp_path, "rsl_rl", bucket.uploader(), rewards.get)
+    uploads = CheckpointUploads(tmp_path, TrainingConfig(), bucket.uploader(), rewards.get)
 
     uploads.look()
 
@@ -154,11 +160,11 @@ def test_the_manifest_lists_what_earlier_attempts_uploaded_and_removed(
     monkeypatch.chdir(tmp_path)
     for iteration in range(0, 50, 10):
         write_checkpoint(iteration)
-    CheckpointUploads(tmp_path, "rsl_rl", bucket.uploader(), lambda _: None).look()
+    CheckpointUploads(tmp_path, TrainingConfig(), bucket.uploader(), lambda _: None).look()
     assert not (LOG_DIRECTORY / "model_0.pt").exists()
 
     uploader = bucket.uploader()
-    CheckpointUploads(tmp_path, "rsl_rl", uploader, lambda _: None).look()
+    CheckpointUploads(tmp_path, TrainingConfig(), uploader, lambda _: None).look()
 
     assert [entry.path for entry in uploader.manifest("run-1").files] == [
         f"checkpoints/model_{n}.pt" for n in (0, 10, 20, 30, 40)
@@ -168,3 +174,57 @@ def test_the_manifest_lists_what_earlier_attempts_uploaded_and_removed(
 def _refuse(key: str, params: dict[str, Any]) -> None:
     if params["url_path"].endswith(key):
         raise EndpointConnectionError(endpoint_url=key)
+
+
+@pytest.mark.parametrize("size", [7, 6 * _MEBIBYTE], ids=["whole", "in parts"])
+def test_nothing_is_written_for_a_run_that_is_not_ones_own_any_more(bucket: Bucket, tmp_path: Path, size: int) -> None:
+    file = tmp_path / "model_1.pt"
+    file.write_bytes(b"w" * size)
+
+    with pytest.raises(RunRefusedError):
+        bucket.uploader(lambda: False, part_bytes=5 * _MEBIBYTE).upload("model_1.pt", file)
+
+    assert "Contents" not in bucket.s3.list_objects_v2(Bucket=bucket.name)
+
+
+@pytest.mark.parametrize("size", [7, 6 * _MEBIBYTE], ids=["whole", "in parts"])
+@pytest.mark.parametrize("before", [None, b"older"], ids=["nothing was there", "something was there"])
+def test_what_another_writes_in_the_same_moment_is_never_written_over(
+    bucket: Bucket, emulator: Emulator, tmp_path: Path, size: int, before: bytes | None
+) -> None:
+    file = tmp_path / "results.json"
+    file.write_bytes(b"w" * size)
+    other = emulator.client("s3")
+    if before is not None:
+        other.put_object(Bucket=bucket.name, Key="runs/1/results.json", Body=before)
+    asked = 0
+
+    def may_write() -> bool:
+        """Say yes, as long as the run is ours; and while the request is on its way, it goes to another, who writes."""
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            other.put_object(Bucket=bucket.name, Key="runs/1/results.json", Body=b"the newer attempt's")
+        return asked == 1
+
+    with pytest.raises(RunRefusedError):
+        bucket.uploader(may_write, retry_seconds=10, part_bytes=5 * _MEBIBYTE).upload("results.json", file)
+
+    assert asked == 2
+    assert bucket.read("results.json") == b"the newer attempt's"
+
+
+def test_an_upload_whose_answer_was_lost_is_found_where_it_is(bucket: Bucket, file: Path) -> None:
+    uploader = bucket.uploader(retry_seconds=10)
+    lost: list[bool] = []
+
+    def lose_answer(**_: object) -> None:
+        if not lost:
+            lost.append(True)
+            raise EndpointConnectionError(endpoint_url="https://s3")
+
+    bucket.s3.meta.events.register("after-call.s3.PutObject", lose_answer)
+
+    uploader.upload("model_1.pt", file)
+
+    assert (lost, bucket.writes) == ([True], 1)

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import MANIFEST, REPORT, Results
 from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunState
-from gaitway.runs import StartedRun
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
 

@@ -24,9 +24,12 @@ from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
 
 _TOKEN = token_mark(SECRET_MARK)
 _CREDENTIAL = credential_mark(SECRET_MARK)
-_SECRET = re.compile(f"{_TOKEN}|{_CREDENTIAL}|X-Amz-Signature|X-Amz-Security-Token")
-"""The last two are of presigned URLs."""
+_VALUE = r"""[\\"']*\s*(?:=|:|%(?:25)*3D)[\\"'\s]*[\w%+/-]{16}"""
+_SECRET = re.compile(f"{_TOKEN}|{_CREDENTIAL}|(?i:X-Amz-(?:Signature|Security-Token)){_VALUE}")
+"""The last two are of presigned URLs and of signed requests. Their names alone are no secret: rsl_rl keeps the changes
+of the checkout with a run, and those may be to a file like this one."""
 _CREDENTIAL_VARIABLES = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+_CREDENTIAL_ADDRESS = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 
 
 class Processes:
@@ -36,6 +39,7 @@ class Processes:
         self.found: set[str] = set()
         self.seen: set[str] = set()
         self.given_credentials: set[str] = set()
+        self.given_addresses: set[str] = set()
         self._emulator_id = emulator_id
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -71,6 +75,8 @@ class Processes:
         self.seen.add(name)
         if _SECRET.search(" ".join(command)):
             self.found.add(f"command line of {name}")
+        if _CREDENTIAL_ADDRESS in variables:
+            self.given_addresses.add(name)
         for variable, value in variables.items():
             if variable in _CREDENTIAL_VARIABLES and _CREDENTIAL in value:
                 self.given_credentials.add(name)
@@ -80,8 +86,8 @@ class Processes:
 
 def _kind(command: list[str]) -> str:
     for part in command:
-        if part.startswith(("container.start", "container.simulators")):
-            return "runner" if part == "container.start" else "simulator"
+        if part.startswith(("gaitway.runner.start", "gaitway.simulators")):
+            return "runner" if part == "gaitway.runner.start" else "simulator"
     return "function" if any("ministack-lambda" in part for part in command) else "other"
 
 
@@ -126,10 +132,33 @@ def _lose_and_end(plane: ControlPlane, execution_arn: str) -> None:
     plane.batch.terminate_job(jobId=record.job_id, reason="the test ends it")
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "https://bucket/key?X-Amz-Signature={}&X-Amz-Date=1",
+        "https%3A%2F%2Fbucket%3FX-Amz-Security-Token%3D{}",
+        "url=https%253A%252F%252Fbucket%253FX-Amz-Signature%253D{}",
+        "x-amz-security-token: {}",
+        '{{"X-Amz-Security-Token": "{}"}}',
+        '"{{\\"X-Amz-Signature\\": \\"{}\\"}}"',
+        "{{'X-Amz-Signature': '{}'}}",
+    ],
+)
+def test_a_signature_is_found_however_it_is_written(written: str) -> None:
+    assert _found(written.format("f00dFEED" * 8))
+
+
+def test_the_name_of_a_signature_is_no_secret() -> None:
+    assert not _found('-FORBIDDEN = "X-Amz-Signature|X-Amz-Security-Token"\n+FORBIDDEN = ["x-amz-security-token"]')
+
+
 def test_no_process_is_given_a_token_and_no_simulator_a_credential(processes: Processes) -> None:
     assert processes.seen >= {"runner", "simulator", "function"}
     assert processes.found == set()
-    assert processes.given_credentials == {"runner", "function"}
+    # ECS gives a job the address of its credentials; Lambda gives a function the credentials themselves.
+    assert processes.given_credentials == {"function"}
+    assert "runner" in processes.given_addresses
+    assert not processes.given_addresses & {"simulator", "function"}
 
 
 def test_no_secret_is_in_any_log(processes: Processes, plane: ControlPlane) -> None:

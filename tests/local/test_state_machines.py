@@ -1,17 +1,17 @@
 """The failure paths of the inner machine, with functions that do nothing but fail where they are told to."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from statemachines.machines import render
 from tests.local.conformance.workflow import Workflow
 from tests.local.emulator import Emulator
 
 Json = dict[str, Any]
 
-PIPELINE = (Path(__file__).parents[2] / "statemachines" / "pipeline.asl.json").read_text()
+PIPELINE = render("pipeline")
 
 FUNCTIONS = {
     "ConstructRun": """
@@ -36,8 +36,8 @@ FUNCTIONS = {
         """,
     "CollectResults": """
         def handler(event, context):
-            if event["run_id"] == "fails in CollectResults":
-                raise ValueError("not what the manifest says")
+            if event["run_id"] == f"fails in {event['step']}":
+                raise ValueError("the reason")
             return {"run_id": event["run_id"], "manifest": event["job"]["manifest"]}
         """,
     "HandleFailure": """
@@ -63,9 +63,16 @@ class Pipeline:
     def __init__(self, emulator: Emulator) -> None:
         self._workflow = Workflow(emulator)
         text = PIPELINE
-        for name, source in FUNCTIONS.items():
-            text = text.replace(f"${{{name}FunctionArn}}", self._workflow.function(source))
+        for name, pattern in (("LambdaInvoke", ""), ("LambdaInvokeWaitForTaskToken", ".waitForTaskToken")):
+            text = text.replace(f"${{{name}}}", f"arn:aws:states:::lambda:invoke{pattern}")
+        self._functions = {name: self._workflow.function(source) for name, source in FUNCTIONS.items()}
+        for name, function in self._functions.items():
+            text = text.replace(f"${{{name}FunctionArn}}", function)
         self._definition: Json = json.loads(text)
+
+    def rest(self, name: str, seconds: float) -> None:
+        """Make a function Inactive, as if it had not been called for weeks; it takes so long to wake up."""
+        self._workflow.rest(self._functions[name], seconds)
 
     def run(self, run_id: str, heartbeat_seconds: int = 60, **message: object) -> Json:
         """Run it to its end."""
@@ -90,7 +97,8 @@ def test_a_run_goes_through_all_states(pipeline: Pipeline) -> None:
     [
         ("run-1", {"fails": "ConstructRun"}, "RequestError", "numEnvs is 0"),
         ("fails in SubmitJob", {}, "OSError", "Batch is gone"),
-        ("fails in CollectResults", {}, "ValueError", "not what the manifest says"),
+        ("fails in check", {}, "ValueError", "the reason"),
+        ("fails in conclude", {}, "ValueError", "the reason"),
         ("silent", {"timeout_seconds": 1}, "States.Timeout", "handled: "),
     ],
 )
@@ -103,6 +111,12 @@ def test_an_error_of_any_state_is_handled_and_ends_the_machine(
     assert cause in execution["cause"]
 
 
+def test_a_run_that_cannot_be_published_succeeds_nevertheless(pipeline: Pipeline) -> None:
+    execution = pipeline.run("fails in publish")
+    assert execution["status"] == "SUCCEEDED"
+    assert execution["output"] == {"run_id": "fails in publish", "manifest": "s3://assets/manifest.json"}
+
+
 def test_silence_is_told_from_slowness(pipeline: Pipeline) -> None:
     assert pipeline.run("silent", heartbeat_seconds=1)["error"] == "States.HeartbeatTimeout"
 
@@ -111,6 +125,19 @@ def test_where_the_failure_cannot_be_handled_the_caller_is_told_nevertheless(pip
     execution = pipeline.run("silent, and its failure is not handled", timeout_seconds=1)
     assert (execution["status"], execution["error"]) == ("FAILED", "States.Timeout")
     assert execution["cause"].startswith("told: ")
+
+
+def test_a_failure_after_weeks_without_one_is_handled_once_the_function_is_awake(pipeline: Pipeline) -> None:
+    pipeline.rest("HandleFailure", seconds=3)
+    execution = pipeline.run("fails in SubmitJob")
+    assert (execution["status"], execution["error"]) == ("FAILED", "OSError")
+    assert execution["cause"].startswith("handled: ")
+
+
+def test_a_run_after_weeks_without_one_waits_until_its_functions_are_awake(pipeline: Pipeline) -> None:
+    for name in ("ConstructRun", "SubmitJob", "CollectResults"):
+        pipeline.rest(name, seconds=1)
+    assert pipeline.run("run-1")["status"] == "SUCCEEDED"
 
 
 def test_a_failure_that_nobody_can_tell_ends_the_machine_with_the_first_error(pipeline: Pipeline) -> None:

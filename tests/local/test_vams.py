@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import pytest
 from gaitway.contracts.request import parse_request
 from lambdas.register_with_vams import handler
 from lambdas.register_with_vams.event import RegistrationEvent
-from lambdas.register_with_vams.register import Registrar, RegistrationError
+from lambdas.register_with_vams.logic import Registrar, RegistrationError
 from tests.infra.deployments import new_app
 from tests.local import vams_stand_in
 from tests.local.conformance.test_lambda import archive
-from tests.local.conformance.workflow import ROLE_ARN, create_any_role
+from tests.local.conformance.workflow import ROLE_ARN, Workflow, create_any_role
 from tests.local.emulator import Emulator
 from tests.local.one_stack import SETTINGS, Json, OneStack, answers_received
 from tests.unit.lambdas.test_handlers import CONTEXT
@@ -93,7 +94,7 @@ def changed(template: Json, **properties: str) -> Json:
 def test_without_vams_the_deployment_fails_and_says_which_name_is_wrong(stack: OneStack, vams: Vams) -> None:
     elsewhere = json.loads(json.dumps(stack.template).replace(vams.function, "vams-elsewhere"))
     assert "ROLLBACK" in stack.deploy(elsewhere)["StackStatus"]
-    said = "vamsImportFunctionName is 'vams-elsewhere', and there is no such function"
+    said = "vamsImportFunctionName is 'vams-elsewhere', but this function does not exist"
     assert any(said in reason for reason in stack.reasons()), stack.reasons()
     stack.delete()
 
@@ -153,6 +154,23 @@ def test_what_is_registered_already_is_registered_again(vams: Vams) -> None:
     assert set(vams.pipelines()) == {"by-hand"}
     registrar.remove(event(vams))
     assert vams.pipelines() == {}
+
+
+def test_a_function_of_vams_that_was_not_called_for_weeks_is_called_until_it_is_awake(
+    emulator: Emulator, vams: Vams
+) -> None:
+    Workflow(emulator).rest(vams.function, waking_seconds=1)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        time.sleep(0.5)
+
+    registrar = Registrar(vams.lambda_, sleep)
+    registrar.register(event(vams))
+    assert set(vams.pipelines()) == {"by-hand"}
+    assert set(pauses) == {5.0}
+    registrar.remove(event(vams))
 
 
 def test_what_vams_has_from_elsewhere_survives_a_registration_that_fails(

@@ -102,7 +102,7 @@ def test_a_job_that_waits_is_counted_and_kept_alive_until_somebody_cancels_it(pl
 
     execution = run.told_by_its_run()
     assert execution["error"] == "CancelledError"
-    assert "'the robot is not ready'" in execution["cause"]
+    assert "AWS Batch said: the robot is not ready" in execution["cause"]
 
 
 def test_a_container_that_cannot_start_is_told_at_once(plane: ControlPlane) -> None:

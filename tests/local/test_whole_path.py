@@ -12,24 +12,27 @@ import imageio.v3 as iio
 import psutil
 import pytest
 
-from gaitway.aws.metrics import datum, publish
+from gaitway.acceptance.query_fields import DISCOVERED, OF_EXCEPTIONS, OF_MACHINES, fields_of, keys_of
+from gaitway.aws.metrics import Metrics, datum
+from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import CHECKPOINTS, Results
 from gaitway.contracts.metrics import (
     COST,
     GPU_MEMORY_UTILIZATION,
     GPU_UTILIZATION,
     METRICS,
-    NAMESPACE,
     SILENT_SECONDS,
 )
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import RunState
 from gaitway.local.launcher import LocalAws
-from gaitway.runs import StartedRun
+from gaitway.names import DEFAULT_NAMES
+from tests.checkpoints import checkpoint
 from tests.local.conformance.workflow import ROLE_ARN, until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
-from tests.local.saved_queries import DISCOVERED, OF_EXCEPTIONS, OF_MACHINES, fields_of, keys_of
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,7 +119,7 @@ def test_a_body_that_is_no_json_fails_its_caller_at_once(plane: ControlPlane) ->
                         "Parameters": {
                             "FunctionName": plane.deployment.launch_function_name,
                             "Payload": {
-                                "body.$": 'States.Format(\'this is no JSON, "TaskToken": "{}"\', $$.Task.Token)'
+                                "body.$": 'States.Format(\'this is not JSON, "TaskToken": "{}"\', $$.Task.Token)'
                             },
                         },
                         "End": True,
@@ -134,13 +137,15 @@ def test_a_body_that_is_no_json_fails_its_caller_at_once(plane: ControlPlane) ->
 
 
 def test_what_the_simulator_refuses_its_caller_reads(plane: ControlPlane) -> None:
-    nonsense = plane.put("nonsense/model_9.pt", b"no checkpoint")
-    training = TINY | {"resumeCheckpoint": str(nonsense)}
+    smaller = plane.put("smaller/model_9.pt", checkpoint())
+    training = TINY | {"resumeCheckpoint": str(smaller)}
 
     execution = plane.run_workflow({"inputParameters": {"trainingConfig": training}})
 
     assert (execution["status"], execution["error"]) == ("FAILED", "RequestError"), execution
-    assert "model_9.pt cannot be read as a checkpoint of rsl_rl" in execution["cause"]
+    assert (
+        "model_9.pt holds no actor_state_dict that fits agent.policy.actor_hidden_dims=[32, 32]" in execution["cause"]
+    )
 
 
 def test_a_job_that_is_ended_tells_its_caller_and_leaves_no_process(plane: ControlPlane) -> None:
@@ -223,7 +228,7 @@ def test_a_saved_query_reads_what_log_lines_have(plane: ControlPlane, trained: t
     }
 
 
-def test_a_value_over_its_threshold_tells_whoever_subscribes(local_aws: LocalAws, plane: ControlPlane) -> None:
+def test_a_value_over_its_threshold_notifies_subscribers(local_aws: LocalAws, plane: ControlPlane) -> None:
     name = "gaitway-stalled-run"
     session: Any = local_aws.session()
     sqs = session.client("sqs")
@@ -235,7 +240,7 @@ def test_a_value_over_its_threshold_tells_whoever_subscribes(local_aws: LocalAws
     (alarm,) = plane.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     (topic,) = alarm["AlarmActions"]
     session.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
-    publish(plane.cloudwatch, [datum(SILENT_SECONDS, alarm["Threshold"], datetime.now(UTC))])
+    Metrics(plane.cloudwatch, NAMESPACE).publish([datum(SILENT_SECONDS, alarm["Threshold"], datetime.now(UTC))])
     (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
     told = json.loads(json.loads(message["Body"])["Message"])
     assert told["NewStateValue"] == "ALARM"

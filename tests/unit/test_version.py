@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from gaitway import version
-
-ROOT = Path(__file__).parents[2]
+from gaitway.sources import IMAGE, STACKS
 
 
 def test_it_names_the_release_and_the_sources() -> None:
@@ -19,7 +18,7 @@ def test_it_names_the_release_and_the_sources() -> None:
     [
         ("stacks/components/a.py", True),
         ("lambdas/a/handler.py", True),
-        ("statemachines/a.asl.json", True),
+        ("statemachines/a.py", True),
         ("container/Dockerfile", True),
         ("gaitway/settings.py", True),
         ("gaitway/cli/a.py", False),
@@ -30,14 +29,9 @@ def test_it_names_the_release_and_the_sources() -> None:
 def test_whatever_is_deployed_changes_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, is_deployed: bool
 ) -> None:
-    monkeypatch.setattr(version, "_ROOT", tmp_path)
-    sources = (*version.STACK_SOURCES, *version.IMAGE_SOURCES)
+    monkeypatch.setattr(version, "REPOSITORY_ROOT", tmp_path)
+    sources = {*STACKS, *IMAGE}
     before = version.digest_of(sources)
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).touch()
     assert (version.digest_of(sources) != before) == is_deployed
-
-
-def test_what_the_image_is_built_from_is_in_it() -> None:
-    copied = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    assert {*copied} - {"gaitway/__init__.py"} <= {*version.STACK_SOURCES, *version.IMAGE_SOURCES}

@@ -22,5 +22,6 @@ gymnasium.register(
         "rsl_rl_cfg_entry_point": f"{_MODULE}:CentredCartpolePPORunnerCfg",
         "skrl_cfg_entry_point": f"{__name__}.agents:skrl_ppo_cfg.yaml",
         "rl_games_cfg_entry_point": f"{__name__}.agents:rl_games_ppo_cfg.yaml",
+        "sb3_cfg_entry_point": f"{__name__}.agents:sb3_ppo_cfg.yaml",
     },
 )

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from container.simulators.embedded.cartpole.direct import CartpoleDirectConfig, CartpoleDirectEnvironment
-from container.simulators.embedded.cartpole.dynamics import State
-from container.simulators.embedded.libraries.rsl_rl_config import AgentConfig
+from gaitway.simulators import CartpoleDirectConfig, CartpoleDirectEnvironment, CartpoleState, RslRlAgentConfig
 
 
 @dataclass(frozen=True)
@@ -24,12 +22,12 @@ class CentredCartpoleEnv(CartpoleDirectEnvironment):
 
     _config: CentredCartpoleEnvCfg
 
-    def _rewards(self, state: State, terminated: Tensor) -> Tensor:
+    def _rewards(self, state: CartpoleState, terminated: Tensor) -> Tensor:
         return super()._rewards(state, terminated) + self._config.rew_scale_cart_pos * state.cart_position.square()
 
 
 @dataclass(frozen=True)
-class CentredCartpolePPORunnerCfg(AgentConfig):
+class CentredCartpolePPORunnerCfg(RslRlAgentConfig):
     """rsl_rl's settings: those of the cart-pole, under a name of its own."""
 
     experiment_name: str = "cartpole_centred"

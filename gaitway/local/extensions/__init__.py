@@ -8,19 +8,27 @@ from importlib.metadata import version
 from gaitway.local.extensions import (
     batch,
     cloudformation,
+    codebuild,
+    default_groups,
     event_targets,
     iam,
+    idle_functions,
     lambda_files,
+    lambda_interpreter,
+    lambda_quotas,
+    lambda_updates,
     marks,
     saved_queries,
     schedules,
+    size_quotas,
     stepfunctions,
     throttled_events,
 )
 from gaitway.local.runtime import Runtime
+from gaitway.local.services import Response
 
 MINISTACK_VERSION = "1.5.33"
-"""The only version whose inner tables are known to be what the extensions expect."""
+"""The only version whose internal tables are known to be as the extensions expect."""
 
 
 class MiniStackVersionError(Exception):
@@ -45,15 +53,27 @@ def register_all(runtime: Runtime) -> None:
     check_version(version("ministack"))
     batch.register(runtime)
     cloudformation.register()
+    codebuild.register(runtime)
+    default_groups.register()
     # Before the checks of policies, which are put in front of it.
     event_targets.register()
+    idle_functions.register()
     iam.register()
     lambda_files.register(runtime)
+    lambda_interpreter.register(runtime)
+    lambda_quotas.register()
+    lambda_updates.register()
     marks.register()
     saved_queries.register()
     schedules.register()
+    size_quotas.register()
     stepfunctions.register()
     throttled_events.register()
+
+
+def answer(path: str) -> Response | None:
+    """Answer a request that is not for an AWS service: a container's to the ECS agent. None for any other."""
+    return batch.service().jobs.agent.answer(path)
 
 
 def start_all() -> None:

@@ -1,4 +1,4 @@
-"""Secrets that can be recognised: for a test that looks for them wherever no secret may be."""
+"""Secrets that can be recognised: for a test that searches for them in all places where no secret may be."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from gaitway.local.extensions.stepfunctions import callbacks
 from gaitway.local.services import Json
 
 VARIABLE = "GAITWAY_LOCAL_SECRET_MARK"
-"""For tests only: a mark that every task token and every credential of a role holds, in letters and digits."""
+"""For tests only: a mark in every task token and every credential of a role, in letters and digits."""
 
 
 def token_mark(mark: str) -> str:
@@ -20,7 +20,7 @@ def token_mark(mark: str) -> str:
 
 
 def credential_mark(mark: str) -> str:
-    """Return what every secret key and every session token of a role ends with."""
+    """Return the ending of every secret key and every session token of a role."""
     return f"{mark}Credential"
 
 
@@ -29,7 +29,7 @@ def _marked(generate: Callable[[], str], mark: str) -> Callable[[], str]:
 
 
 def _marked_functions(credentials_of: Callable[[Json], dict[str, str]], mark: str) -> Callable[[Json], dict[str, str]]:
-    """A function's credentials are made anew each time that a process of it starts."""
+    """A function's credentials are created again each time that one of its processes starts."""
 
     def marked(configuration: Json) -> dict[str, str]:
         credentials = credentials_of(configuration)

@@ -1,6 +1,6 @@
 """EventBridge rules with a ScheduleExpression.
 
-MiniStack fires them, looking every ten seconds for what is due; counted from the last time it looked, each period of a
+MiniStack fires them, checking every ten seconds what is due; since it counts from its last check, each period of a
 rate grows by up to that much. AWS fires them on time:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
 """
@@ -27,7 +27,7 @@ def _sped_up(parse_rate: Callable[[str], float | None], factor: float) -> Callab
 
 @cache
 def register() -> None:
-    """Look for due schedules every second; a second call changes nothing."""
+    """Check for due schedules every second; a second call changes nothing."""
     eventbridge._SCHEDULER_TICK_INTERVAL = _TICK_SECONDS
     scheduler._SCHEDULE_TICK_INTERVAL = _TICK_SECONDS
     factor = float(os.environ.get(SPEEDUP_VARIABLE, "1"))

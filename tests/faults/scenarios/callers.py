@@ -1,4 +1,4 @@
-"""The caller: it stops, it gives up, it tries again. And whoever else ends executions; and queues that are stuck."""
+"""The caller stops, gives up or retries. Also: other ways in which executions end, and queues that are stuck."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def caller_tries_in_vain(trial: Trial) -> Expected:
     trial.ask_like_vams()
     trial.plan(Act("diverge", trial.moment()))
     trial.start()
-    # VAMS's machine ends with words of its own.
+    # VAMS's state machine ends with its own error.
     return fails(
         "States.TaskFailed", record_errors=frozenset({"NotANumberError"}), attempts=1, callers_told=3, told_seconds=90
     )
@@ -111,7 +111,7 @@ def queued_job_is_terminated(trial: Trial) -> Expected:
 
 @scenario("embedded AWS restarted", "simulate", alone=True)
 def emulator_is_restarted(trial: Trial) -> Expected:
-    """It fails what runs in it, the caller's execution too; the run must not go on without it."""
+    """It fails all that runs in it, also the caller's execution; the run must not continue without its caller."""
     trial.plan(pace_seconds=1)
     trial.start()
     trial.wait_for_work(2)
@@ -128,7 +128,7 @@ def _stop_caller(trial: Trial) -> None:
 
 
 def _await_inner_end(trial: Trial) -> None:
-    """Wait until what the caller has left behind is cleared away."""
+    """Wait until the run that the caller has left is ended."""
 
     def has_ended() -> bool:
         record = trial.record

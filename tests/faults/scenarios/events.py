@@ -13,6 +13,8 @@ from tests.local.deployed import Json
 
 TWICE = "call comes twice"
 LATE = "call comes late"
+STEPS = ("check", "publish", "conclude")
+"""The steps of collect_results."""
 
 
 @scenario(TWICE, "launch")
@@ -66,9 +68,20 @@ def collect_results_is_called_after_a_failure(trial: Trial) -> Expected:
     arn = trial.inner_execution()
     _await_end(trial)
     trial.now()
-    job = {"run_id": trial.run_id, "manifest": str(trial.outputs / "manifest.json")}
-    trial.invoke("collect_results", {"run_id": trial.run_id, "execution_arn": arn, "job": job})
+    for step in STEPS:
+        trial.invoke("collect_results", _collect_event(trial, arn, step))
     return fails("NotANumberError", attempts=1)
+
+
+@scenario(TWICE, "collect_results")
+def collect_results_is_called_again(trial: Trial) -> Expected:
+    trial.start()
+    arn = trial.inner_execution()
+    _await_end(trial)
+    trial.now()
+    for step in (*STEPS, "publish"):
+        trial.invoke("collect_results", _collect_event(trial, arn, step))
+    return succeeds(attempts=1)
 
 
 @scenario(TWICE, "handle_failure")
@@ -106,7 +119,7 @@ def job_event_comes_twice(trial: Trial) -> Expected:
 
 @scenario(LATE, "job_state")
 def event_of_an_older_job_comes_late(trial: Trial) -> Expected:
-    """The job of an attempt of the caller's that is over says that it failed, while the next one's runs."""
+    """The event of a failed job from the caller's previous attempt arrives while the job of the next one runs."""
     trial.ask_like_vams()
     trial.plan(*in_every_attempt("kill_runner", trial), pace_seconds=0.3)
     trial.start()
@@ -141,6 +154,11 @@ def _submit_event(trial: Trial) -> Json:
     arn = trial.inner_execution()
     token = trial.world.plane.table.tokens(trial.run_id).inner
     return {"run_id": trial.run_id, "execution_arn": arn, "timeout_seconds": 600, "task_token": token}
+
+
+def _collect_event(trial: Trial, execution_arn: str, step: str) -> Json:
+    job = {"run_id": trial.run_id, "manifest": str(trial.outputs / "manifest.json")}
+    return {"run_id": trial.run_id, "execution_arn": execution_arn, "job": job, "step": step}
 
 
 def _failure_event(trial: Trial, execution_arn: str) -> Json:

@@ -1,4 +1,4 @@
-"""A function fails, dies or does not come to an end, before and after its side effect."""
+"""A function fails, dies or does not end, before and after its side effect."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ EFFECTS = (
     Effect("submit_job", "dynamodb:TransactWriteItems"),
     Effect("submit_job", "batch:submitjob"),
     Effect("submit_job", "dynamodb:UpdateItem"),
+    # Of the steps after the job: check, publish, and conclude with the record and the caller.
     Effect("collect_results", "s3:GetObject"),
+    Effect("collect_results", "s3:PutObject"),
     Effect("collect_results", "dynamodb:UpdateItem"),
     Effect("collect_results", "states:SendTaskSuccess"),
 )
-"""Of the functions on the way of a run that goes well."""
+"""Side effects of the functions in a successful run."""
 
 FAILURE_EFFECTS = (
     Effect("handle_failure", "dynamodb:UpdateItem"),
@@ -106,6 +108,20 @@ def construct_run_cannot_write(trial: Trial) -> Expected:
     trial.rule(internal_error, "dynamodb:UpdateItem", source="construct_run")
     trial.start()
     return fails("InternalServerError", "ClientError", attempts=0)
+
+
+@scenario("function is refused for good", "collect_results PutObject")
+def run_cannot_be_published(trial: Trial) -> Expected:
+    trial.rule(internal_error, "s3:PutObject", source="collect_results")
+    trial.start()
+    return succeeds()
+
+
+@scenario("function always dies", "collect_results PutObject")
+def publishing_always_dies(trial: Trial) -> Expected:
+    trial.rule(kill_asker, "s3:PutObject", source="collect_results")
+    trial.start()
+    return succeeds()
 
 
 @scenario("function is refused for good", "submit_job submitjob")

@@ -1,4 +1,4 @@
-"""What is in S3 is changed by somebody else."""
+"""Somebody else changes objects in S3."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def checkpoint_is_changed_while_training_goes_on(trial: Trial) -> Expected:
     trial.wait(lambda: _exists(trial, "checkpoints/model_0.pt"), "a checkpoint was uploaded")
     trial.now()
     _put(trial, "checkpoints/model_0.pt", b"cut")
-    # Of no retry of ours: the files are on EFS, and in S3 again, when the caller is told.
+    # We do not retry this: the files are on EFS, and in S3 again when the caller receives the failure.
     return fails("ArtifactError", attempts=1)
 
 
@@ -55,7 +55,7 @@ def checkpoint_is_changed_between_attempts(trial: Trial) -> Expected:
     trial.wait(lambda: _exists(trial, "checkpoints/model_4.pt"), "a checkpoint was uploaded")
     trial.now()
     _put(trial, "checkpoints/model_4.pt", b"cut")
-    # Of no retry of ours: the files are on EFS, and in S3 again, when the caller is told.
+    # We do not retry this: the files are on EFS, and in S3 again when the caller receives the failure.
     return fails("ArtifactError", attempts=2)
 
 

@@ -1,9 +1,11 @@
-"""The simulator, and what it leaves on EFS."""
+"""The simulator, and its files on EFS."""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
+from pathlib import Path
 
 from tests.faults.campaign import scenario
 from tests.faults.plan import END, START, Act
@@ -12,6 +14,9 @@ from tests.faults.trial import Expected, Trial, fails, succeeds
 
 KILLED = "simulator killed"
 HANGS = "simulator hangs"
+DISK_FULL = "disk of EFS full"
+_FILLER = "core.dump"
+"""The name that the simulator's `fill_disk` uses."""
 
 
 @scenario(KILLED, "simulate", weight=2)
@@ -100,20 +105,51 @@ def checkpoints_of_a_lost_run_are_not_whole(trial: Trial) -> Expected:
     return fails("InterruptedRunError", attempts=ATTEMPTS)
 
 
-@scenario("disk of EFS full", "simulate", "train")
+@scenario(DISK_FULL, "simulate", weight=2)
 def disk_is_full_for_a_while(trial: Trial) -> Expected:
-    _small_disk(trial)
-    trial.plan(Act("fill_disk", trial.moment(), attempts=(1,)), Act("free_disk", START, attempts=(2,)))
+    """Space is freed: before the simulator needs it, while the runner waits, or some attempts later."""
+    disk = small_disk(trial)
+    trial.plan(Act("fill_disk", trial.moment(), attempts=(1,)))
     trial.start()
-    return succeeds(attempts=2)
+    free_later(trial, disk, trial.choose(0.0, 2.0, 5.0, 9.0))
+    return succeeds()
 
 
-@scenario("disk of EFS full", "simulate")
+@scenario(DISK_FULL, "start")
+def disk_is_full_as_the_run_begins(trial: Trial) -> Expected:
+    disk = small_disk(trial)
+    _fill(disk)
+    trial.start()
+    trial.wait(lambda: any(entry["kind"] == "runner" for entry in trial.ledger), "the runner began")
+    trial.now()
+    free_later(trial, disk, trial.choose(1.0, 4.0))
+    return succeeds(attempts=1)
+
+
+@scenario(DISK_FULL, "upload")
+def disk_is_full_as_the_results_are_written(trial: Trial) -> Expected:
+    disk = small_disk(trial)
+    trial.plan(Act("fill_disk", END, attempts=(1,)))
+    trial.start()
+    free_later(trial, disk, trial.choose(1.0, 4.0, 7.0))
+    return succeeds(attempts=1)
+
+
+@scenario(f"{DISK_FULL} for good", "simulate")
 def disk_is_full_for_good(trial: Trial) -> Expected:
-    _small_disk(trial)
+    small_disk(trial)
     trial.plan(Act("fill_disk", trial.moment()))
     trial.start()
-    return fails("SimulationError", "ArtifactError", "OSError", "InterruptedRunError")
+    # Each attempt waits for space.
+    return fails("StorageError", attempts=ATTEMPTS, told_seconds=150)
+
+
+@scenario(f"{DISK_FULL} for good", "upload")
+def disk_is_full_for_good_after_the_work(trial: Trial) -> Expected:
+    small_disk(trial)
+    trial.plan(Act("fill_disk", END))
+    trial.start()
+    return fails("StorageError", attempts=ATTEMPTS, told_seconds=150)
 
 
 @scenario("clock two hours wrong", "simulate", weight=2)
@@ -133,7 +169,7 @@ def real_training_is_killed(trial: Trial) -> Expected:
     return succeeds(attempts=2)
 
 
-def _small_disk(trial: Trial) -> None:
+def small_disk(trial: Trial) -> Path:
     """Give the run's directory a file system of its own, with little space: a real ENOSPC."""
     directory = trial.world.future_directory(trial.run_id)
     mounted = subprocess.run(
@@ -147,3 +183,17 @@ def _small_disk(trial: Trial) -> None:
             subprocess.run(["umount", "--lazy", str(directory)], capture_output=True, check=False)
 
     trial.at_end.append(unmount)
+    return directory
+
+
+def _fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), (disk / _FILLER).open("ab", buffering=0) as file:
+        while True:
+            file.write(b"\\0" * 1024)
+
+
+def free_later(trial: Trial, disk: Path, seconds: float) -> None:
+    """Free the space some time after the disk was filled."""
+    trial.wait(lambda: (disk / _FILLER).exists(), "the disk was full")
+    time.sleep(seconds)
+    (disk / _FILLER).unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 """The embedded AWS Batch runs jobs, and behaves as Batch's documentation says."""
 
+import http.client
+import json
 import os
 import shlex
 import time
@@ -13,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local.conformance.batch_world import BatchWorld, Json, batch_world
+from tests.local.conformance.workflow import until
 from tests.local.emulator import Emulator
 
 
@@ -89,16 +92,130 @@ def test_the_job_sees_its_environment(world: BatchWorld) -> None:
     assert environment["AWS_BATCH_JQ_NAME"] == "queue"
     assert environment["AWS_BATCH_CE_NAME"] == world.compute_environment
     assert environment["AWS_ENDPOINT_URL"] == world.emulator.endpoint_url
-    assert environment["AWS_REGION"] == "us-east-1"
+
+
+def test_a_job_is_given_what_batch_ecs_and_docker_set_and_no_more(world: BatchWorld) -> None:
+    """No region, with which a job that sets none would run here and end with NoRegionError on AWS.
+
+    docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html
+    docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-environment-variables.html
+    github.com/aws/amazon-ecs-agent/pull/4946: agents before it set no region.
+    """
+    definition = world.define(["env"], containerProperties={"jobRoleArn": role(world, "ecs-tasks.amazonaws.com")})
+    log = world.log(world.wait_for_end(world.submit(definition)))
+    assert {line.partition("=")[0] for line in log} == {
+        *("AWS_BATCH_CE_NAME", "AWS_BATCH_JOB_ATTEMPT", "AWS_BATCH_JOB_ID", "AWS_BATCH_JQ_NAME"),
+        *("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EXECUTION_ENV", "ECS_CONTAINER_METADATA_URI_V4"),
+        *("HOME", "HOSTNAME", "PATH"),
+        # The emulator's address and mark.
+        *("AWS_ENDPOINT_URL", "GAITWAY_EMULATOR_ID"),
+    }
+
+
+def test_a_job_that_sets_no_region_has_none(world: BatchWorld) -> None:
+    script = "import boto3; boto3.client('dynamodb')"
+    definition = world.define(["python", "-c", script])
+    log = world.log(world.wait_for_end(world.submit(definition)))
+    assert log[-1] == "botocore.exceptions.NoRegionError: You must specify a region."
 
 
 def test_the_job_acts_in_its_role(world: BatchWorld) -> None:
-    script = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
+    """docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html; a session is named after its task."""
+    script = "import boto3; print(boto3.client('sts', 'us-east-1').get_caller_identity()['Arn'])"
+    arn = role(world, "ecs-tasks.amazonaws.com")
+    definition = world.define(["python", "-c", script], containerProperties={"jobRoleArn": arn})
+    job = world.wait_for_end(world.submit(definition))
+    task_id = job["container"]["taskArn"].rpartition("/")[2]
+    assert world.log(job) == [f"{arn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/{task_id}"]
+
+
+def test_a_job_without_a_role_has_no_credentials(world: BatchWorld) -> None:
+    script = "import boto3; print(boto3.Session().get_credentials())"
     definition = world.define(
-        ["python", "-c", script], containerProperties={"jobRoleArn": "arn:aws:iam::000000000000:role/job-role"}
+        ["python", "-c", script],
+        # Else the instance's role is asked for, at an address where nobody answers on a laptop.
+        containerProperties={"environment": [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]},
     )
-    job_id = world.submit(definition)
-    assert world.log(world.wait_for_end(job_id)) == [f"arn:aws:sts::000000000000:assumed-role/job-role/{job_id}"]
+    assert world.log(world.wait_for_end(world.submit(definition))) == ["None"]
+
+
+def test_credentials_are_given_for_as_long_as_the_task_runs(world: BatchWorld) -> None:
+    definition = world.define(
+        ["sh", "-c", "echo $AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+        containerProperties={"jobRoleArn": role(world, "ecs-tasks.amazonaws.com")},
+    )
+    (address,) = world.log(world.wait_for_end(world.submit(definition)))
+    host, path = address.removeprefix("http://").split("/", 1)
+    connection = http.client.HTTPConnection(host)
+    connection.request("GET", f"/{path}")
+    assert connection.getresponse().status == 400
+    connection.close()
+
+
+def test_the_agent_tells_of_the_task(world: BatchWorld) -> None:
+    """docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-response.html."""
+    script = (
+        "import os, urllib.request as request; "
+        "print(request.urlopen(os.environ['ECS_CONTAINER_METADATA_URI_V4'] + '/task').read().decode())"
+    )
+    job = world.wait_for_end(world.submit(world.define(["python", "-c", script])))
+    (answer,) = world.log(job)
+    task = json.loads(answer)
+    assert task["TaskARN"] == job["container"]["taskArn"]
+    assert [container["Image"] for container in task["Containers"]] == ["gaitway/shell:local"]
+
+
+@pytest.mark.parametrize("trusted", [None, "lambda.amazonaws.com"])
+def test_a_role_that_ecs_cannot_assume_keeps_the_job_from_starting(world: BatchWorld, trusted: str | None) -> None:
+    """docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html; the reason is ECS's own."""
+    arn = role(world, trusted) if trusted else "arn:aws:iam::000000000000:role/nobody"
+    definition = world.define(["true"], containerProperties={"jobRoleArn": arn})
+    job = world.wait_for_end(world.submit(definition))
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == (
+        f"ECS was unable to assume the role '{arn}' that was provided for this task. Please verify that the role being "
+        "passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this "
+        "role."
+    )
+
+
+def test_a_deleted_queue_ends_its_jobs(emulator: Emulator) -> None:
+    """docs.aws.amazon.com/batch/latest/APIReference/API_DeleteJobQueue.html
+
+    "All jobs in the queue are eventually terminated when you delete a job queue."
+    """
+    with batch_world(emulator, "queue-that-goes", vcpus=1) as world:
+        runs = world.run("exec sleep 60")
+        waits = world.run("true")
+        world.wait_for(runs, "RUNNING")
+        world.batch.update_job_queue(jobQueue=world.job_queue, state="DISABLED")
+        world.batch.delete_job_queue(jobQueue=world.job_queue)
+        assert [world.wait_for_end(job)["status"] for job in (runs, waits)] == ["FAILED", "FAILED"]
+
+
+def test_a_deleted_compute_environment_takes_its_instances_from_the_jobs_on_them(emulator: Emulator) -> None:
+    """docs.aws.amazon.com/batch/latest/userguide/job_retries.html: such a job is attempted again, elsewhere."""
+    with batch_world(emulator, "environment-that-goes", vcpus=1) as world:
+        job_id = world.run("exec sleep 60", retryStrategy={"attempts": 2})
+        world.wait_for(job_id, "RUNNING")
+        world.batch.update_job_queue(jobQueue=world.job_queue, computeEnvironmentOrder=[])
+        world.batch.update_compute_environment(computeEnvironment=world.compute_environment, state="DISABLED")
+        world.batch.delete_compute_environment(computeEnvironment=world.compute_environment)
+        until(lambda: len(world.describe(job_id)["attempts"]) == 1)
+        job = world.describe(job_id)
+        assert job["attempts"][0]["statusReason"].startswith("Host EC2")
+        assert "exitCode" not in job["attempts"][0]["container"]
+        assert job["status"] == "RUNNABLE"
+
+
+def role(world: BatchWorld, service: str) -> str:
+    """Make a role that a service may assume."""
+    principal = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    answer = world.emulator.client("iam").create_role(
+        RoleName=f"role-{uuid.uuid4().hex[:8]}",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [principal]}),
+    )
+    return str(answer["Role"]["Arn"])
 
 
 def test_parameters_replace_their_references(world: BatchWorld) -> None:
@@ -216,6 +333,21 @@ def test_jobs_beyond_the_vcpus_wait_and_then_run(world: BatchWorld) -> None:
     world.batch.terminate_job(jobId=first, reason="make room")
     assert world.wait_for_end(second)["status"] == "SUCCEEDED"
     assert world.describe(first)["stoppedAt"] <= world.describe(second)["startedAt"]
+
+
+def test_a_job_that_finds_no_room_keeps_those_behind_it_waiting(world: BatchWorld, tmp_path: Path) -> None:
+    """First in, first out: docs.aws.amazon.com/batch/latest/userguide/job_scheduling.html."""
+    fifo = tmp_path / "go"
+    os.mkfifo(fifo)
+    running = world.run(f"cat {fifo}")
+    world.wait_for(running, "RUNNING")
+    both = [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "512"}]
+    head = world.run("exit 0", containerProperties={"resourceRequirements": both})
+    behind = world.run("exit 0")
+    world.wait_for(behind, "RUNNABLE")
+    fifo.write_text("")
+    first, second = world.wait_for_end(head), world.wait_for_end(behind)
+    assert first["stoppedAt"] <= second["startedAt"]
 
 
 def test_cancel_ends_a_job_that_waits_but_not_one_that_runs(world: BatchWorld) -> None:

@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from gaitway.contracts.model import S3Uri
 from gaitway.local.launcher import LocalSession
+from gaitway.names import DEFAULT_NAMES
+from gaitway.runner.host.session import _session, run_policies
 from tests.local.conformance.batch_world import batch_world
 from tests.local.conformance.workflow import ROLE_ARN, Workflow, single_state
 from tests.local.emulator import Emulator
 from tests.local.roles import AssumedRole, denied
+from tests.unit.runner.host.test_session import record, token_of
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 Json = dict[str, Any]
 
@@ -87,6 +93,75 @@ def test_a_run_tables_items_are_told_apart_by_their_partition(emulator: Emulator
     ):
         with denied():
             attempt()
+
+
+_KEY = "arn:aws:kms:us-east-1:000000000000:key/0b0e5f2c-1d2e-4f3a-9b7c-123456789abc"
+_VIA_S3 = {"StringLike": {"kms:ViaService": "s3.*"}}
+
+
+def _of_object(path: str) -> Json:
+    """What S3 tells KMS of an object: docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html."""
+    return {"StringEquals": {"kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{path}"}}
+
+
+def encrypted_bucket(emulator: Emulator) -> str:
+    """Make a bucket that encrypts with the key."""
+    s3, bucket = emulator.client("s3"), f"bucket-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": _KEY}
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": by_default}]},
+    )
+    return bucket
+
+
+def upload_in_parts(s3: Any, where: Json) -> None:
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    etag = s3.upload_part(**upload, PartNumber=1, Body=b"x")["ETag"]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+
+
+def test_a_bucket_that_encrypts_with_a_key_is_used_by_whom_the_key_allows(emulator: Emulator, caller: Caller) -> None:
+    # docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    where = {"Bucket": encrypted_bucket(emulator), "Key": "file"}
+
+    def allowed(*actions: str, key: str = _KEY, condition: Json = _VIA_S3) -> Any:
+        statements = [{"Action": [*actions], "Resource": key, "Condition": condition}] if actions else []
+        return caller("s3", {"Action": "s3:*", "Resource": "*"}, *statements)
+
+    allowed("kms:GenerateDataKey").put_object(**where, Body=b"x")
+    allowed("kms:Decrypt").get_object(**where)
+    allowed("kms:Decrypt", condition=_of_object(f"{where['Bucket']}/{where['Key']}")).get_object(**where)
+    upload_in_parts(allowed("kms:GenerateDataKey", "kms:Decrypt"), where)
+    attempts: list[Callable[[], object]] = [
+        lambda: allowed().put_object(**where, Body=b"x"),
+        lambda: allowed("kms:Decrypt").put_object(**where, Body=b"x"),
+        lambda: allowed("kms:GenerateDataKey").get_object(**where),
+        lambda: allowed("kms:GenerateDataKey").create_multipart_upload(**where),
+        lambda: allowed("kms:Decrypt", key=_KEY.replace("0b0e", "ffff")).get_object(**where),
+        lambda: allowed("kms:Decrypt", condition={"StringLike": {"kms:ViaService": "ec2.*"}}).get_object(**where),
+        lambda: allowed("kms:Decrypt", condition=_of_object("another")).get_object(**where),
+    ]
+    for attempt in attempts:
+        with denied():
+            attempt()
+
+
+def test_a_runs_session_uses_the_keys_that_its_role_names(emulator: Emulator) -> None:
+    bucket = encrypted_bucket(emulator)
+    run = record(output_files=S3Uri(bucket, "run/"))
+    session_policy = next(run_policies(run, "aws", NAMESPACE))
+    objects = {"Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], "Resource": "*"}
+    keys = {"Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": _KEY, "Condition": _VIA_S3}
+
+    def s3_of(*statements: Json) -> Any:
+        return AssumedRole(emulator.endpoint_url, role(emulator, *statements), Policy=session_policy).client("s3")
+
+    upload_in_parts(s3_of(objects, keys), {"Bucket": bucket, "Key": "run/file"})
+    s3_of(objects, keys).get_object(Bucket=bucket, Key="run/file")
+    with denied():
+        s3_of(objects).get_object(Bucket=bucket, Key="run/file")
 
 
 def test_a_job_is_submitted_by_whom_both_queue_and_definition_allow(emulator: Emulator, caller: Caller) -> None:
@@ -171,3 +246,81 @@ def test_a_session_policy_narrows_a_role_and_a_bucket_that_demands_tls_is_reache
     narrowed.put_object(Bucket=bucket, Key="mine/file", Body=b"x")
     with denied():
         narrowed.put_object(Bucket=bucket, Key="others/file", Body=b"x")
+
+
+def test_a_session_policy_may_be_shorter_than_2048_characters_and_too_large(emulator: Emulator, caller: Caller) -> None:
+    """docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html, error PackedPolicyTooLarge."""
+    arn = role(emulator, {"Action": "s3:GetObject", "Resource": "*"})
+    names = "".join(uuid.uuid4().hex for _ in range(50))
+
+    def assume(characters: int) -> AssumedRole:
+        own = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::b/{names[:characters]}"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [own]})
+        assert len(policy) <= 2048
+        return AssumedRole(emulator.endpoint_url, arn, Policy=policy)
+
+    assume(200)
+    with pytest.raises(ClientError, match=r"Packed policy consumes \d+% of allotted space") as refused:
+        assume(1500)
+    assert refused.value.response["Error"]["Code"] == "PackedPolicyTooLarge"
+
+
+def test_the_session_of_a_run_with_long_names_has_a_policy_that_fits(emulator: Emulator) -> None:
+    arn = role(emulator, {"Action": "s3:PutObject", "Resource": "*"})
+    output, policy = ("".join(uuid.uuid4().hex for _ in range(28)) for _ in range(2))
+    run = record({"policy": S3Uri("bucket", f"{policy}.pt")}, output_files=S3Uri("bucket", f"{output}/{uuid.uuid4()}/"))
+    with pytest.raises(ClientError, match="PackedPolicyTooLarge"):
+        AssumedRole(emulator.endpoint_url, arn, Policy=next(run_policies(run, "aws", NAMESPACE)))
+
+    session = _session(emulator.client("sts"), arn, "run-1", lambda: run_policies(run, "aws", NAMESPACE))
+
+    assert token_of(session)
+
+
+def test_a_denied_call_is_in_cloudtrails_event_history_unless_it_is_a_data_event(emulator: Emulator) -> None:
+    # docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+    role_arn = role(emulator, {"Action": "s3:ListAllMyBuckets", "Resource": "*"})
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    emulator.client("s3").create_bucket(Bucket=bucket)
+    session = AssumedRole(emulator.endpoint_url, role_arn)
+    with denied():
+        session.client("batch").describe_jobs(jobs=["any"])
+    with denied():
+        session.client("s3").get_bucket_policy(Bucket=bucket)
+    # Reading an object is a data event, which no history has.
+    with denied():
+        session.client("s3").get_object(Bucket=bucket, Key="any")
+
+    recorded = emulator.client("cloudtrail").lookup_events()["Events"]
+    events = [json.loads(event["CloudTrailEvent"]) for event in recorded]
+    ours = [event for event in events if event["userIdentity"]["arn"].endswith(f"{role_arn.rpartition('/')[2]}/test")]
+    assert [(event["eventSource"], event["eventName"], event["errorCode"]) for event in ours] == [
+        ("s3.amazonaws.com", "GetBucketPolicy", "AccessDenied"),
+        ("batch.amazonaws.com", "DescribeJobs", "AccessDeniedException"),
+    ]
+    assert ours[0]["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == role_arn
+
+
+def test_jobs_are_told_apart_by_their_tags(emulator: Emulator, caller: Caller) -> None:
+    # docs.aws.amazon.com/batch/latest/userguide/batch-supported-iam-actions-resources.html
+    def tagged(kind: str, *actions: str) -> Json:
+        return {"Action": [*actions], "Resource": "*", "Condition": {"StringEquals": {f"aws:{kind}/Owner": "me"}}}
+
+    submit = {"Action": "batch:SubmitJob", "Resource": "*"}
+    with batch_world(emulator, f"queue-{uuid.uuid4().hex[:8]}", vcpus=0) as world:
+        job: Json = {"jobName": "job", "jobQueue": world.job_queue, "jobDefinition": world.define(["true"])}
+        # Tagging is a permission of its own.
+        with denied():
+            caller("batch", submit).submit_job(**job, tags={"Owner": "me"})
+        client = caller("batch", submit, tagged("RequestTag", "batch:TagResource"))
+        with denied():
+            client.submit_job(**job, tags={"Owner": "somebody"})
+        mine = client.submit_job(**job, tags={"Owner": "me"})["jobId"]
+        nobodys = client.submit_job(**job)["jobId"]
+
+        ending = caller("batch", tagged("ResourceTag", "batch:TerminateJob", "batch:CancelJob"))
+        for end in (ending.terminate_job, ending.cancel_job):
+            with denied():
+                end(jobId=nobodys, reason="not mine")
+        ending.terminate_job(jobId=mine, reason="mine")
+        world.batch.terminate_job(jobId=nobodys, reason="the test is over")

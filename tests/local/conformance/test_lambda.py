@@ -5,12 +5,14 @@ import json
 import sys
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.conformance.workflow import ROLE_ARN, create_any_role
+from tests.local.conformance.workflow import ROLE_ARN, create_any_role, until
 from tests.local.emulator import Emulator
 
 HANDLER = """
@@ -88,6 +90,36 @@ def test_what_a_function_prints_is_in_its_log_group(emulator: Emulator, function
     assert f"event {word}" in [event["message"] for event in events]
 
 
+IMPORTING_HANDLER = """
+import importlib.util, os
+
+def handler(event, context):
+    return {
+        "found": [name for name in event["names"] if importlib.util.find_spec(name)],
+        "variables": sorted(os.environ),
+    }
+"""
+
+
+def test_a_function_finds_the_sdk_and_nothing_else_that_it_does_not_bring(emulator: Emulator) -> None:
+    """docs.aws.amazon.com/lambda/latest/dg/python-package.html: the runtime brings boto3 and what that needs."""
+    names = ["boto3", "botocore", "json", "pydantic", "numpy", "gaitway", "lambdas", "ministack", "yaml"]
+    create_any_role(emulator.client("iam"))
+    name = f"function-{uuid.uuid4().hex[:8]}"
+    emulator.client("lambda").create_function(
+        FunctionName=name,
+        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+        Role=ROLE_ARN,
+        Handler="index.handler",
+        Code={"ZipFile": archive(**{"index.py": IMPORTING_HANDLER})},
+    )
+    response = emulator.client("lambda").invoke(FunctionName=name, Payload=json.dumps({"names": names}))
+    answer = json.load(response["Payload"])
+    assert answer["found"] == ["boto3", "botocore", "json"]
+    # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: nothing from the shell that started the emulator.
+    assert not {"SHELL", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "AWS_PROFILE"} & set(answer["variables"])
+
+
 MOUNTING_HANDLER = """
 import os
 from pathlib import Path
@@ -99,9 +131,13 @@ def handler(event, context):
 
 
 def mounting_function(emulator: Emulator, **configuration: Any) -> tuple[str, str]:
-    """Create a function that mounts an access point at /mnt/runs; return its name and the file system's id."""
+    """Create a function that mounts an access point at /mnt/runs; return its name and the file system's id.
+
+    The file system has a mount target in the first zone.
+    """
     efs = emulator.client("efs")
     file_system = efs.create_file_system(CreationToken=uuid.uuid4().hex)["FileSystemId"]
+    efs.create_mount_target(FileSystemId=file_system, SubnetId=subnet_in(emulator, "us-east-1a"))
     access_point = efs.create_access_point(
         ClientToken=uuid.uuid4().hex, FileSystemId=file_system, RootDirectory={"Path": "/gaitway"}
     )
@@ -121,7 +157,7 @@ def mounting_function(emulator: Emulator, **configuration: Any) -> tuple[str, st
 
 
 def test_a_function_sees_what_an_access_point_shows_of_its_file_system(emulator: Emulator) -> None:
-    vpc = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    vpc = {"SubnetIds": [subnet_in(emulator, "us-east-1a")], "SecurityGroupIds": ["sg-1"]}
     name, file_system = mounting_function(emulator, VpcConfig=vpc)
     directory = emulator.state_directory / "efs" / file_system / "gaitway" / "one"
     directory.mkdir(parents=True)
@@ -130,7 +166,70 @@ def test_a_function_sees_what_an_access_point_shows_of_its_file_system(emulator:
     assert answer == {"found": ["model_0.pt"], "left alone": "/mnt/runs-of-others"}
 
 
+def test_a_function_has_a_mount_target_in_each_of_its_zones(emulator: Emulator) -> None:
+    """docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem-efs.html"""
+    subnets = [subnet_in(emulator, zone) for zone in ("us-east-1a", "us-east-1b")]
+    name, _ = mounting_function(emulator, VpcConfig={"SubnetIds": subnets, "SecurityGroupIds": ["sg-1"]})
+    with pytest.raises(ClientError, match=r"availability zones the function will execute in: us-east-1b"):
+        invoke(emulator, name, "look")
+
+
+def subnet_in(emulator: Emulator, zone: str) -> str:
+    """Find the default VPC's subnet in a zone."""
+    filters = [{"Name": "availability-zone", "Values": [zone]}, {"Name": "default-for-az", "Values": ["true"]}]
+    (subnet,) = emulator.client("ec2").describe_subnets(Filters=filters)["Subnets"]
+    return str(subnet["SubnetId"])
+
+
 def test_a_function_outside_a_vpc_mounts_nothing(emulator: Emulator) -> None:
     name, _ = mounting_function(emulator)
     with pytest.raises(ClientError, match="must be connected to a VPC"):
         invoke(emulator, name, "look")
+
+
+WAITING_HANDLER = """
+import os, time
+from pathlib import Path
+
+directory = Path(os.environ["DIRECTORY"])
+
+def wait(moment):
+    (directory / moment).touch()
+    while os.environ["WHILE"] == moment and not (directory / "go on").exists():
+        time.sleep(0.01)
+
+wait("starting")
+
+def handler(event, context):
+    wait("answering")
+    return {"code": "first"}
+"""
+
+
+@pytest.mark.parametrize("moment", ["starting", "answering"])
+def test_a_call_goes_on_with_the_code_it_began_with_while_the_function_is_updated(
+    emulator: Emulator, tmp_path: Path, moment: str
+) -> None:
+    """docs.aws.amazon.com/lambda/latest/dg/functions-states.html"""
+    create_any_role(emulator.client("iam"))
+    client = emulator.client("lambda")
+    name = f"function-{uuid.uuid4().hex[:8]}"
+    client.create_function(
+        FunctionName=name,
+        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+        Role=ROLE_ARN,
+        Handler="index.handler",
+        Timeout=60,
+        Code={"ZipFile": archive(**{"index.py": WAITING_HANDLER})},
+        Environment={"Variables": {"DIRECTORY": str(tmp_path), "WHILE": moment}},
+    )
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(invoke, emulator, name, "wait")
+        until((tmp_path / moment).exists)
+        try:
+            second = "def handler(event, context):\n    return {'code': 'second'}\n"
+            client.update_function_code(FunctionName=name, ZipFile=archive(**{"index.py": second}))
+            assert invoke(emulator, name, "look") == {"code": "second"}
+        finally:
+            (tmp_path / "go on").touch()
+        assert call.result() == {"code": "first"}

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+from gaitway.local.extensions.idle_functions import TAG
 from tests.local.emulator import Emulator
 
 Definition = dict[str, Any]
@@ -82,6 +83,17 @@ class Workflow:
             **configuration,
         )
         return name
+
+    def rest(self, function: str, waking_seconds: float) -> None:
+        """Make a function Inactive, as if it had not been called for weeks.
+
+        Args:
+            function: Its name.
+            waking_seconds: How long it takes to become Active, once it is called.
+        """
+        self._lambda.get_waiter("function_active_v2").wait(FunctionName=function, WaiterConfig={"Delay": 0.1})
+        arn = self._lambda.get_function_configuration(FunctionName=function)["FunctionArn"]
+        self._lambda.tag_resource(Resource=arn, Tags={TAG: str(waking_seconds)})
 
     def machine(self, definition: Definition) -> str:
         """Create a state machine and return its ARN."""

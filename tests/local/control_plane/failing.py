@@ -8,16 +8,20 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from gaitway.aws.metrics import Metrics
+from gaitway.compute.batch import BatchJobs
 from gaitway.contracts.artifacts import LOCK_FILE, RESULTS, SIMULATOR_LOG, Results, run_directory
 from gaitway.contracts.errors import Failure
-from gaitway.contracts.metrics import NAMESPACE
 from gaitway.contracts.pipeline import ConstructRunEvent, ExecutionEndedEvent, HandleFailureEvent
 from gaitway.contracts.run import RunState, output_prefix_of
-from lambdas.construct_run.construct import ConstructRun
+from gaitway.names import DEFAULT_NAMES
 from lambdas.construct_run.inputs import Inputs
+from lambdas.construct_run.logic import ConstructRun
 from lambdas.handle_failure.ended import failure_of
-from lambdas.handle_failure.handle import HandleFailure
+from lambdas.handle_failure.logic import HandleFailure
 from tests.local.control_plane.world import SIZES, Json, World
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 LOG_DIRECTORY = "logs/rsl_rl/cartpole/2026-11-20_12-00-00"
 SECONDS_LEFT = 60.0
@@ -86,7 +90,7 @@ class Failing:
         caller = self.world.launched(**fields)
         started = json.loads(self.world.describe(self.execution)["input"])
         event = ConstructRunEvent.model_validate(started | {"execution_arn": self.execution})
-        ConstructRun(self.world.table, Inputs(self.world.s3), SIZES).handle(event)
+        ConstructRun(self.world.table, Inputs(self.world.s3), SIZES, ("embedded",)).handle(event)
         now = self.world.record.updated_at
         self.world.table.update(
             self.world.run_id, state=RunState.RUNNING, job_id="job-1", attempts=3, attempt=3, started_at=now
@@ -141,17 +145,17 @@ class Failing:
         return HandleFailure(
             self.world.table,
             self.world.task_tokens,
-            self.batch,  # type: ignore[arg-type]  # no more of it is used
+            BatchJobs(self.batch),  # type: ignore[arg-type]  # no more of it is used
             self.s3,
-            self.cloudwatch,  # type: ignore[arg-type]  # no more of it is used
+            Metrics(self.cloudwatch, NAMESPACE),  # type: ignore[arg-type]  # no more of it is used
             self.efs_root,
             **self.times,
         )
 
 
 def checkpoint(iteration: int) -> bytes:
-    """Return one as torch.save writes it: a zip archive."""
+    """Return one as torch.save writes it: a zip archive, which bears no time, so that it is the same each time."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("archive/data.pkl", f"weights {iteration}")
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), f"weights {iteration}")
     return content.getvalue()

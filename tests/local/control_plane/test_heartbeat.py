@@ -11,15 +11,20 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from gaitway.contracts.metrics import NAMESPACE
-from gaitway.contracts.run import CALLER_GONE, CALLER_GRACE_SECONDS, RunState
-from lambdas.heartbeat.decide import QUIET_SECONDS
-from lambdas.heartbeat.heartbeat import Heartbeat
+from gaitway.aws.metrics import Metrics
+from gaitway.compute.backends import jobs_of
+from gaitway.compute.batch import BatchJobs
+from gaitway.contracts.limits import CALLER_GRACE_SECONDS, QUIET_SECONDS
+from gaitway.contracts.run import CALLER_GONE, RunState
+from gaitway.names import DEFAULT_NAMES
+from lambdas.heartbeat.logic import Heartbeat
 from lambdas.heartbeat.orphans import Orphans
 from tests.local.conformance.batch_world import BatchWorld, batch_world
 from tests.local.conformance.workflow import until
 from tests.local.control_plane.conftest import SharedClients
 from tests.local.control_plane.world import Json, World
+
+NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 LATER = timedelta(seconds=QUIET_SECONDS + 1)
 
@@ -62,12 +67,11 @@ def function(world: World, clients: SharedClients, clock: Clock, **replaced: obj
     arguments: Json = {
         "runs": world.table,
         "task_tokens": world.task_tokens,
-        "batch": clients.client("batch"),
+        "jobs": jobs_of(clients.client),
         "stepfunctions": world.stepfunctions,
         "lambda_": clients.client("lambda"),
-        "cloudwatch": clients.client("cloudwatch"),
+        "metrics": Metrics(clients.client("cloudwatch"), NAMESPACE),
         "handle_failure": "nobody",
-        "job_queues": [],
         "clock": clock,
     }
     return Heartbeat(**arguments | replaced)
@@ -148,8 +152,37 @@ def test_jobs_of_which_batch_says_nothing_are_not_taken_for_vanished(
     _, inner = waiting(world, "00000000-no-such-job")
     clock.ahead = LATER
     with pytest.raises(RuntimeError, match="1 of 1 runs"):
-        function(world, shared_clients, clock, batch=Throttled()).handle()
+        function(world, shared_clients, clock, jobs=BatchJobs(Throttled())).handle()  # type: ignore[arg-type]
     assert world.is_waiting(inner)
+
+
+def writing_to(told: Path, world: World) -> str:
+    """Make a function in the place of handle_failure that writes down what it is called with."""
+    return world.workflow.function(
+        f"""
+        import json, os, pathlib
+        def handler(event, context):
+            pathlib.Path({str(told)!r}).with_suffix(".part").write_text(json.dumps(event))
+            os.rename({str(told.with_suffix(".part"))!r}, {str(told)!r})
+        """
+    )
+
+
+def test_a_run_is_ended_at_the_next_look_where_handle_failure_was_not_called_for_weeks(
+    world: World, shared_clients: SharedClients, clock: Clock, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    handle_failure = writing_to(told, world)
+    heartbeat = function(world, shared_clients, clock, handle_failure=handle_failure)
+    world.launched()
+    world.stepfunctions.stop_execution(executionArn=world.record.execution_arn)
+    clock.ahead = LATER
+    world.workflow.rest(handle_failure, waking_seconds=1)
+    assert heartbeat.handle() == 1
+    shared_clients.client("lambda").get_waiter("function_active_v2").wait(FunctionName=handle_failure)
+    assert not told.exists()
+    assert heartbeat.handle() == 1
+    until(told.exists)
 
 
 @pytest.mark.parametrize("stage", ["constructing", "queued", "ended"])
@@ -158,14 +191,7 @@ def test_a_run_whose_execution_is_over_is_ended(
     stage: str,
 ) -> None:  # fmt: skip
     told = tmp_path / "told"
-    handle_failure = world.workflow.function(
-        f"""
-        import json, os, pathlib
-        def handler(event, context):
-            pathlib.Path({str(told)!r}).with_suffix(".part").write_text(json.dumps(event))
-            os.rename({str(told.with_suffix(".part"))!r}, {str(told)!r})
-        """
-    )
+    handle_failure = writing_to(told, world)
     heartbeat = function(world, shared_clients, clock, handle_failure=handle_failure)
     if stage == "constructing":
         world.launched()
@@ -177,7 +203,7 @@ def test_a_run_whose_execution_is_over_is_ended(
         world.stop(inner)  # with its task
     clock.ahead = LATER
     execution_arn = world.record.execution_arn or ""
-    heartbeat.handle()  # its execution goes on, and so whoever is at work in it is left alone
+    heartbeat.handle()  # its execution is active, and so the function at work in it is left alone
     assert not told.exists()
 
     world.stepfunctions.stop_execution(executionArn=execution_arn, error="Mine", cause="my own words")
@@ -192,6 +218,23 @@ def test_a_run_whose_execution_is_over_is_ended(
             "cause": "my own words",
         }
     }
+
+
+def test_a_caller_is_kept_waiting_while_the_steps_after_the_job_go_on(
+    world: World, queue: BatchWorld, heartbeat: Heartbeat, clock: Clock
+) -> None:
+    job_id = queue.run("true")
+    queue.wait_for_end(job_id)
+    _, inner = waiting(world, job_id)
+    world.stop(inner)  # its task was answered
+    beats: list[str] = []
+    world.stepfunctions.meta.events.register(
+        "after-call.sfn.SendTaskHeartbeat", lambda parsed, **_: beats.append(parsed.get("Error", "received"))
+    )
+    clock.ahead = LATER
+    heartbeat.handle()
+    assert beats == ["received"]
+    assert not world.record.state.ended
 
 
 def test_a_caller_that_stays_away_cancels_a_queued_run(
@@ -231,7 +274,7 @@ def test_a_run_that_cannot_be_looked_after_keeps_no_other_from_its_heartbeat(
 ) -> None:
     caller, _ = waiting(world, queued(full))
     broken = world.record.model_copy(update={"run_id": "broken", "execution_arn": "no-arn", "job_id": None})
-    world.table.create(broken)
+    world.table.accept(broken, "nobody", instead_of=None)
     world.stop(caller)
     clock.ahead = LATER
     with pytest.raises(RuntimeError, match="1 of 2 runs could not be looked after"):
@@ -255,7 +298,7 @@ def test_a_job_that_no_run_waits_for_is_ended(
             world.table.update(world.run_id, job_id=full.submit(definition, jobName=name))
         case _:
             world.table.update(world.run_id, execution_arn=f"{world.record.execution_arn}0")
-    orphans = Orphans(world.table, shared_clients.client("batch"), [full.job_queue], clock)
+    orphans = Orphans(world.table, jobs_of(shared_clients.client, [full.job_queue]), clock)
     assert orphans.end(frozenset()) == []
     clock.ahead = LATER
     assert orphans.end(frozenset({orphan})) == []
@@ -275,7 +318,7 @@ def test_the_job_of_a_run_that_goes_on_is_left_alone(
     name = (world.record.execution_arn or "").rpartition(":")[2]
     job_id = full.submit(full.define(["true"]), jobName=name)
     clock.ahead = LATER
-    orphans = Orphans(world.table, shared_clients.client("batch"), [full.job_queue], clock)
+    orphans = Orphans(world.table, jobs_of(shared_clients.client, [full.job_queue]), clock)
     assert orphans.end(frozenset()) == []  # submit_job was cut off: it is called again, and finds the job by its name
     world.table.update(world.run_id, job_id=job_id)
     assert orphans.end(frozenset()) == []

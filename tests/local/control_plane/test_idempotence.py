@@ -17,21 +17,26 @@ from typing import TypeVar
 
 import pytest
 
-from container.runner.report import Reporter
-from container.runner.tokens import JobTokens
+from gaitway.aws.metrics import Metrics
+from gaitway.compute.backends import jobs_of
+from gaitway.compute.batch import BatchSubmitter
+from gaitway.compute.jobs import Job, JobState, Submitter
+from gaitway.compute.targets import Target, Targets
 from gaitway.contracts.artifacts import METRICS, RESULTS
 from gaitway.contracts.errors import Failure, InterruptedRunError, RunRefusedError, SimulationError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import CollectResultsEvent, ConstructRunEvent, SubmitJobEvent
 from gaitway.contracts.request import ComputeConfig
-from gaitway.contracts.run import ConstructedRun, JobResult, PipelineInput, RunState, to_json
-from lambdas.batch_job import Job
-from lambdas.collect_results.collect import CollectResults
-from lambdas.construct_run.construct import ConstructRun
+from gaitway.contracts.run import ConstructedRun, JobResult, PipelineInput, RunExecution, RunState, to_json
+from gaitway.contracts.vams_message import parse_message
+from gaitway.names import DEFAULT_NAMES
+from gaitway.runner.ownership import Ownership
+from gaitway.runner.reporting.answer import Reporter
+from lambdas.collect_results.logic import CollectResults
 from lambdas.construct_run.inputs import Inputs
-from lambdas.job_state.job_state import JobState
-from lambdas.submit_job.jobs import Jobs, Target
-from lambdas.submit_job.submit import SubmitJob
+from lambdas.construct_run.logic import ConstructRun
+from lambdas.job_state.logic import JobState as JobStateFunction
+from lambdas.submit_job.logic import SubmitJob
 from tests.local.conformance.batch_world import BatchWorld, batch_world
 from tests.local.control_plane.conftest import SharedClients
 from tests.local.control_plane.failing import Failing
@@ -67,10 +72,15 @@ def queue(shared_clients: SharedClients) -> Iterator[BatchWorld]:
             queue.batch.cancel_job(jobId=job["jobId"], reason="the tests are over")
 
 
+@pytest.fixture(scope="module")
+def targets(queue: BatchWorld) -> Targets:
+    target = Target(dict.fromkeys((1, 4), queue.job_queue), queue.define(["true", "Ref::run_id"]))
+    return Targets(single_node=target, multi_node=target, sizes=SIZES)
+
+
 @pytest.fixture
-def jobs(queue: BatchWorld) -> Jobs:
-    target = Target(queue.job_queue, queue.define(["true", "Ref::run_id"]))
-    return Jobs(queue.batch, single_node=target, multi_node=target, sizes=SIZES)
+def jobs(queue: BatchWorld, targets: Targets) -> Submitter:
+    return BatchSubmitter(queue.batch, targets)
 
 
 def submitted(queue: BatchWorld, world: World | None = None) -> list[dict[str, str]]:
@@ -116,12 +126,9 @@ def test_many_callers_of_a_run_that_failed_begin_it_anew_once(world: World) -> N
 
 
 def construct(world: World, execution_arn: str) -> ConstructedRun:
-    message = world.event("unused")["body"] | {"TaskToken": None}
-    started = PipelineInput.model_validate(
-        {"run_id": world.run_id, "message": {key: value for key, value in message.items() if key != "TaskToken"}}
-    )
+    started = PipelineInput(run_id=world.run_id, message=parse_message(world.event("unused")).message)
     event = ConstructRunEvent.model_validate(to_json(started) | {"execution_arn": execution_arn})
-    return ConstructRun(world.table, Inputs(world.s3), SIZES).handle(event)
+    return ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(event)
 
 
 def test_constructing_a_run_again_gives_the_same_run(world: World) -> None:
@@ -142,7 +149,7 @@ def test_constructing_a_run_that_has_ended_changes_nothing(world: World) -> None
     assert world.record.spec is None
 
 
-def test_one_task_submitted_many_times_at_once_gets_one_job(world: World, queue: BatchWorld, jobs: Jobs) -> None:
+def test_one_task_submitted_many_times_at_once_gets_one_job(world: World, queue: BatchWorld, jobs: Submitter) -> None:
     world.constructed()
     event = submission(world, "token")
     answers = at_once([lambda: SubmitJob(world.table, jobs).handle(event)] * AT_ONCE)
@@ -153,7 +160,7 @@ def test_one_task_submitted_many_times_at_once_gets_one_job(world: World, queue:
 
 
 def test_a_task_that_is_tried_again_while_its_first_call_is_at_work_gets_that_ones_job(
-    world: World, queue: BatchWorld, jobs: Jobs
+    world: World, queue: BatchWorld, jobs: Submitter
 ) -> None:
     world.constructed()
     events = [submission(world, f"token-{number}") for number in range(AT_ONCE)]
@@ -163,7 +170,9 @@ def test_a_task_that_is_tried_again_while_its_first_call_is_at_work_gets_that_on
     assert world.table.tokens(world.run_id).inner in {event.task_token for event in events}
 
 
-def test_a_job_that_has_ended_is_replaced_by_one_and_not_by_many(world: World, queue: BatchWorld, jobs: Jobs) -> None:
+def test_a_job_that_has_ended_is_replaced_by_one_and_not_by_many(
+    world: World, queue: BatchWorld, jobs: Submitter
+) -> None:
     world.constructed()
     SubmitJob(world.table, jobs).handle(submission(world, "token"))
     ended = world.record.job_id
@@ -176,34 +185,34 @@ def test_a_job_that_has_ended_is_replaced_by_one_and_not_by_many(world: World, q
 
 
 def test_a_call_that_was_cut_off_before_it_had_a_job_is_completed_by_a_later_one(
-    world: World, queue: BatchWorld, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+    world: World, queue: BatchWorld, jobs: Submitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.constructed()
     execution = world.record.execution_arn or ""
     assert world.table.claim_job(world.run_id, execution) is not None
     assert world.table.claim_job(world.run_id, execution) is None, "another call is at work, as far as anybody knows"
-    monkeypatch.setattr("gaitway.aws.run_table.CLAIM_SECONDS", 0.5)
+    monkeypatch.setattr("gaitway.aws.run_table.JOB_CLAIM_SECONDS", 0.5)
     SubmitJob(world.table, jobs).handle(submission(world, "token"))
     assert [job["jobId"] for job in submitted(queue, world)] == [world.record.job_id]
 
 
 def test_a_call_that_took_too_long_submits_nothing_beside_the_one_that_took_over(
-    world: World, queue: BatchWorld, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+    world: World, queue: BatchWorld, targets: Targets, jobs: Submitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.constructed()
     event = submission(world, "token")
 
-    class Slow(Jobs):
+    class Slow(BatchSubmitter):
         """Takes so long to look for a job that another call takes over."""
 
         def find_living(self, name: str, compute: ComputeConfig) -> str | None:
             found = super().find_living(name, compute)
             with monkeypatch.context() as patch:
-                patch.setattr("gaitway.aws.run_table.CLAIM_SECONDS", 0.0)
+                patch.setattr("gaitway.aws.run_table.JOB_CLAIM_SECONDS", 0.0)
                 SubmitJob(world.table, jobs).handle(event)
             return found
 
-    SubmitJob(world.table, Slow(jobs.batch, jobs.single_node, jobs.multi_node, jobs.sizes)).handle(event)
+    SubmitJob(world.table, Slow(queue.batch, targets)).handle(event)
     assert [job["jobId"] for job in submitted(queue, world)] == [world.record.job_id]
 
 
@@ -211,7 +220,7 @@ FILES = {METRICS: b"step,reward\n1,2\n", RESULTS: b"{}"}
 
 
 @pytest.mark.parametrize("first", ["collect", "fail"])
-def test_a_success_and_a_failure_at_once_end_the_run_in_one_way_and_the_caller_hears_that_one(
+def test_a_success_and_a_failure_at_once_end_the_run_in_one_way_and_the_caller_receives_that_one(
     world: World, tmp_path: Path, first: str
 ) -> None:
     failing = Failing(world, tmp_path)
@@ -222,7 +231,8 @@ def test_a_success_and_a_failure_at_once_end_the_run_in_one_way_and_the_caller_h
         job = {"run_id": world.run_id, "manifest": str(manifest)}
         event = CollectResultsEvent.model_validate({"run_id": world.run_id, "execution_arn": execution, "job": job})
         with suppress(RunRefusedError):
-            CollectResults(world.table, world.task_tokens, world.s3, failing.cloudwatch).handle(event)  # type: ignore[arg-type]
+            metrics = Metrics(failing.cloudwatch, DEFAULT_NAMES.metrics_namespace)  # type: ignore[arg-type]
+            CollectResults(world.table, world.task_tokens, world.s3, metrics).handle(event)
 
     def fail() -> None:
         failing.fail("States.Timeout", "")
@@ -231,27 +241,27 @@ def test_a_success_and_a_failure_at_once_end_the_run_in_one_way_and_the_caller_h
     told = world.workflow.ended(caller)
     assert told["status"] == ("SUCCEEDED" if world.record.state is RunState.SUCCEEDED else "FAILED")
     assert world.workflow.event_types(caller).count("TaskFailed") + (told["status"] == "SUCCEEDED") == 1
-    # Whoever ended it has counted it.
+    # The function that ended the run has counted it.
     assert len([name for name, *_ in failing.cloudwatch.published if name in ("SucceededRuns", "FailedRuns")]) == 1
 
 
-def test_the_runners_word_stands_whoever_speaks_after_it(world: World, shared_clients: SharedClients) -> None:
+def test_the_runners_report_stands_whatever_is_reported_after_it(world: World, shared_clients: SharedClients) -> None:
     world.launched()
     inner, token = world.caller()
     execution = world.record.execution_arn or ""
     world.table.give_token(world.run_id, execution, "inner", token)
     world.table.update(world.run_id, state=RunState.RUNNING, job_id="job-1")
-    reporter = Reporter(JobTokens(world.run_id, execution, world.table), world.task_tokens)
+    reporter = Reporter(Ownership(world.run_id, execution, world.table), world.task_tokens)
     result = JobResult(run_id=world.run_id, manifest=S3Uri(world.bucket, "manifest.json"))
-    ended = Job(job_id="job-1", job_name=execution.rpartition(":")[2], status="FAILED")
-    job_state = JobState(
-        world.table, world.task_tokens, shared_clients.client("batch"), world.stepfunctions, world.bucket
+    ended = Job(id="job-1", name=RunExecution(execution).job_name, state=JobState.FAILED, service="AWS Batch")
+    function = JobStateFunction(
+        world.table, world.task_tokens, jobs_of(shared_clients.client), world.stepfunctions, world.bucket
     )
 
     reporter.succeed(result)
     reporter.succeed(result)
     reporter.fail(Failure.of(SimulationError("too late")))
-    assert job_state.job_ended(ended) is False
+    assert function.job_ended(ended) is False
 
     told = world.workflow.ended(inner)
     assert (told["status"], told["output"]) == ("SUCCEEDED", to_json(result))

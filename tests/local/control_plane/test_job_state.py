@@ -1,4 +1,4 @@
-"""job_state: a run whose job or caller ended without a word is ended at once, and once."""
+"""job_state: a run whose job or caller ended without a report is ended at once, and once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from gaitway.compute.backends import job_of_event, jobs_of
 from gaitway.contracts.errors import Failure, InterruptedRunError
 from gaitway.contracts.run import RunState, run_id_of, workflow_output_path
-from lambdas.batch_job import Job
-from lambdas.job_state.events import EndedCaller, JobEvent
-from lambdas.job_state.job_state import JobState
+from lambdas.job_state.events import EndedCaller
+from lambdas.job_state.logic import JobState
 from tests.local.conformance.batch_world import BatchWorld, batch_world
 from tests.local.control_plane.conftest import SharedClients
 from tests.local.control_plane.world import Json, World
@@ -33,7 +33,7 @@ def function(world: World, clients: SharedClients, **replaced: object) -> JobSta
     arguments: Json = {
         "runs": world.table,
         "task_tokens": world.task_tokens,
-        "batch": clients.client("batch"),
+        "jobs": jobs_of(clients.client),
         "stepfunctions": world.stepfunctions,
         "asset_bucket": world.bucket,
     }
@@ -54,10 +54,16 @@ def name(world: World) -> str:
     return (world.record.execution_arn or "").rpartition(":")[2]
 
 
-def failed(world: World, **fields: object) -> Job:
-    """Return a job of the run, whose machine was lost."""
+def failed(world: World, **fields: object) -> Json:
+    """Return the event that tells of a job of the run, whose machine was lost."""
     document = {"jobId": "job-1", "jobName": name(world), "status": "FAILED", "statusReason": "Host EC2 terminated."}
-    return Job.model_validate(document | fields)
+    return {"source": "aws.batch", "detail": document | fields}
+
+
+def is_told(job_state: JobState, event: Json) -> bool:
+    """Hand an event to the function, as its handler does."""
+    job = job_of_event(event)
+    return job is not None and job_state.job_ended(job)
 
 
 def event(queue: BatchWorld, world: World, image: str, script: str = "true", **request: object) -> Json:
@@ -73,10 +79,10 @@ def test_a_job_whose_image_cannot_be_pulled_is_told_at_once_and_once(
     world: World, queue: BatchWorld, job_state: JobState
 ) -> None:
     inner = waiting(world)
-    ended = JobEvent.model_validate(event(queue, world, "nobody/has:this")).detail
+    ended = event(queue, world, "nobody/has:this")
 
-    assert job_state.job_ended(ended)
-    assert not job_state.job_ended(ended)
+    assert is_told(job_state, ended)
+    assert not is_told(job_state, ended)
 
     told = world.workflow.ended(inner)
     assert told["error"] == "PlatformError"
@@ -89,7 +95,7 @@ def test_a_runner_that_is_killed_is_told_of_by_its_exit_code(
 ) -> None:
     inner = waiting(world)
     ended = event(queue, world, "gaitway/shell:local", "kill -9 $$")
-    assert job_state.job_ended(JobEvent.model_validate(ended).detail)
+    assert is_told(job_state, ended)
     told = world.workflow.ended(inner)
     assert told["error"] == "InterruptedRunError"
     assert "exit code 137" in told["cause"]
@@ -99,7 +105,7 @@ def test_a_job_that_ends_well_without_a_word_is_told_of_as_well(
     world: World, queue: BatchWorld, job_state: JobState
 ) -> None:
     inner = waiting(world)
-    assert job_state.job_ended(JobEvent.model_validate(event(queue, world, "gaitway/shell:local")).detail)
+    assert is_told(job_state, event(queue, world, "gaitway/shell:local"))
     assert world.workflow.ended(inner)["error"] == "InterruptedRunError"
 
 
@@ -111,21 +117,21 @@ def test_who_ended_a_job_is_asked_for_where_the_event_does_not_tell(
     world.table.update(world.run_id, job_id=job_id)
     queue.batch.terminate_job(jobId=job_id, reason="wrong robot")
     queue.wait_for_end(job_id)
-    detail = queue.events_of(job_id)[-1]["detail"] | {"isTerminated": None}
-    del detail["isTerminated"]
+    ended = queue.events_of(job_id)[-1]
+    del ended["detail"]["isTerminated"]
 
-    assert job_state.job_ended(Job.model_validate(detail))
+    assert is_told(job_state, ended)
 
     told = world.workflow.ended(inner)
     assert told["error"] == "CancelledError"
-    assert "'wrong robot'" in told["cause"]
+    assert "AWS Batch said: wrong robot" in told["cause"]
 
 
 def test_what_the_runner_has_told_stays_as_it_is(world: World, job_state: JobState) -> None:
     inner = waiting(world)
     token = world.table.tokens(world.run_id).inner or ""
     world.task_tokens.fail(token, Failure.of(InterruptedRunError("the runner's own words")))
-    assert not job_state.job_ended(failed(world))
+    assert not is_told(job_state, failed(world))
     assert world.workflow.ended(inner)["cause"] == "the runner's own words"
 
 
@@ -142,7 +148,7 @@ def test_what_the_runner_has_told_stays_as_it_is(world: World, job_state: JobSta
 )
 def test_the_end_of_another_job_changes_nothing(world: World, job_state: JobState, other: Json) -> None:
     inner = waiting(world)
-    assert not job_state.job_ended(failed(world, **other))
+    assert not is_told(job_state, failed(world, **other))
     assert world.is_waiting(inner)
 
 
@@ -151,14 +157,14 @@ def test_the_job_of_an_execution_that_was_replaced_changes_nothing(world: World,
     late = failed(world)
     world.table.update(world.run_id, state=RunState.FAILED, failure=Failure.of(InterruptedRunError("lost")))
     inner = waiting(world, job_id=None)
-    assert not job_state.job_ended(late)
+    assert not is_told(job_state, late)
     assert world.is_waiting(inner)
 
 
 def test_a_run_that_has_ended_is_left_alone(world: World, job_state: JobState) -> None:
     inner = waiting(world)
     world.table.update(world.run_id, state=RunState.FAILED)
-    assert not job_state.job_ended(failed(world))
+    assert not is_told(job_state, failed(world))
     assert world.is_waiting(inner)
 
 
@@ -170,18 +176,18 @@ def test_a_job_that_ends_before_it_is_written_down_is_waited_for(world: World, s
         written.append(world.table.update(world.run_id, job_id="job-2" if len(written) else None))
 
     job_state = function(world, shared_clients, sleep=submit_job_goes_on)
-    assert not job_state.job_ended(failed(world))
+    assert not is_told(job_state, failed(world))
     assert world.is_waiting(inner)
-    assert job_state.job_ended(failed(world, jobId="job-2"))
+    assert is_told(job_state, failed(world, jobId="job-2"))
     assert world.workflow.ended(inner)["error"] == "InterruptedRunError"
 
 
 def test_a_job_that_is_never_written_down_is_known_by_its_name(
     world: World, job_state: JobState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lambdas.job_state.job_state._WRITTEN_SECONDS", 0)
+    monkeypatch.setattr("lambdas.job_state.logic._WRITTEN_SECONDS", 0)
     inner = waiting(world, job_id=None)
-    assert job_state.job_ended(failed(world))
+    assert is_told(job_state, failed(world))
     assert world.workflow.ended(inner)["error"] == "InterruptedRunError"
 
 

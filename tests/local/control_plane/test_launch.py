@@ -1,4 +1,4 @@
-"""launch: whoever asks for a run is told, once, whatever became of the run before."""
+"""launch: a caller receives exactly one answer, whatever happened to the run before."""
 
 import json
 from datetime import UTC, datetime
@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 
 from gaitway.contracts.errors import Failure, InterruptedRunError, RequestError
+from gaitway.contracts.message import Caller, Message, ReceivedMessage
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig, parse_request
-from gaitway.contracts.run import PipelineInput, RunSpec, RunState
-from lambdas.launch.launch import Launch
-from tests.local.control_plane.world import Json, World
+from gaitway.contracts.pipeline import ConstructRunEvent
+from gaitway.contracts.request import ComputeConfig, parse_request
+from gaitway.contracts.run import PipelineInput, RunSpec, RunState, output_prefix_of, run_id_of
+from gaitway.contracts.workload import TrainingConfig
+from lambdas.construct_run.inputs import Inputs
+from lambdas.construct_run.logic import ConstructRun
+from lambdas.launch.logic import Launch
+from lambdas.launch.vams import Vams
+from tests.local.control_plane.world import SIZES, Json, World
 
 
 class _Unreachable:
@@ -22,6 +28,12 @@ class _Unreachable:
 
     def start_execution(self, **_: object) -> None:
         raise ConnectionError
+
+
+def cut_off(world: World) -> Launch:
+    """Make a function that ends before the execution starts."""
+    out_of_reach: Any = _Unreachable()
+    return Launch(world.table, world.task_tokens, out_of_reach, Vams(world.s3), world.pipeline_arn, ("embedded",))
 
 
 def end(world: World, state: RunState, failure: Failure | None = None) -> None:
@@ -48,7 +60,7 @@ def test_a_good_request_starts_an_inner_execution_and_the_caller_waits(world: Wo
     assert world.record.execution_arn == execution
     started = json.loads(world.describe(execution)["input"])
     assert started["run_id"] == world.run_id
-    assert started["message"]["outputS3AssetFilesPath"] == str(world.output_path)
+    assert started["message"]["output_files"] == str(output_prefix_of(world.output_path))
     assert token not in json.dumps(started)
 
 
@@ -56,10 +68,13 @@ def test_a_good_request_starts_an_inner_execution_and_the_caller_waits(world: Wo
     ("fields", "said"),
     [
         ({"inputParameters": {"trainingConfig": {"numEnv": 1}}}, "did you mean numEnvs?"),
-        ({"inputParameters": "{"}, "no JSON"),
+        ({"inputParameters": "{"}, "not valid JSON"),
         ({"outputS3AssetFilesPath": "nowhere"}, "outputS3AssetFilesPath is 'nowhere'"),
         ({"inputParameters": {"description": "x" * 200_000}}, "description"),
-        ({"inputParameters": {"trainingConfig": {"hydraOverrides": ["a=" + "b" * 1000] * 200}}}, "the message is"),
+        (
+            {"inputParameters": {"trainingConfig": {"hydraOverrides": ["agent.a=" + "b" * 1000] * 200}}},
+            "the message is",
+        ),
     ],
 )
 def test_a_bad_request_fails_its_caller_at_once_and_starts_nothing(
@@ -74,6 +89,21 @@ def test_a_bad_request_fails_its_caller_at_once_and_starts_nothing(
     assert json.loads(answer["body"]) == {"error": told["error"], "cause": told["cause"]}
     assert world.executions() == []
     assert world.table.get(world.run_id) is None
+
+
+def test_a_library_that_no_deployed_simulator_supports_is_refused_before_anything_starts(world: World) -> None:
+    caller, token = world.caller()
+    event = world.event(token, inputParameters={"trainingConfig": {"rlLibrary": "sb3"}})
+    answer = world.launch_where("isaaclab-2").handle(event)
+    assert answer["statusCode"] == 400
+    told = world.workflow.ended(caller)
+    assert told["error"] == "RequestError"
+    assert "rlLibrary is 'sb3', which Isaac Lab 2.3.2 does not support" in told["cause"]
+    assert "allowed: rsl_rl, rl_games, skrl" in told["cause"]
+    assert world.executions() == []
+
+    event = world.event(world.caller()[1], inputParameters=event["body"]["inputParameters"])
+    assert world.launch.handle(event)["statusCode"] == 200
 
 
 def test_a_body_that_is_no_json_fails_the_caller_whose_token_is_in_it(world: World) -> None:
@@ -91,6 +121,17 @@ def test_without_a_token_the_call_itself_fails(world: World) -> None:
 def test_parameters_beside_a_json_file_are_left_for_the_file_to_complete(world: World) -> None:
     half = {"trainingConfig": {"policyS3Uri": "s3://assets/model_1.pt"}}  # the file says: evaluate
     world.launched(inputParameters=half, inputS3AssetFilePath=f"s3://{world.bucket}/request.json")
+
+
+def test_a_run_belongs_to_its_group_from_the_start_and_when_it_begins_anew(world: World) -> None:
+    parent = "run-" + "0" * 20
+    fields = {"inputParameters": {"groupId": "search-1", "parentRunId": parent}}
+    world.launched(**fields)
+    assert (world.record.group_id, world.record.parent_run_id) == ("search-1", parent)
+    end(world, RunState.FAILED, Failure.of(InterruptedRunError("reclaimed")))
+    world.launched(**fields)
+    assert (world.record.group_id, world.record.parent_run_id) == ("search-1", parent)
+    assert [run.run_id for run in world.table.list_group("search-1")] == [world.run_id]
 
 
 def test_the_same_call_again_changes_nothing(world: World) -> None:
@@ -113,12 +154,72 @@ def test_a_second_caller_of_a_run_that_goes_on_takes_it_over(world: World) -> No
 
 def test_a_call_that_was_cut_off_before_the_execution_started_is_completed_by_the_next_one(world: World) -> None:
     _, token = world.caller()
-    cut_off = Launch(world.table, world.task_tokens, _Unreachable(), world.s3, world.pipeline_arn)  # type: ignore[arg-type]
     with pytest.raises(ConnectionError):
-        cut_off.handle(world.event(token))
+        cut_off(world).handle(world.event(token))
     assert world.executions() == []
     world.launched()
     assert world.executions("RUNNING") == [world.record.execution_arn]
+
+
+def test_a_run_that_an_older_version_started_is_joined_though_it_wrote_another_input(world: World) -> None:
+    _, token = world.caller()
+    with pytest.raises(ConnectionError):
+        cut_off(world).handle(world.event(token))
+    execution = world.record.execution_arn or ""
+    older = json.dumps({"run_id": world.run_id, "message": world.event("")["body"]})
+    world.stepfunctions.start_execution(
+        stateMachineArn=world.pipeline_arn, name=execution.rpartition(":")[2], input=older
+    )
+
+    caller = world.launched()
+
+    assert world.is_waiting(caller)
+    assert world.record.execution_arn == execution
+    assert world.executions("RUNNING") == [execution]
+
+
+class Queue:
+    """A caller of another kind, as an adapter reads it: a line with a token, the folder for the outputs and a task."""
+
+    def read(self, event: Json) -> ReceivedMessage:
+        """Read a line."""
+        token, folder, task = event["line"].split()
+        if task == "?":
+            raise RequestError("the task is '?', allowed: the name of one")
+        message = Message(
+            caller=Caller(kind="queue"),
+            request={"trainingConfig": {"task": task}},
+            output_files=S3Uri.parse(folder),
+        )
+        return ReceivedMessage(
+            message=message, run_id=run_id_of(message.output_files), digest=f"{folder} {task}", task_token=token
+        )
+
+    def find_token(self, event: Json) -> str | None:
+        """Find the token."""
+        return str(event["line"]).partition(" ")[0]
+
+
+def test_a_caller_of_another_kind_needs_an_adapter_and_nothing_else(world: World) -> None:
+    launch = world.launch_where(adapter=Queue())
+    output_files = S3Uri(world.bucket, "queue/1/")
+    world.run_id = run_id_of(output_files)
+    refused, refused_token = world.caller()
+    assert launch.handle({"line": f"{refused_token} {output_files} ?"})["statusCode"] == 400
+    assert "the task is '?'" in world.workflow.ended(refused)["cause"]
+    caller, token = world.caller()
+    assert launch.handle({"line": f"{token} {output_files} Isaac-Ant-v0"})["statusCode"] == 200
+    assert world.is_waiting(caller)
+
+    started = json.loads(world.describe(world.record.execution_arn or "")["input"])
+    event = ConstructRunEvent.receive(started | {"execution_arn": world.record.execution_arn})
+    ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(event)
+
+    spec = world.record.spec
+    assert spec is not None
+    assert (spec.training.task, spec.output_files, spec.output_metadata) == ("Isaac-Ant-v0", output_files, None)
+    assert spec.caller == Caller(kind="queue")
+    assert spec.refused_suffixes == []
 
 
 def test_a_run_whose_execution_was_stopped_from_outside_begins_anew(world: World) -> None:
@@ -181,7 +282,7 @@ def test_another_request_for_the_same_outputs_is_refused(world: World) -> None:
     caller, token = world.caller()
     answer = world.launch.handle(world.event(token, inputParameters=""))
     assert answer["statusCode"] == 400
-    assert "allowed: a path of its own for each run" in world.workflow.ended(caller)["cause"]
+    assert "allowed: a separate path for each run" in world.workflow.ended(caller)["cause"]
     assert len(world.executions()) == 1
 
 
@@ -215,11 +316,12 @@ def test_a_manifest_says_what_the_message_said_before_it(world: World) -> None:
     body = handed_over(world, 1, ["asset-1/robot.usd"], {"trainingConfig": {"maxIterations": 7}})
     assert world.launch.handle({"body": body | {"TaskToken": token}})["statusCode"] == 200
     message = PipelineInput.model_validate_json(world.describe(world.executions()[0])["input"]).message
-    assert message.output_s3_asset_files_path == world.output_path
-    assert message.output_s3_asset_metadata_path == S3Uri(world.bucket, "p/output/1/metadata/")
-    assert message.input_s3_asset_file_path == S3Uri(world.bucket, "asset-1/robot.usd")
-    assert (message.bucket_asset, message.input_asset_location_key) == (world.bucket, "asset-1/")
-    assert parse_request(message.input_parameters).training_config.max_iterations == 7
+    prefix = output_prefix_of(world.output_path)
+    assert message.output_files == prefix
+    assert message.output_metadata == S3Uri(world.bucket, f"p/output/1/metadata/{prefix.name}/")
+    assert message.input_file == S3Uri(world.bucket, "asset-1/robot.usd")
+    assert message.folders == [S3Uri(world.bucket, "asset-1/")]
+    assert parse_request(message.request).training_config == TrainingConfig(max_iterations=7)
     assert world.record.run_id == world.run_id
     assert world.is_waiting(caller)
 

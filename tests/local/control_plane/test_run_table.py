@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gaitway.aws.run_table import RunTable
+from gaitway.aws.run_table import BY_STATE, NoIndexError, RunTable
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
-from tests.local.control_plane.world import create_run_table
+from gaitway.contracts.workload import TrainingConfig
+from tests.local.control_plane.world import INDEXES, create_run_table
 from tests.local.emulator import Emulator
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
@@ -45,27 +46,25 @@ def test_a_record_is_read_as_it_was_written(table: RunTable) -> None:
         progress=Progress(done=3, total=5, mean_reward=1.5),
         spec=RunSpec(
             run_id="run-1",
-            training=TrainingConfig(policy_s3_uri=None, seed=1),
+            training=TrainingConfig(seed=1),
             compute=ComputeConfig(),
             output_files=S3Uri("assets", "out/"),
         ),
         failure=Failure(error="E", cause="c", retryable=True),
     )
-    assert table.create(full)
+    assert table.accept(full, "caller", instead_of=None)
     assert table.get("run-1") == full
-    assert list(table.list_records()) == [full]
 
 
 def test_a_run_has_one_record(table: RunTable) -> None:
-    assert table.create(record())
-    assert not table.create(record(SECOND))
+    assert table.accept(record(), "first", instead_of=None)
     assert not table.accept(record(SECOND), "token", instead_of=None)
     assert table.get("run-1") == record()
-    assert table.tokens("run-1").external is None
+    assert table.caller("run-1", FIRST) == "first"
 
 
 def test_a_field_is_set_removed_and_nothing_else_is_touched(table: RunTable) -> None:
-    table.create(record())
+    table.accept(record(), "caller", instead_of=None)
     assert table.update("run-1", job_id="job-1", phase="prepare")
     assert table.update("run-1", phase=None)
     changed = table.get("run-1")
@@ -75,7 +74,7 @@ def test_a_field_is_set_removed_and_nothing_else_is_touched(table: RunTable) -> 
 
 
 def test_a_late_word_does_not_change_how_a_run_ended(table: RunTable) -> None:
-    table.create(record())
+    table.accept(record(), "caller", instead_of=None)
     assert table.update("run-1", state=RunState.FAILED)
     assert not table.update("run-1", state=RunState.RUNNING)
     assert table.update("run-1", unless_ended=False, phase="salvaged")
@@ -128,7 +127,8 @@ def test_tokens_are_kept_apart_from_what_everybody_may_read(table: RunTable) -> 
     table.accept(record(), "AQC-secret", instead_of=None)
     assert "AQC-secret" not in repr(table.get("run-1"))
     assert "AQC-secret" not in repr(table.tokens("run-1"))
-    assert [found.run_id for found in table.list_records()] == ["run-1"]
+    found = table.list_in(RunState.ACCEPTED)
+    assert "AQC-secret" not in repr([*found])
 
 
 def test_runs_are_found_by_their_state_the_oldest_first_and_those_that_ended_are_not_read(table: RunTable) -> None:
@@ -146,6 +146,22 @@ def test_runs_are_found_by_their_state_the_oldest_first_and_those_that_ended_are
     assert found[0] == ("old", RunState.QUEUED, NOW - timedelta(minutes=2), f"{FIRST}-old", "job-1")
 
 
+def test_the_runs_of_a_group_are_found_whatever_their_state(table: RunTable) -> None:
+    for age, (run_id, state, group_id) in enumerate(
+        [("new", RunState.QUEUED, "g"), ("alone", RunState.QUEUED, None), ("old", RunState.FAILED, "g")]
+    ):
+        changes = {"run_id": run_id, "created_at": NOW - timedelta(minutes=age), "group_id": group_id}
+        one = record(f"{FIRST}-{run_id}", state).model_copy(update=changes)
+        table.accept(one, "secret", instead_of=None)
+
+    assert [(run.run_id, run.state) for run in table.list_group("g")] == [
+        ("old", RunState.FAILED),
+        ("new", RunState.QUEUED),
+    ]
+    assert [run.run_id for run in table.list_group("g", newest_first=True)] == ["new", "old"]
+    assert list(table.list_group("another")) == []
+
+
 def test_a_token_is_read_together_with_the_job_that_it_was_given_to(table: RunTable) -> None:
     table.accept(record(), "caller", instead_of=None)
     table.give_token("run-1", FIRST, "inner", "task")
@@ -155,3 +171,9 @@ def test_a_token_is_read_together_with_the_job_that_it_was_given_to(table: RunTa
     assert (owned.job_id, tokens.inner, tokens.external) == ("job-1", "task", "caller")
     owned, tokens = table.owned("run-1", SECOND)
     assert (owned, tokens.inner, tokens.external) == (None, None, None)
+
+
+def test_a_table_from_before_there_were_groups_is_named(dynamodb: object) -> None:
+    table = create_run_table(dynamodb, {BY_STATE: INDEXES[BY_STATE]})
+    with pytest.raises(NoIndexError, match="has no index of groups"):
+        list(table.list_group("g"))

@@ -47,7 +47,7 @@ def test_what_was_never_uploaded_is_in_s3_when_the_caller_is_told(world: World, 
     failing.leave(0, 2, 4)
     failing.write(f"{LOG_DIRECTORY}/events.out.tfevents.1.host", b"events")
     failing.write("simulator-node-1.log", b"of the other node")
-    failing.fail("InterruptedRunError", "the job ended without a word")
+    failing.fail("InterruptedRunError", "the job ended without a report")
     assert world.workflow.ended(caller)["error"] == "InterruptedRunError"
     objects = failing.objects()
     assert {f"checkpoints/model_{n}.pt": checkpoint(n) for n in (0, 2, 4)}.items() <= objects.items()
@@ -228,6 +228,27 @@ def test_the_salvage_of_a_run_that_is_begun_anew_leaves_the_new_one_alone(
     failing.fail("InterruptedRunError", "lost")
     assert world.record.state is RunState.ACCEPTED
     assert not any(name.startswith("checkpoints/") for name in failing.objects())
+
+
+def test_what_salvage_has_on_its_way_does_not_write_over_a_run_that_was_begun_anew_and_succeeded(
+    world: World, failing: Failing, s3: Any
+) -> None:
+    failing.running()
+    failing.leave(0)
+    results = output_prefix_of(world.output_path) / RESULTS
+
+    def begin_anew_and_succeed(params: Any, **_: object) -> None:
+        if RESULTS in params["url_path"] and world.record.state is RunState.FAILED:
+            world.launched()
+            world.put(results.key, b"a success")
+            world.table.update(world.run_id, state=RunState.SUCCEEDED)
+
+    # After it was told that the run is still the one that failed.
+    s3.meta.events.register("before-call.s3.PutObject", begin_anew_and_succeed)
+    failing.fail("InterruptedRunError", "lost")
+
+    assert world.record.state is RunState.SUCCEEDED
+    assert failing.objects()[RESULTS] == b"a success"
 
 
 @pytest.mark.parametrize(

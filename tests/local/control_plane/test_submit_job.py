@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from gaitway.compute.batch import BatchSubmitter
+from gaitway.compute.jobs import Submitter
+from gaitway.compute.sizes import JobSize
+from gaitway.compute.targets import Target, Targets
 from gaitway.contracts.errors import RunRefusedError
 from gaitway.contracts.pipeline import SubmitJobEvent
 from gaitway.contracts.run import RunState
-from lambdas.job_sizes import JobSize
-from lambdas.submit_job.jobs import Jobs, Target
-from lambdas.submit_job.submit import SubmitJob
+from lambdas.submit_job.logic import SubmitJob
 from tests.local.conformance.workflow import until
 from tests.local.control_plane.conftest import SharedClients
 from tests.local.control_plane.world import SIZES, World
@@ -40,10 +42,10 @@ class Queue:
             "command": ["sh", "-c", f"while [ ! -e {directory}/end ]; do sleep 0.05; done", "Ref::run_id"],
             "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "128"}],
         }
-        single_node = batch.register_job_definition(
-            jobDefinitionName=name, type="container", containerProperties=container
-        )
-        multi_node = batch.register_job_definition(
+        self.definition = name
+        self._container = container
+        self.define()
+        batch.register_job_definition(
             jobDefinitionName=f"{name}-nodes",
             type="multinode",
             nodeProperties={
@@ -53,11 +55,19 @@ class Queue:
             },
         )
         self._end = directory / "end"
-        self.jobs = Jobs(
-            batch,
-            single_node=Target(self.arn, single_node["jobDefinitionArn"]),
-            multi_node=Target(self.arn, multi_node["jobDefinitionArn"]),
+        self.targets = Targets(
+            single_node=Target(dict.fromkeys((1, 4), self.arn), name),
+            multi_node=Target(dict.fromkeys((1, 4), self.arn), f"{name}-nodes"),
             sizes=SIZES,
+        )
+        self.jobs = BatchSubmitter(batch, self.targets)
+
+    def define(self) -> str:
+        """Register the next revision of the job of one node; return its ARN."""
+        return str(
+            self.batch.register_job_definition(
+                jobDefinitionName=self.definition, type="container", containerProperties=self._container
+            )["jobDefinitionArn"]
         )
 
     def submitted(self) -> list[dict[str, Any]]:
@@ -75,13 +85,20 @@ class Queue:
 
 
 @pytest.fixture
+def other_queue(shared_clients: SharedClients, tmp_path: Path) -> Iterator[Queue]:
+    queue = Queue(shared_clients.client("batch"), tmp_path)
+    yield queue
+    queue.end_all()
+
+
+@pytest.fixture
 def queue(shared_clients: SharedClients, tmp_path: Path) -> Iterator[Queue]:
     queue = Queue(shared_clients.client("batch"), tmp_path)
     yield queue
     queue.end_all()
 
 
-def submit(world: World, jobs: Jobs, token: str = FIRST) -> None:
+def submit(world: World, jobs: Submitter, token: str = FIRST) -> None:
     event = SubmitJobEvent(
         run_id=world.run_id,
         execution_arn=world.record.execution_arn or "",
@@ -104,6 +121,15 @@ def test_the_job_is_given_the_runs_id_and_nothing_else(world: World, queue: Queu
     assert world.table.tokens(world.run_id).inner == FIRST
 
 
+def test_a_job_is_what_an_update_has_made_of_it(world: World, queue: Queue) -> None:
+    newest = queue.define()
+    queue.batch.deregister_job_definition(jobDefinition=f"{queue.definition}:1")
+    world.constructed()
+    submit(world, queue.jobs)
+    (job,) = queue.submitted()
+    assert job["jobDefinition"] == newest
+
+
 def needs(container: dict[str, Any]) -> dict[str, str]:
     return {item["type"]: item["value"] for item in container["resourceRequirements"]}
 
@@ -113,6 +139,30 @@ def test_the_job_has_room_for_every_gpu_that_it_asks_for(world: World, queue: Qu
     submit(world, queue.jobs)
     (job,) = queue.submitted()
     assert needs(job["container"]) == {"GPU": "4", "VCPU": "2", "MEMORY": "512"}
+
+
+@pytest.mark.parametrize(
+    ("compute", "gpus"),
+    [({}, 1), ({"gpusPerNode": 4}, 4), ({"numNodes": 2}, 1), ({"numNodes": 2, "gpusPerNode": 4}, 4)],
+)
+def test_a_job_waits_where_instances_have_as_many_gpus_as_it_needs(
+    world: World, queue: Queue, other_queue: Queue, compute: dict[str, int], gpus: int
+) -> None:
+    queues = {1: queue.arn, 4: other_queue.arn}
+    targets = replace(
+        queue.targets,
+        single_node=replace(queue.targets.single_node, queues=queues),
+        multi_node=replace(queue.targets.multi_node, queues=queues),
+    )
+    jobs = BatchSubmitter(queue.batch, targets)
+    world.constructed(**compute)
+    submit(world, jobs)
+    job_id = world.record.job_id
+    assert [job["jobId"] for job in {1: queue, 4: other_queue}[gpus].submitted()] == [job_id]
+    # One whose id was never written down is looked for in the same place.
+    world.table.update(world.run_id, job_id=None)
+    submit(world, jobs)
+    assert world.record.job_id == job_id
 
 
 def test_a_job_of_several_nodes_has_that_room_on_each(world: World, queue: Queue) -> None:
@@ -127,7 +177,8 @@ def test_a_job_of_several_nodes_has_that_room_on_each(world: World, queue: Queue
 
 
 def test_a_job_without_gpus_asks_for_none(world: World, queue: Queue) -> None:
-    without = replace(queue.jobs, sizes={2: JobSize(gpus=0, vcpus=1, memory_mib=128, max_nodes=1)})
+    sizes = {2: JobSize(gpus=0, vcpus=1, memory_mib=128, max_nodes=1, instance_gpus=4)}
+    without = BatchSubmitter(queue.batch, replace(queue.targets, sizes=sizes))
     world.constructed(gpusPerNode=2)
     submit(world, without)
     (job,) = queue.submitted()

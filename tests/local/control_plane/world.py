@@ -5,44 +5,65 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
-from gaitway.aws.run_table import BY_STATE, RunTable
+from gaitway.aws.run_table import BY_GROUP, BY_STATE, RunTable
 from gaitway.aws.task_tokens import TaskTokens
+from gaitway.compute.sizes import JobSize, JobSizes
 from gaitway.contracts.artifacts import MANIFEST, Manifest, ManifestEntry
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import RunRecord, RunSpec, output_prefix_of, run_id_of
-from lambdas.job_sizes import JobSize, JobSizes
-from lambdas.launch.launch import Launch
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.libraries.simulators import Simulator
+from lambdas.launch.logic import CallerAdapter, Launch
+from lambdas.launch.vams import Vams
+from tests.checkpoints import named
 from tests.local.conformance.workflow import ROLE_ARN, Definition, Workflow, single_state, until
 from tests.local.emulator import Emulator
 
 Json = dict[str, Any]
 
 SIZES: JobSizes = {
-    1: JobSize(gpus=1, vcpus=1, memory_mib=128, max_nodes=3),
-    4: JobSize(gpus=4, vcpus=2, memory_mib=512, max_nodes=2),
+    1: JobSize(gpus=1, vcpus=1, memory_mib=128, max_nodes=3, instance_gpus=1),
+    4: JobSize(gpus=4, vcpus=2, memory_mib=512, max_nodes=2, instance_gpus=4),
 }
 """What fits the instances of an imagined deployment."""
 KEYS = [("run_id", "HASH"), ("item", "RANGE")]
-BY_STATE_KEYS = [("state", "HASH"), ("created_at", "RANGE")]
+INDEXES = {
+    BY_STATE: ("state", ["execution_arn", "job_id"]),
+    BY_GROUP: ("group_id", ["state", "execution_arn", "job_id"]),
+}
+"""Partition key of each, and what it holds beside the keys."""
 
 
-def create_run_table(dynamodb: Any) -> RunTable:
-    """Make a run table as the stacks do."""
+def create_run_table(dynamodb: Any, indexes: Mapping[str, tuple[str, list[str]]] = INDEXES) -> RunTable:
+    """Make a run table as the stacks do.
+
+    Args:
+        dynamodb: A DynamoDB client.
+        indexes: By name, the key of each, and the attributes that it holds.
+    """
     name = f"runs-{uuid.uuid4().hex[:12]}"
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in KEYS],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in KEYS + BY_STATE_KEYS],
+        AttributeDefinitions=[
+            {"AttributeName": key, "AttributeType": "S"}
+            for key in ("run_id", "item", "created_at", *(key for key, _ in indexes.values()))
+        ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": BY_STATE,
-                "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in BY_STATE_KEYS],
-                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["execution_arn", "job_id"]},
+                "IndexName": name,
+                "KeySchema": [
+                    {"AttributeName": key, "KeyType": "HASH"},
+                    {"AttributeName": "created_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": attributes},
             }
+            for name, (key, attributes) in indexes.items()
         ],
     )
     return RunTable(dynamodb, name)
@@ -65,9 +86,14 @@ class World:
             definition=json.dumps(single_state({"Type": "Wait", "Seconds": 3600})),
             roleArn=ROLE_ARN,
         )["stateMachineArn"]
-        self.launch = Launch(self.table, self.task_tokens, self.stepfunctions, self.s3, self.pipeline_arn)
+        self.launch = self.launch_where("embedded")
         self.output_path = S3Uri(self.bucket, f"p/output/{uuid.uuid4().hex}/files/")
         self.run_id = run_id_of(self.output_path)
+
+    def launch_where(self, simulator: Simulator = "embedded", adapter: CallerAdapter | None = None) -> Launch:
+        """Make the function of a deployment with this simulator, for callers that this adapter reads."""
+        callers = adapter or Vams(self.s3)
+        return Launch(self.table, self.task_tokens, self.stepfunctions, callers, self.pipeline_arn, (simulator,))
 
     @property
     def record(self) -> RunRecord:
@@ -134,9 +160,10 @@ class World:
         """Tell whether a caller still waits."""
         return bool(self.describe(execution_arn)["status"] == "RUNNING")
 
-    def put(self, key: str, body: bytes = b"x") -> S3Uri:
-        """Write an object into the asset bucket."""
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+    def put(self, key: str, body: bytes | None = None) -> S3Uri:
+        """Write an object into the asset bucket: by default what its name promises."""
+        content = named(key.rpartition("/")[2]) if body is None else body
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
         return S3Uri(self.bucket, key)
 
     def leave_outputs(self, files: dict[str, bytes]) -> S3Uri:

@@ -5,9 +5,9 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsE
 
 from gaitway.cli.exits import Exit, explain, tell
 from gaitway.cli.watch import RunFailedError
+from gaitway.client.deployment import NotDeployedError
+from gaitway.client.runs import RunNotFoundError
 from gaitway.contracts.errors import RequestError
-from gaitway.deployment import NotDeployedError
-from gaitway.runs import RunNotFoundError
 
 
 def refused(code: str) -> ClientError:

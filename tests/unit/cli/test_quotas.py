@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from gaitway.cli.quotas import look_at_quotas
+from gaitway.cli.account.quotas import look_at_quotas
 
 ON_DEMAND, SPOT = "L-DB2E81BA", "L-3819A6DF"
 
@@ -38,7 +38,7 @@ def environment(kind: str, max_vcpus: int, *types: str, state: str = "ENABLED") 
     ("vcpus", "state", "words"),
     [
         (0.0, "problem", "the smallest instance has 8: no job that needs one ever starts"),
-        (4.0, "problem", "--desired-value 96"),
+        (4.0, "problem", "--desired-value 96 --profile robots`"),
         (8.0, "note", "a compute environment may have 96: runs that need more of them at a time wait"),
         (96.0, "ok", "96 vCPUs of G and VT instances (L-DB2E81BA)"),
     ],
@@ -49,7 +49,7 @@ def test_a_quota_is_compared_with_what_may_be_started(
     answer(stand_in, ON_DEMAND, vcpus)
     environments = [environment("EC2", 96, "g6.2xlarge", "g6.12xlarge"), environment("EC2", 48, "g6.12xlarge")]
 
-    [finding] = look_at_quotas(client, environments)
+    [finding] = look_at_quotas(client, environments, " --profile robots")
 
     assert (finding.subject, finding.state) == ("quota on-demand", state)
     assert words in finding.detail
@@ -59,7 +59,9 @@ def test_without_a_quota_for_spot_instances_runs_go_on_on_demand(client: Any, st
     answer(stand_in, ON_DEMAND, 96)
     answer(stand_in, SPOT, 0)
 
-    findings = [*look_at_quotas(client, [environment("EC2", 96, "g6.2xlarge"), environment("SPOT", 96, "g6.2xlarge")])]
+    findings = [
+        *look_at_quotas(client, [environment("EC2", 96, "g6.2xlarge"), environment("SPOT", 96, "g6.2xlarge")], "")
+    ]
 
     assert [(finding.subject, finding.state) for finding in findings] == [
         ("quota on-demand", "ok"),
@@ -71,9 +73,9 @@ def test_without_a_quota_for_spot_instances_runs_go_on_on_demand(client: Any, st
 def test_a_quota_that_nobody_has_changed_has_its_default(client: Any, stand_in: Stubber) -> None:
     stand_in.add_client_error("get_service_quota", "NoSuchResourceException", http_status_code=400)
     stand_in.add_response("get_aws_default_service_quota", {"Quota": {"Value": 0.0}})
-    [finding] = look_at_quotas(client, [environment("EC2", 96, "g6.2xlarge")])
+    [finding] = look_at_quotas(client, [environment("EC2", 96, "g6.2xlarge")], "")
     assert finding.state == "problem"
 
 
 def test_what_is_disabled_needs_no_quota(client: Any) -> None:
-    assert [*look_at_quotas(client, [environment("EC2", 96, "g6.2xlarge", state="DISABLED")])] == []
+    assert [*look_at_quotas(client, [environment("EC2", 96, "g6.2xlarge", state="DISABLED")], "")] == []

@@ -10,8 +10,9 @@ from gaitway.cli.show import document_of, list_table, request_table, run_table
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, Machine
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig, parse_request
+from gaitway.contracts.request import ComputeConfig, parse_request
 from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
+from gaitway.contracts.workload import TrainingConfig
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RECORD = RunRecord(

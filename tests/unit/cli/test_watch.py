@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console
 
 from gaitway.cli.watch import RunFailedError, describe_progress, describe_run, describe_state, watch
+from gaitway.client.runs import CallerView, StartedRun
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, Machine
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import Progress, RunRecord, RunSpec, RunState
-from gaitway.runs import CallerView, StartedRun
+from gaitway.contracts.workload import TrainingConfig
 
 RUN = StartedRun("run-1", "arn:aws:states:us-east-1:000000000000:execution:x:y", S3Uri("bucket", "runs/"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,12 +5,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import Request, parse_request
+from gaitway.contracts.workload import EvaluationConfig, TrainingConfig, WorkloadConfig
 
 POLICY = "s3://assets/cartpole/model_99.pt"
 
@@ -27,11 +28,55 @@ def training(**fields: object) -> dict[str, Any]:
 
 def test_nothing_asked_for_gives_the_documented_defaults() -> None:
     request = parse_request(None, "")
-    config = request.training_config
-    assert (config.mode, config.task, config.rl_library) == ("train", "Isaac-Cartpole-v0", "rsl_rl")
-    assert (config.num_envs, config.max_iterations, config.seed) == (4096, 1500, None)
-    assert (config.num_episodes, config.steps_per_episode, config.record_video) == (50, 1000, False)
+    assert request.training_config == TrainingConfig(
+        task="Isaac-Cartpole-v0",
+        rl_library="rsl_rl",
+        num_envs=4096,
+        max_iterations=1500,
+        seed=None,
+        record_video=False,
+    )
+    assert request.training_config.mode == "train"
     assert (request.compute_config.num_nodes, request.compute_config.gpus_per_node) == (1, 1)
+
+
+def test_an_evaluation_has_defaults_of_its_own() -> None:
+    evaluation = parse_request(training(mode="evaluate")).training_config
+    assert evaluation == EvaluationConfig(num_envs=100, num_episodes=50, steps_per_episode=1000, rl_library="rsl_rl")
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "fields"),
+    [
+        ("train", TrainingConfig, {"numEpisodes": 5, "stepsPerEpisode": 9, "policyPath": None, "policyS3Uri": None}),
+        ("evaluate", EvaluationConfig, {"maxIterations": 5, "checkpointInterval": 2, "resumeCheckpoint": None}),
+    ],
+)
+def test_a_template_for_both_modes_serves_each_of_them(
+    mode: str, kind: type[WorkloadConfig], fields: dict[str, object]
+) -> None:
+    assert parse_request(training(mode=mode, seed=3, **fields)).training_config == kind.model_validate({"seed": 3})
+    assert parse_request(training(**fields), training(mode=mode)).training_config == kind.model_validate({})
+
+
+@pytest.mark.parametrize(
+    ("mode", "fields", "said"),
+    [
+        ("train", {"numEpisodes": 0}, "trainingConfig.numEpisodes is 0, allowed: greater than or equal to 1"),
+        ("evaluate", {"maxIterations": "x"}, "trainingConfig.maxIterations is 'x', allowed: a valid integer"),
+        ("evaluate", {"maxIteration": 1}, "did you mean maxIterations?"),
+    ],
+)
+def test_what_is_wrong_is_refused_even_if_another_mode_would_read_it(
+    mode: str, fields: dict[str, object], said: str
+) -> None:
+    assert said in refusal(training(mode=mode, **fields))
+
+
+def test_a_request_made_in_python_says_its_mode_where_only_what_was_given_is_written() -> None:
+    request = Request(training_config=EvaluationConfig(num_episodes=3))
+    written = request.model_dump_json(by_alias=True, exclude_unset=True)
+    assert parse_request(written) == request
 
 
 def test_an_evaluation_has_fewer_environments_unless_it_says_how_many() -> None:
@@ -46,13 +91,28 @@ def test_a_request_may_come_as_json_text() -> None:
 
 def test_a_later_document_is_merged_over_an_earlier_one_key_by_key() -> None:
     request = parse_request(
-        json.dumps({"name": "inline"} | training(seed=1, numEnvs=64, hydraOverrides=["a=1"])),
-        {"name": "file"} | training(seed=2, hydraOverrides=["b=2"]),
+        json.dumps({"name": "inline"} | training(seed=1, numEnvs=64, hydraOverrides=["env.a=1"])),
+        {"name": "file"} | training(seed=2, hydraOverrides=["env.b=2"]),
     )
     assert request.name == "file"
     assert request.training_config.seed == 2
     assert request.training_config.num_envs == 64
-    assert request.training_config.hydra_overrides == ["b=2"]
+    assert request.training_config.hydra_overrides == ["env.b=2"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"groupId": "a search"}, "groupId is 'a search', allowed: 1 to 128 letters"),
+        ({"groupId": "-"}, "groupId is '-', allowed"),
+        ({"groupId": "g" * 129}, "groupId is "),
+        ({"parentRunId": "run-1"}, "parentRunId is 'run-1', allowed: the whole id of a run"),
+    ],
+)
+def test_a_group_and_a_parent_run_are_named_in_words_that_can_be_looked_up(fields: dict[str, Any], said: str) -> None:
+    assert refusal(fields).startswith(said)
+    given = parse_request({"groupId": "walk.search_1-b", "parentRunId": "run-" + "0a" * 10})
+    assert (given.group_id, given.parent_run_id) == ("walk.search_1-b", "run-" + "0a" * 10)
 
 
 def test_a_custom_environment_may_stand_at_the_top_level() -> None:
@@ -70,7 +130,7 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
             ["maxIteration", "did you mean maxIterations?", "allowed: mode, task"],
         ),
         ({"trainigConfig": {}}, ["trainigConfig", "did you mean trainingConfig?"]),
-        ({"computeConfig": {"nodes": 2}}, ["computeConfig.nodes is no known key", "numNodes"]),
+        ({"computeConfig": {"nodes": 2}}, ["computeConfig.nodes is not a known key", "numNodes"]),
         (training(numEnvs="many"), ["trainingConfig.numEnvs", "'many'", "a valid integer"]),
         (training(numEnvs=1.5), ["trainingConfig.numEnvs", "1.5", "a valid integer"]),
         (training(numEnvs=True), ["trainingConfig.numEnvs", "True", "a valid integer"]),
@@ -78,10 +138,10 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
         (training(hydraOverrides="a=1"), ["trainingConfig.hydraOverrides", "'a=1'", "a valid list"]),
         (training(numEnvs=0), ["trainingConfig.numEnvs is 0", "greater than or equal to 1"]),
         (training(maxIterations=-1), ["trainingConfig.maxIterations is -1", "greater than or equal to 1"]),
-        (training(seed=2**31), ["trainingConfig.seed is 2147483648", "less than or equal to 2147483647"]),
+        (training(seed=2**32), ["trainingConfig.seed is 4294967296", "less than or equal to 4294967295"]),
         ({"computeConfig": {"gpusPerNode": 9}}, ["computeConfig.gpusPerNode is 9", "less than or equal to 8"]),
         (training(mode="test"), ["trainingConfig.mode is 'test'", "'train' or 'evaluate'"]),
-        (training(rlLibrary="sb3"), ["trainingConfig.rlLibrary is 'sb3'", "'rsl_rl', 'rl_games' or 'skrl'"]),
+        (training(rlLibrary="rllib"), ["trainingConfig.rlLibrary is 'rllib'", "'rsl_rl', 'rl_games', 'skrl' or 'sb3'"]),
         (training(task="a b"), ["trainingConfig.task is 'a b'"]),
         (training(hydraOverrides=["--video"]), ["trainingConfig.hydraOverrides.0 is '--video'"]),
         (training(policyS3Uri="policy.pt"), ["trainingConfig.policyS3Uri is 'policy.pt'", "s3://bucket/key"]),
@@ -91,15 +151,23 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
             training(mode="evaluate", policyS3Uri=POLICY, policyPath="model_1.pt"),
             ["policyS3Uri and policyPath are given", "allowed: one of them"],
         ),
-        (training(customEnvironmentPath="env.rar"), ["customEnvironmentPath is 'env.rar'", ".tar.gz, .zip, .whl"]),
+        (
+            training(customEnvironmentPath="env.rar"),
+            ["customEnvironmentPath is 'env.rar'", ".tar.gz, .tgz, .zip, .whl"],
+        ),
         (
             {"customEnvironmentPath": "a.zip"} | training(customEnvironmentPath="b.zip"),
             ["customEnvironmentPath", "different values"],
         ),
         (training(mode="evaluate") | {"computeConfig": {"numNodes": 2}}, ["computeConfig.numNodes is 2", "one node"]),
         (training(mode="evaluate") | {"computeConfig": {"gpusPerNode": 2}}, ["gpusPerNode is 2", "one GPU"]),
+        (
+            training(rlLibrary="sb3") | {"computeConfig": {"gpusPerNode": 2}},
+            ["computeConfig.gpusPerNode is 2", "sb3 trains in one process", "another library"],
+        ),
+        (training(rlLibrary="sb3") | {"computeConfig": {"numNodes": 2}}, ["numNodes is 2", "sb3 trains in one"]),
         ([], ["inputParameters is []", "a JSON object"]),
-        ("train please", ["inputParameters is 'train please'", "no JSON"]),
+        ("train please", ["inputParameters is 'train please'", "not valid JSON"]),
         ("[1]", ["inputParameters is [1]", "a JSON object"]),
         ({"trainingConfig": "fast"}, ["trainingConfig is 'fast'"]),
     ],
@@ -142,12 +210,18 @@ near_requests = st.fixed_dictionaries(
 )
 
 
+ON_A_BUSY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How long it takes to draw says nothing about requests."""
+
+
+@ON_A_BUSY_MACHINE
 @given(st.lists(json_values | near_requests, max_size=2))
 def test_whatever_is_sent_is_a_request_or_refused_as_one(documents: list[object]) -> None:
     with suppress(RequestError):
         assert isinstance(parse_request(*documents), Request)
 
 
+@ON_A_BUSY_MACHINE
 @given(near_requests)
 def test_what_was_accepted_is_accepted_again_as_it_was_understood(document: object) -> None:
     try:

@@ -6,19 +6,20 @@ from datetime import UTC, datetime
 import pytest
 
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import ComputeConfig, TrainingConfig, VamsMessage
+from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.run import (
+    RunExecution,
     RunRecord,
     RunResult,
     RunSpec,
     RunState,
     output_prefix_of,
-    output_prefix_of_step,
     run_id_of,
-    run_id_of_message,
+    run_id_of_job,
     to_json,
     workflow_output_path,
 )
+from gaitway.contracts.workload import TrainingConfig
 
 
 def test_a_run_keeps_its_id_for_ever() -> None:
@@ -54,38 +55,6 @@ def test_the_workflows_own_path_has_one() -> None:
     assert output_prefix_of(workflow_output_path("assets", "e1")).key == "runs/e1/output/e1/files/e1/"
 
 
-VAMS_PATH = S3Uri("assets", "pipelines/train/1-train/output/8a-1/files/")
-
-
-def second_step(**parameters: object) -> VamsMessage:
-    """As VAMS asks for a workflow's second step: its input is what the first one wrote."""
-    return VamsMessage(
-        output_s3_asset_files_path=VAMS_PATH,
-        input_s3_asset_file_path=VAMS_PATH,
-        input_parameters={"trainingConfig": parameters},
-    )
-
-
-def test_the_first_step_of_a_workflow_is_the_run_of_its_output_path() -> None:
-    message = VamsMessage(output_s3_asset_files_path=VAMS_PATH, input_s3_asset_file_path=S3Uri("assets", "a/robot.usd"))
-    assert run_id_of_message(message) == run_id_of(VAMS_PATH)
-    assert output_prefix_of_step(message, "train", "run-1") == output_prefix_of(VAMS_PATH)
-
-
-def test_further_steps_of_a_workflow_are_runs_of_their_own_and_write_beside_it() -> None:
-    steps = [second_step(mode="evaluate", seed=seed) for seed in (1, 2)]
-    run_ids = [run_id_of_message(step) for step in steps]
-    assert len({*run_ids, run_id_of(VAMS_PATH)}) == 3
-    prefixes = [output_prefix_of_step(step, "evaluate", run_id) for step, run_id in zip(steps, run_ids, strict=True)]
-    assert len({*prefixes, output_prefix_of(VAMS_PATH)}) == 3
-    for prefix in prefixes:
-        assert re.fullmatch(f"{VAMS_PATH.key}evaluate-[0-9a-f]{{8}}/", prefix.key)
-
-
-def test_a_step_that_is_tried_again_means_the_same_run() -> None:
-    assert run_id_of_message(second_step(seed=1)) == run_id_of_message(second_step(seed=1))
-
-
 def test_a_caller_is_told_where_the_results_are() -> None:
     now = datetime.now(UTC)
     spec = RunSpec(
@@ -98,3 +67,34 @@ def test_a_caller_is_told_where_the_results_are() -> None:
         "outputPath": "s3://assets/out/",
         "manifest": "s3://assets/out/manifest.json",
     }
+
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:gaitway-pipeline"
+
+
+def test_a_run_leads_to_its_job_by_name_and_back() -> None:
+    execution = RunExecution.begun_by("token-1", run_id := run_id_of(S3Uri("b", "p/")), MACHINE)
+    assert (execution.run_id, execution.machine_arn) == (run_id, MACHINE)
+    assert run_id_of_job(execution.job_name) == run_id
+    assert RunExecution.begun_by("token-1", run_id, MACHINE) == execution
+    assert RunExecution.begun_by("token-2", run_id, MACHINE).job_name != execution.job_name
+
+
+@pytest.mark.parametrize("name", ["", "somebody-elses", "run-1-2", "run-0123456789abcdef0123", "a-run-of-mine-x"])
+def test_a_job_of_another_name_belongs_to_no_run(name: str) -> None:
+    assert run_id_of_job(name) is None
+
+
+def test_a_run_awaits_the_job_of_its_own_execution_until_it_ends() -> None:
+    execution = RunExecution.begun_by("token-1", "run-1", MACHINE)
+    now = datetime.now(UTC)
+    record = RunRecord(
+        run_id="run-1", state=RunState.QUEUED, created_at=now, updated_at=now, execution_arn=execution.arn
+    )
+    assert record.awaits("job-1", execution.job_name)
+    assert not record.awaits("job-1", RunExecution.begun_by("token-2", "run-1", MACHINE).job_name)
+    named = record.model_copy(update={"job_id": "job-1"})
+    assert named.awaits("job-1", execution.job_name)
+    assert not named.awaits("job-2", execution.job_name)
+    assert not named.model_copy(update={"state": RunState.FAILED}).awaits("job-1", execution.job_name)
+    assert not record.model_copy(update={"execution_arn": None}).awaits("job-1", execution.job_name)

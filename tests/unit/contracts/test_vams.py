@@ -12,7 +12,9 @@ import pytest
 
 from gaitway.contracts.artifacts import Results, TrainingSummary
 from gaitway.contracts.simulation import EvaluationSummary
-from gaitway.contracts.vams import MetadataDocument, accepted_name, metadata_of, registrations
+from gaitway.contracts.vams import REFUSED_SUFFIXES, MetadataDocument, metadata_of, registrations
+from gaitway.names import DEFAULT_NAMES
+from gaitway.outputs.files import accepted_name
 
 REFUSED_TYPES = {
     "application/java-archive",
@@ -107,7 +109,7 @@ def test_what_no_library_has_logged_is_left_out() -> None:
     ],
 )
 def test_vams_takes_every_file_that_a_run_leaves(name: str) -> None:
-    assert accepted_name(name) == name
+    assert accepted_name(name, REFUSED_SUFFIXES) == name
     assert mimetypes.guess_type(name)[0] not in REFUSED_TYPES
 
 
@@ -115,19 +117,21 @@ def test_vams_takes_every_file_that_a_run_leaves(name: str) -> None:
     "name", ["tool.exe", "Tool.EXE", "policy.bak", "lib.dll", "run.bat", "run.sh", "a.jar", "page.js", "notes.docx"]
 )
 def test_a_file_that_vams_refuses_gets_another_name(name: str) -> None:
-    assert accepted_name(name) == f"{name}.bin"
-    assert mimetypes.guess_type(accepted_name(name))[0] not in REFUSED_TYPES
+    assert accepted_name(name, REFUSED_SUFFIXES) == f"{name}.bin"
+    assert mimetypes.guess_type(accepted_name(name, REFUSED_SUFFIXES))[0] not in REFUSED_TYPES
 
 
 def test_no_name_that_is_uploaded_as_it_is_has_a_type_that_vams_refuses() -> None:
     suffixes = {suffix for suffix, type_ in mimetypes.types_map.items() if type_ in REFUSED_TYPES}
-    assert {suffix for suffix in suffixes if accepted_name(f"file{suffix}") == f"file{suffix}"} == set()
+    assert {
+        suffix for suffix in suffixes if accepted_name(f"file{suffix}", REFUSED_SUFFIXES) == f"file{suffix}"
+    } == set()
 
 
 def test_vams_takes_the_descriptions_of_our_pipelines() -> None:
     # What validate_pipeline_parameters and validate_workflow_parameters ask for, and createPipeline's length of an id:
     # github.com/awslabs/visual-asset-management-system, backend/backend/handlers/workflows.
-    for registration in registrations("vams-gaitway-launch"):
+    for registration in registrations("vams-gaitway-launch", DEFAULT_NAMES):
         assert all(registration.model_dump().values())
         assert 4 <= len(registration.pipeline_id) <= 63
         assert 4 <= len(registration.pipeline_description) <= 256
@@ -138,7 +142,7 @@ def test_vams_takes_the_descriptions_of_our_pipelines() -> None:
 
 def test_the_page_shows_what_is_registered_and_what_is_noted() -> None:
     page = (Path(__file__).parents[3] / "docs" / "vams.md").read_text(encoding="utf-8")
-    for registration in registrations("vams-gaitway-launch"):
+    for registration in registrations("vams-gaitway-launch", DEFAULT_NAMES):
         values = registration.task_timeout, registration.task_heartbeat_timeout
         row = (
             f"| `{registration.pipeline_id}` | `{registration.asset_type}` | `{registration.output_type}` | "

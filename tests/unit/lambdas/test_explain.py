@@ -40,7 +40,7 @@ def test_an_unknown_error_may_be_tried_again() -> None:
 
 def test_a_missing_cause_does_not_leave_the_caller_without_a_word() -> None:
     event = ReportedError.model_validate({"Error": "States.TaskFailed"})
-    assert explain(event, None).cause.startswith("States.TaskFailed, without a word about its cause\n")
+    assert explain(event, None).cause.startswith("States.TaskFailed, and no cause was given\n")
 
 
 def test_an_error_that_is_not_ours_says_what_to_do() -> None:

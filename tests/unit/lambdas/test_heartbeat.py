@@ -1,13 +1,15 @@
 """What the heartbeat function makes of how a run stands, and what it counts."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gaitway.aws.run_table import IndexedRun
+from gaitway.compute.jobs import Job, JobState
+from gaitway.contracts.limits import QUIET_SECONDS
 from gaitway.contracts.run import RunRecord, RunState
-from lambdas.batch_job import Job
-from lambdas.heartbeat.decide import QUIET_SECONDS, Need, decide
+from lambdas.heartbeat.decide import Need, decide
 from lambdas.heartbeat.measure import measure
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -21,36 +23,32 @@ def record(job_id: str | None, updated: timedelta = timedelta()) -> RunRecord:
     )
 
 
-def job(status: str, ended: timedelta | None = None, created: timedelta = timedelta()) -> Job:
+def job(state: JobState, ended: timedelta | None = None, created: timedelta = timedelta()) -> Job:
     return Job(
-        job_id="job-1",
-        job_name="n",
-        status=status,
-        created_at=milliseconds(NOW - created),
-        stopped_at=milliseconds(NOW - ended) if ended is not None else None,
+        id="job-1",
+        name="n",
+        state=state,
+        service="a cluster",
+        created_at=NOW - created,
+        ended_at=NOW - ended if ended is not None else None,
     )
 
 
-def milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-@pytest.mark.parametrize("status", ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING"])
-def test_a_run_whose_job_waits_is_kept_alive(status: str) -> None:
-    assert decide(record("job-1", LONG), job(status), NOW) is Need.HEARTBEAT
+def test_a_run_whose_job_waits_is_kept_alive() -> None:
+    assert decide(record("job-1", LONG), job(JobState.WAITING), NOW) is Need.HEARTBEAT
 
 
 def test_a_run_whose_job_runs_is_left_to_its_runner() -> None:
-    assert decide(record("job-1", LONG), job("RUNNING"), NOW) is Need.NOTHING
+    assert decide(record("job-1", LONG), job(JobState.RUNNING), NOW) is Need.NOTHING
 
 
-@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
-def test_a_job_that_ended_is_missed_once_nobody_can_still_be_telling_of_it(status: str) -> None:
+@pytest.mark.parametrize("status", [JobState.SUCCEEDED, JobState.FAILED])
+def test_a_job_that_ended_is_missed_once_nobody_can_still_be_telling_of_it(status: JobState) -> None:
     assert decide(record("job-1"), job(status, ended=A_MOMENT), NOW) is Need.NOTHING
     assert decide(record("job-1"), job(status, ended=LONG), NOW) is Need.JOB_IS_OVER
 
 
-def test_a_job_that_batch_does_not_know_is_missed_once_its_record_is_quiet() -> None:
+def test_a_job_that_is_not_known_any_more_is_missed_once_its_record_is_quiet() -> None:
     assert decide(record("job-1", A_MOMENT), None, NOW) is Need.NOTHING
     assert decide(record("job-1", LONG), None, NOW) is Need.JOB_IS_GONE
 
@@ -68,9 +66,9 @@ def test_runs_are_counted_by_state_and_the_longest_wait_and_silence_are_told() -
         )
     ]
     jobs = {
-        "a": job("RUNNABLE", created=timedelta(minutes=3)),
-        "b": job("STARTING", created=timedelta(minutes=7)).model_copy(update={"job_id": "b"}),
-        "c": job("RUNNING", created=timedelta(hours=2)),
+        "a": job(JobState.WAITING, created=timedelta(minutes=3)),
+        "b": replace(job(JobState.WAITING, created=timedelta(minutes=7)), id="b"),
+        "c": job(JobState.RUNNING, created=timedelta(hours=2)),
     }
     records = [
         record("c", timedelta(seconds=30)).model_copy(update={"state": RunState.RUNNING}),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gaitway.contracts.request import TrainingConfig
+from gaitway.contracts.workload import EvaluationConfig, TrainingConfig
 from gaitway.outputs.files import outputs, remains
 from tests.unit.runner.scripted_simulator import LOG_DIRECTORY, evaluate, train, write_checkpoint
 
@@ -49,7 +49,7 @@ def test_the_outputs_of_an_evaluation(run_directory: Path) -> None:
     evaluate(2, video=True)
     Path("evaluation-config.json").touch()
 
-    assert dict(outputs(run_directory, TrainingConfig(mode="evaluate"))) == {
+    assert dict(outputs(run_directory, EvaluationConfig())) == {
         "metrics.csv": run_directory / "evaluation" / "metrics.csv",
         "videos/episode-0.mp4": run_directory / "evaluation" / "videos" / "episode-0.mp4",
         "evaluation-config.json": run_directory / "evaluation-config.json",
@@ -68,14 +68,14 @@ def test_an_exported_policy_is_an_output_and_no_checkpoint(run_directory: Path) 
     assert names == {"checkpoints/model_1.pt", "exported/policy.pt"}
 
 
-def test_a_file_of_a_custom_environment_that_vams_would_refuse_gets_another_name(run_directory: Path) -> None:
+def test_a_file_of_a_custom_environment_that_the_caller_would_refuse_gets_another_name(run_directory: Path) -> None:
     write_checkpoint(1)
     exported = LOG_DIRECTORY / "exported"
     exported.mkdir()
     for name in ("deploy.sh", "policy.onnx"):
         (exported / name).touch()
 
-    found = dict(outputs(run_directory, TrainingConfig()))
+    found = dict(outputs(run_directory, TrainingConfig(), [".sh"]))
 
     assert found["exported/deploy.sh.bin"] == run_directory / exported / "deploy.sh"
     assert "exported/policy.onnx" in found
@@ -103,6 +103,22 @@ def test_what_remains_of_a_failed_evaluation_has_no_checkpoints(run_directory: P
     evaluate(2, video=True)
     Path("simulator.log").touch()
 
-    names = [name for name, _ in remains(run_directory, TrainingConfig(mode="evaluate"))]
+    names = [name for name, _ in remains(run_directory, EvaluationConfig())]
 
     assert names == ["simulator.log", "metrics.csv", "videos/episode-0.mp4"]
+
+
+def test_what_a_link_leads_to_outside_of_the_run_is_no_output(
+    run_directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A simulator that may not read a file must not have the runner upload it."""
+    elsewhere = tmp_path_factory.mktemp("runner") / "secret"
+    elsewhere.write_text("secret")
+    train(1)
+    (LOG_DIRECTORY / "params" / "env.yaml").symlink_to(elsewhere)
+    (LOG_DIRECTORY / "exported").symlink_to(elsewhere.parent)
+    Path("metrics.csv").symlink_to(elsewhere)
+    for files in (outputs, remains):
+        names = {name for name, _ in files(run_directory, TrainingConfig())}
+        assert "params/agent.yaml" in names
+        assert not names & {"params/env.yaml", "exported/secret", "metrics.csv"}

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from gaitway.client.runs import Runs
 from gaitway.contracts.artifacts import REPORT
-from gaitway.contracts.checkpoints import newest
 from gaitway.contracts.request import parse_request
+from gaitway.libraries.checkpoints import newest
 from gaitway.local.cdk import CdkDeployer
 from gaitway.local.launcher import Launcher, LocalAws
-from gaitway.runs import Runs
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS
 from tests.unit.report.browser import DESKTOP, PHONE, chromium, opened

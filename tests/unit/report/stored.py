@@ -14,8 +14,8 @@ import numpy as np
 from gaitway.contracts.artifacts import GPU_USAGE, METRICS, VIDEOS, ManifestEntry, Results, RunConfig
 from gaitway.contracts.history import AttemptHistory, Cost, Machine, RunHistory
 from gaitway.report import render
+from gaitway.report.reported_run import ReportedRun
 from gaitway.report.stored import read_run
-from gaitway.report.subject import Subject
 
 RUNS = Path(__file__).parent / "runs"
 
@@ -41,8 +41,8 @@ class Run(NamedTuple):
         return render(*self)
 
     @property
-    def subject(self) -> Subject:
-        return Subject(*self)
+    def subject(self) -> ReportedRun:
+        return ReportedRun(*self)
 
     def with_metrics(self, path: Path, text: str) -> Run:
         """Give the run other metrics."""

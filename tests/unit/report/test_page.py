@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gaitway.contracts.artifacts import VIDEOS, ManifestEntry
+from gaitway.contracts.simulation import Resumption
 from tests.unit.report.stored import Run, evaluation, resumed_training
 
 LARGE_ROWS = 300_000
@@ -59,13 +60,27 @@ def test_a_failure_says_why_and_what_to_do_next() -> None:
     assert "Invalid learning rate: nan" in text
     assert "Next: the same request would fail again" in text
     assert "No reward was logged" in text
-    assert "resumeCheckpoint set" not in text
+    assert "resumeFrom set" not in text
 
     interrupted = failed.results.failure.model_copy(update={"retryable": True})
     kept = [ManifestEntry(path=f"checkpoints/model_{number}.pt", size=1, sha256="0" * 64) for number in (20, 100)]
     lost = failed._replace(results=failed.results.model_copy(update={"failure": interrupted}), listed=kept)
     assert "submitted again, may succeed" in text_of(lost.page)
-    assert "resumeCheckpoint set to the address of checkpoints/model_100.pt" in text_of(lost.page)
+    assert f"checkpoints/model_100.pt with resumeFrom set to {lost.results.run_id}" in text_of(lost.page)
+
+
+def test_what_a_training_could_not_restore_or_export_is_said() -> None:
+    stored = Run.stored("train")
+    assert "not exported" not in text_of(stored.page)
+    assert stored.results.training is not None
+    resumption = Resumption(
+        iteration=40, restored=("the step counter: 640",), anew=("terrain levels", "random numbers")
+    )
+    figures = {"not_exported": "ValueError: no operator", "resumptions": (resumption,)}
+    training = stored.results.training.model_copy(update=figures)
+    text = text_of(stored._replace(results=stored.results.model_copy(update={"training": training})).page)
+    assert "The policy is not exported: ValueError: no operator." in text
+    assert "Resumed after iteration 40. Restored: the step counter: 640. Began anew: terrain levels; random" in text
 
 
 def test_a_run_that_failed_before_it_began_has_a_page() -> None:
@@ -112,7 +127,7 @@ def test_skrl_which_counts_time_steps_is_drawn_by_iteration() -> None:
 def test_broken_metrics_still_give_a_page(tmp_path: Path, name: str, metrics: str) -> None:
     page = Run.stored(name).with_metrics(tmp_path / "metrics.csv", metrics).page
 
-    assert page.endswith("</html>\n") or page.rstrip().endswith("</html>")
+    assert page.rstrip().endswith("</html>")
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.serving import answering
 
 IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/gaitway@sha256:4f5"
 
@@ -20,24 +20,8 @@ def ecs_agent(answer: str) -> Iterator[str]:
     Returns:
         The value of ECS_CONTAINER_METADATA_URI_V4.
     """
-
-    class Agent(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/v4/id/task" else 404)
-            self.end_headers()
-            self.wfile.write(answer.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Agent) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/v4/id"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering({"/v4/id/task": answer}) as address:
+        yield f"{address}/v4/id"
 
 
 def task(pull_started_at: str, pull_stopped_at: str) -> str:

@@ -235,8 +235,62 @@ def refuse(training: dict[str, Any]) -> None:
     sys.exit(EXIT_BAD_REQUEST)
 
 
+def need_cameras(training: dict[str, Any]) -> None:
+    """Fail as Isaac Lab 2.3.2 does (sensors/camera/camera.py) unless cameras are enabled."""
+    print(f"cameras: {training['enableCameras']}")
+    if not training["enableCameras"]:
+        raise RuntimeError(
+            "A camera was spawned without the --enable_cameras flag. Please use --enable_cameras to enable rendering."
+        )
+    succeed(training)
+
+
+def need_cameras_and_crash(training: dict[str, Any]) -> None:
+    need_cameras({**training, "maxIterations": 2})
+    raise RuntimeError("the machine is gone")
+
+
 def log_nothing(training: dict[str, Any]) -> None:
     train(training["maxIterations"])
+
+
+def event_file() -> Path:
+    (path,) = LOG_DIRECTORY.glob("events.out.tfevents.*")
+    return path
+
+
+def damage_the_events(training: dict[str, Any]) -> None:
+    """Train, and leave an event file of which the last third is text."""
+    succeed(training)
+    data = event_file().read_bytes()
+    event_file().write_bytes(data[: len(data) * 2 // 3] + b"Traceback (most recent call last):\n" * 20)
+
+
+def leave_text_for_events(training: dict[str, Any]) -> None:
+    succeed(training)
+    event_file().write_text("this is no event file\n" * 10)
+
+
+def log_numbers_that_are_not_finite(training: dict[str, Any]) -> None:
+    """Train well, while a scalar of the task is NaN, another infinite, and the mean reward both in turn."""
+    total = training["maxIterations"]
+    train(total)
+    print(f"{'Mean reward:':>40} nan ")
+    print(f"{'Mean reward:':>40} inf ")
+    log_metrics(total)
+    odd = [(step, tag, float(value)) for step in range(total) for tag, value in (("Task/a", "nan"), ("Task/b", "inf"))]
+    write_events([*odd, (total - 1, "Train/mean_reward", float("inf")), (1, "Perf/total_fps", float("nan"))])
+
+
+def lose_a_video(training: dict[str, Any]) -> None:
+    succeed(training)
+    print("Warning of the simulation: there is no video rl-video-step-0.mp4: no codec", flush=True)
+
+
+def crash_after_the_last_iteration(training: dict[str, Any]) -> None:
+    """Die with everything trained, and nothing exported."""
+    succeed(training)
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def stay_after_the_work(training: dict[str, Any]) -> None:
@@ -245,11 +299,11 @@ def stay_after_the_work(training: dict[str, Any]) -> None:
 
 
 def hang(training: dict[str, Any]) -> None:
-    if training["maxIterations"] == 1:
+    if training.get("maxIterations") == 1:
         # The pre-flight of several nodes.
         succeed(training)
         return
-    train(training["maxIterations"], until=2)
+    train(training.get("maxIterations", 9), until=2)
     hold()
 
 
@@ -276,8 +330,11 @@ SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
     script.__name__: script
     for script in (
         succeed, export, stay_after_the_work, crash_at_shutdown, log_nothing, exit_early,
+        damage_the_events, leave_text_for_events, log_numbers_that_are_not_finite, lose_a_video,
+        crash_after_the_last_iteration,
         crash, crash_half_way, succeed_once_then_crash_half_way,
         train_until_asked_to_stop, lose_the_runner, fail_to_start, fail_in_rank_1, vanish_in_rank_1, diverge, refuse,
+        need_cameras, need_cameras_and_crash,
         hang, hang_with_child_and_ignore_sigterm,
     )
 }  # fmt: skip

@@ -2,8 +2,8 @@
 
 import pytest
 
-from container.runner.known_failures import KNOWN_FAILURES, recognise
-from gaitway.contracts.errors import NotANumberError, PlatformError, RequestError, SimulationError
+from gaitway.contracts.errors import NotANumberError, PlatformError, RequestError, SimulationError, StorageError
+from gaitway.runner.known_failures import KNOWN_FAILURES, recognise
 
 OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"
 
@@ -14,7 +14,10 @@ OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2
         (OUT_OF_MEMORY, SimulationError, "numEnvs"),
         ("RuntimeError: CUDA error: out of memory", SimulationError, "numEnvs"),
         ("  traceback : Signal 9 (SIGKILL) received by PID 4711", SimulationError, "jobMemoryMib"),
-        ("OSError: [Errno 28] No space left on device", SimulationError, "full"),
+        ("OSError: [Errno 28] No space left on device", StorageError, "full"),
+        ("OSError: [Errno 122] Disk quota exceeded: 'logs/model_4.pt'", StorageError, "full"),
+        ("OSError: [Errno 116] Stale file handle", StorageError, "does not answer"),
+        ("RuntimeError: DataLoader worker is killed by signal: Bus error. shared memory", SimulationError, "shared"),
         (
             "gymnasium.error.NameNotFound: Environment `Isaac-Foo` doesn't exist. Did you mean: `Isaac-Ant`?",
             RequestError,

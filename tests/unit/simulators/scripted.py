@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from container.simulators.common.environment import Step
-from container.simulators.embedded.environment import VectorEnvironment
-from container.simulators.embedded.video import View
+from gaitway.simulators.common.episodes import Step
+from gaitway.simulators.embedded.vector_environment import VectorEnvironment
+from gaitway.simulators.embedded.video import View
 
 ALL_ON_TRACK = 10**6
 FELL = "fell"

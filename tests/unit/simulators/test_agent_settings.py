@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from container.simulators.embedded.libraries import rl_games_config, skrl_config
-from container.simulators.embedded.overrides import apply_overrides
-from container.simulators.embedded.registry import find_task
 from gaitway.contracts.errors import RequestError
-from gaitway.contracts.request import RlLibrary, TrainingConfig
+from gaitway.contracts.workload import TrainingConfig
+from gaitway.libraries import RlLibrary
+from gaitway.simulators.common.libraries.minibatch import fit_minibatches, fitting_minibatch
+from gaitway.simulators.embedded.libraries import skrl_config
+from gaitway.simulators.embedded.overrides import apply_overrides
+from gaitway.simulators.embedded.registry import find_task
 
 
 @pytest.mark.parametrize(
@@ -19,8 +21,22 @@ def test_a_minibatch_divides_the_batch_and_is_no_larger_than_isaac_labs(
     num_envs: int, minibatch: int, parts: int
 ) -> None:
     batch = 32 * num_envs
-    assert rl_games_config.fitting_minibatch(batch, 16384) == minibatch
+    assert fitting_minibatch(batch, 16384) == minibatch
     assert batch == minibatch * parts
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "wanted", "network", "size"),
+    [(16, 32768, {}, 256), (100, 24, {}, 20), (16, 12, {"rnn": {"name": "lstm"}}, 8), (16, 64, {}, 64)],
+)
+def test_rl_games_takes_every_number_of_environments_in_isaac_lab_as_in_the_embedded_simulator(
+    num_envs: int, wanted: int, network: dict[str, object], size: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    critic = {"minibatch_size": wanted, "network": network}
+    config = {"horizon_length": 16, "num_actors": num_envs, "minibatch_size": wanted, "central_value_config": critic}
+    fit_minibatches({"config": config, "network": network})
+    assert config["minibatch_size"] == critic["minibatch_size"] == size
+    assert (f"minibatch_size is {size} instead of {wanted}" in capsys.readouterr().out) is (size != wanted)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +63,8 @@ def test_names_that_python_keeps_for_itself_are_overridden_under_their_own() -> 
     [
         ("skrl", "agent.trainer.timesteps=100", r"set by trainingConfig\.maxIterations"),
         ("rl_games", "agent.params.config.max_epochs=100", r"set by trainingConfig\.maxIterations"),
+        ("sb3", "agent.n_timesteps=100", r"set by trainingConfig\.maxIterations"),
+        ("sb3", "agent.policy_kwargs.activation_fn=os.system", r"'os\.system', allowed: 'nn\.ELU'"),
         ("skrl", "agent.agent.lamda=0.9", r"did you mean agent\.agent\.lambda\?"),
         ("skrl", "agent.agent.learning_rate_scheduler=os.system", r"'os\.system', allowed: 'KLAdaptiveLR'"),
         ("rl_games", "agent.params.config.minibatch_size=0", r"greater than or equal to 1"),

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from container.simulators.embedded.cartpole.base import CartpoleEnvironment, SceneConfig
-from container.simulators.embedded.cartpole.direct import CartpoleDirectConfig, CartpoleDirectEnvironment
-from container.simulators.embedded.cartpole.dynamics import State
-from container.simulators.embedded.cartpole.manager_based import (
+from gaitway.simulators.embedded.cartpole.base import CartpoleEnvironment, SceneConfig
+from gaitway.simulators.embedded.cartpole.direct import CartpoleDirectConfig, CartpoleDirectEnvironment
+from gaitway.simulators.embedded.cartpole.dynamics import State
+from gaitway.simulators.embedded.cartpole.manager_based import (
     CartpoleManagerBasedConfig,
     CartpoleManagerBasedEnvironment,
 )

@@ -12,14 +12,14 @@ import gymnasium
 import pytest
 import yaml
 
-from container.simulators.common.custom_environment import import_custom_environment
-from container.simulators.embedded.agent_files import read_agent
-from container.simulators.embedded.cartpole.direct import CartpoleDirectEnvironment
-from container.simulators.embedded.libraries import rl_games_config, rsl_rl_config, skrl_config
-from container.simulators.embedded.registry import find_task
 from gaitway.contracts.errors import RequestError
-from gaitway.contracts.request import RlLibrary
-from gaitway.contracts.simulation import CustomEnvironment
+from gaitway.contracts.simulation import CustomEnvironment, CustomProject
+from gaitway.libraries import RlLibrary
+from gaitway.simulators.common.custom_environment import import_custom_environment, make_importable
+from gaitway.simulators.embedded.agent_files import read_agent
+from gaitway.simulators.embedded.cartpole.direct import CartpoleDirectEnvironment
+from gaitway.simulators.embedded.libraries import rl_games_config, rsl_rl_config, sb3_config, skrl_config
+from gaitway.simulators.embedded.registry import find_task
 from tests.unit.simulators.jobs import LIBRARIES
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "custom_env"
@@ -27,15 +27,14 @@ EXAMPLE_TASK = "Example-Cartpole-Centred-Direct-v0"
 GOOD = """
 import gymnasium
 
-from container.simulators.embedded.cartpole.direct import CartpoleDirectConfig, CartpoleDirectEnvironment
-from container.simulators.embedded.libraries.rsl_rl_config import AgentConfig
+from gaitway.simulators import CartpoleDirectConfig, RslRlAgentConfig
 
 gymnasium.register(
     id="My-Cartpole-v0",
-    entry_point="container.simulators.embedded.cartpole.direct:CartpoleDirectEnvironment",
+    entry_point="gaitway.simulators:CartpoleDirectEnvironment",
     kwargs={
         "env_cfg_entry_point": CartpoleDirectConfig,
-        "rsl_rl_cfg_entry_point": AgentConfig("mine"),
+        "rsl_rl_cfg_entry_point": RslRlAgentConfig("mine"),
         "skrl_cfg_entry_point": "my_tasks:skrl.yaml",
     },
 )
@@ -47,6 +46,7 @@ SKRL = {"agent": {"rollouts": 8, "experiment": {"directory": "mine"}}}
 def _undone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what a test has imported and registered."""
     monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path.copy())
     modules, registered = set(sys.modules), set(gymnasium.registry)
     yield
     for name in set(sys.modules) - modules:
@@ -62,7 +62,14 @@ def imported(directory: Path, code: str = GOOD) -> None:
     package.mkdir()
     (package / "__init__.py").write_text(code)
     (package / "skrl.yaml").write_text(yaml.safe_dump(SKRL))
-    import_custom_environment(CustomEnvironment(path=directory, modules=("my_tasks",)))
+    environment = of(directory, "my_tasks")
+    make_importable(environment)
+    import_custom_environment(environment, "My-Cartpole-v0")
+
+
+def of(directory: Path, *modules: str) -> CustomEnvironment:
+    project = CustomProject(name="project", import_root=directory, modules=modules)
+    return CustomEnvironment(path=directory, projects=(project,))
 
 
 def test_what_a_package_registers_is_found(tmp_path: Path) -> None:
@@ -101,17 +108,32 @@ def test_a_library_without_settings_is_told_with_those_that_have_some(tmp_path: 
 @pytest.mark.parametrize(
     ("line", "instead", "library", "words"),
     [
-        ("cartpole.direct:CartpoleDirectEnvironment", "cartpole.dirct:X", "rsl_rl", r"entry_point is .* no module"),
         (
-            "direct:CartpoleDirectEnvironment",
-            "direct:Nothing",
+            "simulators:CartpoleDirectEnvironment",
+            "simulator:X",
+            "rsl_rl",
+            r"entry_point is .*the module .* does not exist",
+        ),
+        (
+            "simulators:CartpoleDirectEnvironment",
+            "simulators:Nothing",
             "rsl_rl",
             r"cannot be resolved: .*no attribute 'Nothing'",
         ),
-        ("direct:CartpoleDirectEnvironment", "direct:CartpoleDirectConfig", "rsl_rl", r"which is no VectorEnvironment"),
-        ('point": CartpoleDirectConfig', 'point": dict', "rsl_rl", r"env_cfg_entry_point is .* no dataclass"),
+        (
+            "simulators:CartpoleDirectEnvironment",
+            "simulators:CartpoleDirectConfig",
+            "rsl_rl",
+            r"which is not a VectorEnvironment",
+        ),
+        ('point": CartpoleDirectConfig', 'point": dict', "rsl_rl", r"env_cfg_entry_point is .* not a dataclass"),
         ("my_tasks:skrl.yaml", "my_tasks:none.yaml", "skrl", r"none\.yaml cannot be read"),
-        ("my_tasks:skrl.yaml", "your_tasks:skrl.yaml", "skrl", r"skrl_cfg_entry_point .*there is no module your_tasks"),
+        (
+            "my_tasks:skrl.yaml",
+            "your_tasks:skrl.yaml",
+            "skrl",
+            r"skrl_cfg_entry_point .*the module your_tasks does not exist",
+        ),
     ],
 )
 def test_what_does_not_resolve_is_named(
@@ -125,7 +147,7 @@ def test_what_does_not_resolve_is_named(
 
 def test_an_error_inside_the_package_keeps_its_traceback(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import no_such_library")
-    imported(tmp_path, GOOD.replace("container.simulators.embedded.cartpole.direct:", "broken:"))
+    imported(tmp_path, GOOD.replace("gaitway.simulators:", "broken:"))
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         find_task("My-Cartpole-v0", "rsl_rl")
 
@@ -133,7 +155,7 @@ def test_an_error_inside_the_package_keeps_its_traceback(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({"agent": {"rollout": 8}}, r"agent\.rollout is no known key \(did you mean agent\.rollouts\?\)"),
+        ({"agent": {"rollout": 8}}, r"agent\.rollout is not a known key \(did you mean agent\.rollouts\?\)"),
         ({"agent": {"rollouts": 0, "experiment": {"directory": "x"}}}, r"agent\.rollouts is 0, allowed: greater than"),
         ({"agent": {"rollouts": 8}}, r"agent is incomplete: .*experiment"),
         ({"agent": 5}, r"agent is 5, allowed: a group of settings"),
@@ -149,12 +171,14 @@ def test_an_agents_file_is_checked_key_by_key(tmp_path: Path, document: object, 
 
 @pytest.fixture
 def example() -> CustomEnvironment:
-    return CustomEnvironment(path=EXAMPLE, modules=("cartpole_centred",))
+    return of(EXAMPLE, "cartpole_centred")
 
 
 def test_the_example_has_isaac_labs_settings_for_every_library(example: CustomEnvironment) -> None:
-    import_custom_environment(example)
+    make_importable(example)
+    import_custom_environment(example, EXAMPLE_TASK)
     agents = {library: find_task(EXAMPLE_TASK, library).agents[library] for library in LIBRARIES}
+    assert agents.pop("sb3") == sb3_config.CARTPOLE_DIRECT
     assert {agent.experiment for agent in agents.values()} == {"cartpole_centred"}
     assert agents["rsl_rl"].policy == rsl_rl_config.AgentConfig("any").policy
     assert agents["skrl"].models == skrl_config.CARTPOLE_DIRECT.models
@@ -167,7 +191,8 @@ def test_the_example_registers_itself_for_isaac_lab_where_isaac_sim_is(
 ) -> None:
     (tmp_path / "isaacsim").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    import_custom_environment(example)
+    make_importable(example)
+    import_custom_environment(example, EXAMPLE_TASK)
 
     spec = gymnasium.spec(EXAMPLE_TASK)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from container.simulators.embedded.cartpole.dynamics import CartPole, State
+from gaitway.simulators.embedded.cartpole.dynamics import CartPole, State
 
 DT = 1 / 120
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from container.simulators.common.evaluate import Episode, evaluate, write_metrics, write_summary
 from gaitway.contracts.simulation import EVALUATION_METRICS, EVALUATION_SUMMARY, EvaluationSummary
+from gaitway.simulators.common.evaluate import Episode, evaluate, write_metrics, write_summary
 from tests.unit.simulators.scripted import FELL, ScriptedEnvironment
 
 NEVER = 100

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from container.simulators.common.files import written_whole
+from gaitway.simulators.common.files import written_whole
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:

@@ -18,23 +18,28 @@ import pytest
 import torch
 import yaml
 
-from container.simulators.common import watch
-from gaitway.contracts.checkpoints import is_whole, rollouts_of
-from gaitway.contracts.request import RlLibrary
 from gaitway.contracts.simulation import (
     EVALUATION_SUMMARY,
     EXIT_BAD_REQUEST,
     EXIT_NOT_A_NUMBER,
     EXIT_STOPPED,
     NOT_A_NUMBER,
+    RESUMPTION_FILE,
     STOP_FILE,
     TRAINING_PROGRESS,
     EvaluationSummary,
     PolicyExport,
+    Resumption,
 )
+from gaitway.libraries import RlLibrary
+from gaitway.libraries.checkpoints import is_whole, length_beside
+from gaitway.simulators.common import watch
+from gaitway.simulators.embedded.cartpole.direct import CartpoleDirectEnvironment
+from gaitway.simulators.embedded.cartpole.dynamics import State
 from tests.unit.simulators.jobs import (
     LIBRARIES,
     NUM_ENVS,
+    OPTIMISER,
     REPOSITORY,
     ROLLOUTS,
     TASK,
@@ -44,21 +49,25 @@ from tests.unit.simulators.jobs import (
     read,
     run_here,
     updates,
+    write,
     write_job,
 )
 
-LOSS = {"rsl_rl": "Loss/value", "skrl": "Loss / Value loss", "rl_games": "losses/c_loss"}
+LOSS = {"rsl_rl": "Loss/value", "skrl": "Loss / Value loss", "rl_games": "losses/c_loss", "sb3": "train/value_loss"}
 FIXED_RATE = {
     "rsl_rl": "agent.algorithm.schedule=fixed",
     "skrl": "agent.agent.learning_rate_scheduler=null",
     "rl_games": "agent.params.config.lr_schedule=null",
+    # It knows no other.
+    "sb3": "agent.target_kl=null",
 }
 RATE = {
     "rsl_rl": "agent.algorithm.learning_rate",
     "skrl": "agent.agent.learning_rate",
     "rl_games": "agent.params.config.learning_rate",
+    "sb3": "agent.learning_rate",
 }
-UPDATES_PER_ITERATION = {"rsl_rl": 5 * 4, "skrl": 8 * 8, "rl_games": 8}
+UPDATES_PER_ITERATION = {"rsl_rl": 5 * 4, "skrl": 8 * 8, "rl_games": 8, "sb3": 20}
 
 
 def tiny(library: RlLibrary, **changes: Any) -> dict[str, Any]:
@@ -98,6 +107,8 @@ def test_checkpoints_come_at_the_interval_and_at_the_end_under_native_names(trai
         assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_ppo_torch", left.run.name)
         assert names == {iterations: f"checkpoints/agent_{32 * iterations}.pt" for iterations in (2, 4, 5)}
         assert (left.run / "checkpoints" / "best_agent.pt").exists()
+    elif left.library == "sb3":
+        assert names == {iterations: f"model_{16 * NUM_ENVS * iterations}_steps.zip" for iterations in (2, 4, 5)}
     else:
         assert set(names) == {2, 4, 5}
         assert all(name.startswith(f"nn/last_cartpole_direct_ep_{number}_rew_") for number, name in names.items())
@@ -112,10 +123,13 @@ def test_parameters_are_isaac_labs_with_the_request_in_them(trained: tuple[Left,
     if left.library == "skrl":
         assert (agent["seed"], agent["trainer"]["timesteps"]) == (7, 160)
         assert (agent["agent"]["lambda"], agent["agent"]["class"]) == (0.95, "PPO")
-        assert rollouts_of(text) == ROLLOUTS["skrl"]
+        assert length_beside("skrl", left.checkpoints[5]) == ROLLOUTS["skrl"]
     elif left.library == "rl_games":
         config = agent["params"]["config"]
         assert (agent["params"]["seed"], config["max_epochs"], config["save_frequency"]) == (7, 5, 2)
+    elif left.library == "sb3":
+        assert (agent["seed"], agent["n_timesteps"]) == (7, 5 * 16 * NUM_ENVS)
+        assert length_beside("sb3", left.checkpoints[5]) == 16 * NUM_ENVS
     else:
         assert (agent["seed"], agent["max_iterations"], agent["save_interval"]) == (7, 5, 2)
 
@@ -125,7 +139,7 @@ def test_progress_is_told_in_the_same_words(trained: tuple[Left, str]) -> None:
     first, *_, last = TRAINING_PROGRESS.finditer(output)
     assert (first["done"], last["done"], last["total"]) == ("1", "5", "5")
     assert float(last["steps_per_second"]) > 0
-    if left.library != "skrl":
+    if left.library in ("rsl_rl", "rl_games"):
         assert re.search(r"Learning iteration 4/5|epoch: 5/5", output), "the library's own words stay"
 
 
@@ -135,6 +149,7 @@ def test_metrics_have_a_row_for_every_iteration(trained: tuple[Left, str]) -> No
         "rsl_rl": [0, 1, 2, 3, 4],
         "skrl": [32, 64, 96, 128, 160],
         "rl_games": [number * 32 * NUM_ENVS for number in range(5)],
+        "sb3": [number * 16 * NUM_ENVS for number in range(1, 6)],
     }[left.library]
     assert list(left.scalars(LOSS[left.library])) == steps
 
@@ -154,7 +169,22 @@ def test_a_training_goes_on_where_a_checkpoint_stands(
         left.checkpoints[final].write_bytes(b"torn")
     given = left.checkpoints[newest]
     before = given.read_bytes()
+    counted: list[int] = []
+    sample = CartpoleDirectEnvironment._sample_states
+
+    def sample_counted(environment: CartpoleDirectEnvironment) -> State:
+        counted.append(environment.common_step_counter)
+        return sample(environment)
+
+    monkeypatch.setattr(CartpoleDirectEnvironment, "_sample_states", sample_counted)
     assert run_here(monkeypatch, left.directory, tiny(left.library), continue_from=str(given)) == 0
+    # A curriculum sees the steps of the whole training, from the first episodes on.
+    length = ROLLOUTS[left.library]
+    assert counted[:3] == [0, newest * length, newest * length + 1]
+    assert counted[-1] == 5 * length
+    note = Resumption.model_validate_json((left.run / RESUMPTION_FILE.format(iteration=newest)).read_text())
+    assert f"(common_step_counter): {newest * length}," in note.restored[0]
+    assert "what the task keeps besides that counter" in note.anew
 
     assert list(left.checkpoints) == list(whole.checkpoints)
     assert is_whole(left.checkpoints[final]) or left.library == "rl_games", "its names tell rewards, too"
@@ -173,14 +203,14 @@ def test_all_that_a_checkpoint_holds_carries_on(
     left = copied(whole, tmp_path / "again", without_iterations={final})
     library, given = left.library, left.checkpoints[newest]
     contents = read(given)
-    key = "optimizer_state_dict" if library == "rsl_rl" else "optimizer"
-    contents[key]["param_groups"][0]["lr"] = 1.25e-5
-    torch.save(contents, given)
+    contents[OPTIMISER[library]]["param_groups"][0]["lr"] = 1.25e-5
+    write(contents, given)
     training = tiny(library, hydra_overrides=[FIXED_RATE[library]])
     assert run_here(monkeypatch, left.directory, training, continue_from=str(given)) == 0
 
     resumed, uninterrupted = left.checkpoints[final], whole.checkpoints[final]
-    assert optimiser(library, resumed)["param_groups"][0]["lr"] == 1.25e-5, "the schedule's rate, not the setting's"
+    rate = 3e-4 if library == "sb3" else 1.25e-5
+    assert optimiser(library, resumed)["param_groups"][0]["lr"] == rate, "that of a schedule, not of the settings"
     assert updates(library, resumed) == updates(library, uninterrupted) == 5 * UPDATES_PER_ITERATION[library]
     for name, tensor in networks(library, resumed).items():
         if name.endswith("count"):
@@ -281,7 +311,7 @@ def test_a_checkpoint_from_elsewhere_is_not_continued(
     left, _ = trained
     other = left.checkpoints[5]
     assert run_here(monkeypatch, tmp_path, tiny(left.library), continue_from=str(other)) == EXIT_BAD_REQUEST
-    assert "is no checkpoint of this run" in capsys.readouterr().err
+    assert "is not a checkpoint of this run" in capsys.readouterr().err
 
 
 def test_a_new_training_starts_from_given_weights(
@@ -342,7 +372,7 @@ def test_an_exported_policy_of_another_task_is_refused(
     training = {"mode": "evaluate", "task": TASK}
     assert run_here(monkeypatch, tmp_path, training, policy="policy.pt") == EXIT_BAD_REQUEST
     (line,) = capsys.readouterr().err.splitlines()
-    assert "policy.pt is no exported policy that fits the task" in line
+    assert "policy.pt is not an exported policy that fits the task" in line
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -380,11 +410,59 @@ def test_a_checkpoint_of_another_network_is_refused_with_the_setting_to_give(
     assert re.search(r"that fits agent\..*\[32, 32\]", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("library", ["skrl", "rl_games"])
+def test_what_sb3_normalises_with_carries_on_and_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    normalising = ["agent.normalize_input=true", "agent.normalize_value=true"]
+    training = tiny("sb3", max_iterations=3, checkpoint_interval=1, hydra_overrides=normalising)
+    assert run_here(monkeypatch, tmp_path, training) == 0
+    left = Left("sb3", tmp_path)
+    seen = read(left.checkpoints[2])["normalisers.pt"]
+    assert seen["observations"]["mean"].abs().sum() > 0
+    left.checkpoints[3].unlink()
+    assert run_here(monkeypatch, tmp_path, training, continue_from=str(left.checkpoints[2])) == 0
+    later = read(left.checkpoints[3])["normalisers.pt"]
+    # An iteration's steps, and the first observations of the attempt.
+    assert later["observations"]["count"] - seen["observations"]["count"] == 17 * NUM_ENVS
+    exported = PolicyExport.model_validate_json((left.run / "exported" / "policy.json").read_text())
+    assert "shifted, scaled and clipped to 10" in exported.normalisation
+
+    assert run_here(monkeypatch, tmp_path / "other", tiny("sb3", max_iterations=1)) == 0
+    plain = Left("sb3", tmp_path / "other").checkpoints[1]
+    evaluation = {"mode": "evaluate", "task": TASK, "rl_library": "sb3", "hydra_overrides": normalising}
+    assert run_here(monkeypatch, tmp_path, evaluation, policy=str(plain)) == EXIT_BAD_REQUEST
+    assert "agent.normalize_input=True" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trained", ["sb3"], indirect=True)
+def test_sb3_itself_reads_the_checkpoints(trained: tuple[Left, str]) -> None:
+    from stable_baselines3 import PPO
+
+    left, _ = trained
+    observations = np.random.default_rng(1).normal(size=(7, 4)).astype(np.float32)
+    actions, _ = PPO.load(left.checkpoints[5], device="cpu").predict(observations, deterministic=True)
+    (exported,) = onnx.reference.ReferenceEvaluator(str(left.run / "exported" / "policy.onnx")).run(
+        None, {"obs": observations}
+    )
+    np.testing.assert_allclose(actions, np.asarray(exported), atol=1e-5)
+
+
+def test_what_is_no_checkpoint_of_sb3_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"policy": {}}, tmp_path / "other.pt")
+    (tmp_path / "torn.zip").write_bytes(b"torn")
+    training = {"mode": "evaluate", "task": TASK, "rl_library": "sb3"}
+    for policy, said in (("other.pt", "not policy.pth"), ("torn.zip", "cannot be read as a checkpoint of sb3")):
+        assert run_here(monkeypatch, tmp_path, training, policy=policy) == EXIT_BAD_REQUEST
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", ["skrl", "rl_games", "sb3"])
 def test_a_training_killed_at_any_time_leaves_whole_checkpoints_and_metrics(library: RlLibrary, tmp_path: Path) -> None:
     write_job(tmp_path, tiny(library, max_iterations=100_000, checkpoint_interval=1))
     with subprocess.Popen(
-        [sys.executable, "-m", "container.simulators.embedded", "simulation.json"],
+        [sys.executable, "-m", "gaitway.simulators.embedded", "simulation.json"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,

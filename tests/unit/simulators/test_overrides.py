@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from container.simulators.embedded.overrides import apply_overrides, known_keys
-from container.simulators.embedded.registry import find_task
 from gaitway.contracts.errors import RequestError
+from gaitway.simulators.embedded.overrides import apply_overrides, known_keys
+from gaitway.simulators.embedded.registry import find_task
 
 DIRECT = find_task("Isaac-Cartpole-Direct-v0", "rsl_rl")
 MANAGER_BASED = find_task("Isaac-Cartpole-v0", "rsl_rl")
@@ -49,10 +49,10 @@ def test_nan_is_a_number_that_the_library_may_stumble_over_itself() -> None:
     [
         (
             "agent.algorithm.learning_rat=1",
-            r"no known key \(did you mean agent\.algorithm\.learning_rate\?",
+            r"not a known key \(did you mean agent\.algorithm\.learning_rate\?",
         ),
-        ("env.rewards.pole_pos.weight=1", r"no known key .*env\.rew_scale_pole_pos"),
-        ("agnt.seed=1", r"agnt\.seed is no known key \(did you mean agent\.seed\?\)"),
+        ("env.rewards.pole_pos.weight=1", r"not a known key .*env\.rew_scale_pole_pos"),
+        ("agnt.seed=1", r"agnt\.seed is not a known key \(did you mean agent\.seed\?\)"),
         ("env.decimation=0", r"env\.decimation is '0', allowed: greater than or equal to 1"),
         ("agent.save_interval=often", r"agent\.save_interval is 'often', allowed: a valid integer"),
         ("agent.policy.activation=sinus", r"'sinus', allowed: 'elu', .*or 'identity'"),
@@ -81,8 +81,8 @@ def test_an_unknown_task_is_refused_with_the_nearest_first() -> None:
 
 
 def test_a_library_without_settings_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"rlLibrary is 'sb3'.*allowed: skrl, rsl_rl, rl_games"):
-        find_task("Isaac-Cartpole-v0", "sb3")  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match=r"rlLibrary is 'rllib'.*allowed: skrl, rsl_rl, rl_games, sb3"):
+        find_task("Isaac-Cartpole-v0", "rllib")  # type: ignore[arg-type]
 
 
 def test_a_task_may_be_named_with_the_module_that_registers_it() -> None:

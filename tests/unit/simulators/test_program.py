@@ -136,7 +136,7 @@ def test_a_training_that_meets_nan_says_so_in_its_last_line(tmp_path: Path) -> N
 def test_a_training_can_be_followed_and_stopped_at_any_time(tmp_path: Path) -> None:
     write_job(tmp_path, TINY | {"max_iterations": 100_000, "checkpoint_interval": 1})
     with subprocess.Popen(
-        [sys.executable, "-m", "container.simulators.embedded", "simulation.json"],
+        [sys.executable, "-m", "gaitway.simulators.embedded", "simulation.json"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
@@ -198,7 +198,11 @@ def test_an_earlier_attempts_results_are_not_taken_for_this_ones(
         ({"mode": "evaluate"}, {}, r"checkpointPath is missing"),
         ({"mode": "evaluate"}, {"policy": "nowhere.pt"}, r"nowhere\.pt cannot be read as a checkpoint of rsl_rl"),
         ({"mode": "evaluate"}, {"policy": "text.pt"}, r"text\.pt cannot be read as a checkpoint of rsl_rl"),
-        ({"mode": "evaluate"}, {"policy": "other.pt"}, r"other\.pt is no checkpoint of rsl-rl-lib 5: it holds weights"),
+        (
+            {"mode": "evaluate"},
+            {"policy": "other.pt"},
+            r"other\.pt is not a checkpoint of rsl_rl: it holds weights, not model_state_dict or actor_state_dict",
+        ),
         ({}, {"resume_checkpoint": "text.pt"}, r"text\.pt cannot be read"),
     ],
 )

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from container.simulators.common.ranks import Ranks
-from gaitway.contracts.checkpoints import is_whole
-from gaitway.contracts.request import RlLibrary
 from gaitway.contracts.simulation import NOT_A_NUMBER, STOP_FILE, TRAINING_PROGRESS
+from gaitway.libraries import RlLibrary
+from gaitway.libraries.checkpoints import is_whole
+from gaitway.simulators.common.ranks import Ranks
 from tests.unit.simulators.jobs import (
     NUM_ENVS,
     REPOSITORY,
@@ -36,8 +36,8 @@ from pathlib import Path
 
 import torch
 
-from container.simulators.common.collectives import average_moments, joined
-from container.simulators.common.ranks import Ranks
+from gaitway.simulators.common.collectives import average_moments, joined
+from gaitway.simulators.common.ranks import Ranks
 
 ranks = Ranks.from_environment()
 seen = torch.arange(8.0).reshape(2, 4)[ranks.rank]
@@ -70,7 +70,7 @@ def run_two(module: str, arguments: list[str], directory: Path) -> list[Ended]:
 @pytest.mark.parametrize("library", ["skrl", "rl_games"])
 def test_two_processes_train_one_policy_and_one_of_them_writes(library: RlLibrary, tmp_path: Path) -> None:
     write_job(tmp_path, TRAINING | {"rl_library": library})
-    ended, other = run_two("container.simulators.embedded", ["simulation.json"], tmp_path)
+    ended, other = run_two("gaitway.simulators.embedded", ["simulation.json"], tmp_path)
     assert (ended.returncode, other.returncode) == (0, 0), ended.stderr + other.stderr
     assert other.stdout == ""
     left = Left(library, tmp_path)
@@ -110,7 +110,7 @@ def test_a_node_that_is_killed_takes_its_workers_with_it_and_ends_the_others(tmp
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
 
     def node(rank: int) -> subprocess.Popen[str]:
-        arguments = [*command, f"--node_rank={rank}", "-m", "container.simulators.embedded", "simulation.json"]
+        arguments = [*command, f"--node_rank={rank}", "-m", "gaitway.simulators.embedded", "simulation.json"]
         return subprocess.Popen(
             arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

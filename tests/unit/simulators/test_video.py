@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from container.simulators.embedded.cartpole.picture import CART, POLE, SIZE, CartpolePainter
-from container.simulators.embedded.video import Ending, Recorder, TrainingVideos, View, frame_count
+from gaitway.simulators.embedded.cartpole.picture import CART, POLE, SIZE, CartpolePainter
+from gaitway.simulators.embedded.video import Ending, Recorder, TrainingVideos, View, frame_count
 from tests.unit.simulators.scripted import ScriptedEnvironment
 
 NEVER = 100

@@ -25,7 +25,7 @@ def service() -> BatchService:
 
 
 def start() -> None:
-    """Go on with the jobs that were restored."""
+    """Resume the jobs that were restored."""
     service().jobs.resume()
 
 

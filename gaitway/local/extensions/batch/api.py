@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from gaitway.local.extensions.batch.errors import ClientError
 from gaitway.local.extensions.batch.jobs import Jobs
 from gaitway.local.extensions.batch.model import Job, JobStatus
-from gaitway.local.extensions.batch.resources import Resources
+from gaitway.local.extensions.batch.resources import Resources, name_of
 from gaitway.local.runtime import Runtime
 from gaitway.local.services import Json, Response, error_response, json_response
 
@@ -17,7 +17,7 @@ _SUMMARY_FIELDS = {
 
 
 class BatchService:
-    """What MiniStack asks of a service: requests, and state to save, restore and reset."""
+    """What MiniStack needs from a service: requests, and state to save, restore and reset."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.resources = Resources()
@@ -26,11 +26,11 @@ class BatchService:
         self._operations: dict[str, Callable[[Json], Json]] = {
             "createcomputeenvironment": resources.create_compute_environment,
             "updatecomputeenvironment": resources.update_compute_environment,
-            "deletecomputeenvironment": resources.delete_compute_environment,
+            "deletecomputeenvironment": self.delete_compute_environment,
             "describecomputeenvironments": resources.describe_compute_environments,
             "createjobqueue": resources.create_job_queue,
             "updatejobqueue": resources.update_job_queue,
-            "deletejobqueue": resources.delete_job_queue,
+            "deletejobqueue": self.delete_job_queue,
             "describejobqueues": resources.describe_job_queues,
             "registerjobdefinition": resources.register_job_definition,
             "deregisterjobdefinition": resources.deregister_job_definition,
@@ -76,6 +76,20 @@ class BatchService:
         """Forget everything."""
         self.jobs.reset()
         self.resources.from_state(Resources().to_state())
+
+    def delete_compute_environment(self, request: Json) -> Json:
+        """DeleteComputeEnvironment: its instances go, and the jobs on them lose their host."""
+        self.resources.delete_compute_environment(request)
+        self.jobs.lose_instances(name_of(request["computeEnvironment"]))
+        return {}
+
+    def delete_job_queue(self, request: Json) -> Json:
+        """DeleteJobQueue: its jobs end."""
+        queue = self.resources.job_queues.get(name_of(request["jobQueue"]))
+        self.resources.delete_job_queue(request)
+        if queue:
+            self.jobs.end_queue(queue["jobQueueArn"])
+        return {}
 
     def _submit_job(self, request: Json) -> Json:
         job = self.jobs.submit(request)
@@ -134,7 +148,7 @@ class BatchService:
 
 
 def _passes(job: Job, item: Json) -> bool:
-    """Apply one filter of ListJobs: a star at the end of a value stands for anything; case does not count."""
+    """Apply one filter of ListJobs: a star at the end of a value matches any text; case is ignored."""
     name, values = item["name"], [value.lower() for value in item["values"]]
     if name == "AFTER_CREATED_AT":
         return any(job.created_at > int(value) for value in values)

@@ -1,15 +1,24 @@
-"""One attempt of a job, between STARTING and its end: a container, or as many as the job has nodes."""
+"""One attempt of a job, between STARTING and its end: a container, or one for each of the job's nodes."""
 
 import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
-from gaitway.local.extensions.batch.container import ContainerStartError, free_ports, open_log_stream, prepare
+from gaitway.local.extensions.batch.container import (
+    ContainerStartError,
+    LogStream,
+    free_ports,
+    open_log_stream,
+    prepare,
+)
+from gaitway.local.extensions.batch.ecs_agent import EcsAgent, Task, TaskStartError
 from gaitway.local.extensions.batch.model import Attempt, AttemptContainer, Container, Job, JobStatus
 from gaitway.local.extensions.batch.nodes import node_variables
 from gaitway.local.extensions.batch.process import ContainerProcess
+from gaitway.local.extensions.batch.quotas import OVERRIDES_CHARACTERS, OVERRIDES_TOO_LONG
 from gaitway.local.extensions.batch.submission import now_ms
 from gaitway.local.runtime import ACCOUNT_ID, REGION, Runtime
 
@@ -28,7 +37,7 @@ class RunningAttempt(Protocol):
 
     compute_environment: str
     stop_reason: str | None
-    """Why it was told to stop; an attempt that was told to stop is not retried."""
+    """Why it was asked to stop; an attempt that was asked to stop is not retried."""
 
     def run(self, on_running: Callable[[], None]) -> Attempt:
         """Start, call `on_running`, and wait for the end."""
@@ -47,7 +56,13 @@ class ContainerAttempt:
     """The attempt of one container."""
 
     def __init__(
-        self, job: Job, number: int, compute_environment: str, runtime: Runtime, variables: dict[str, str]
+        self,
+        job: Job,
+        number: int,
+        compute_environment: str,
+        runtime: Runtime,
+        agent: EcsAgent,
+        variables: dict[str, str],
     ) -> None:
         assert job.container is not None
         self.job = job
@@ -56,6 +71,7 @@ class ContainerAttempt:
         self._container = job.container
         self._number = number
         self._runtime = runtime
+        self._agent = agent
         self._variables = variables
         self._lock = threading.Lock()
         self._process: ContainerProcess | None = None
@@ -65,6 +81,8 @@ class ContainerAttempt:
         """Start the container, call `on_running`, and wait for its end."""
         try:
             return self._run(on_running)
+        except TaskStartError as error:
+            return ended_attempt(self.job, str(error))
         except ContainerStartError as error:
             self._container.reason = str(error)
         except Exception as error:
@@ -91,10 +109,21 @@ class ContainerAttempt:
     def _run(self, on_running: Callable[[], None]) -> Attempt:
         container, task_id = self._container, uuid.uuid4().hex
         container.reason = container.exit_code = container.log_stream_name = self.job.started_at = None
+        if self.job.overrides_length > OVERRIDES_CHARACTERS:
+            raise TaskStartError(OVERRIDES_TOO_LONG)
         container.task_arn = f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:task/{self.compute_environment}/{task_id}"
         log_stream = open_log_stream(self.job, container, task_id)
         container.log_stream_name = log_stream.name
-        spec = prepare(self.job, container, self._number, self.compute_environment, self._variables, self._runtime)
+        task = Task(task_id, container.task_arn, container.image, container.job_role_arn, datetime.now(UTC))
+        variables = self._variables | self._agent.begin(task, self._runtime)
+        try:
+            return self._run_process(variables, log_stream, on_running)
+        finally:
+            self._agent.end(task_id)
+
+    def _run_process(self, variables: dict[str, str], log_stream: LogStream, on_running: Callable[[], None]) -> Attempt:
+        container = self._container
+        spec = prepare(self.job, container, self._number, self.compute_environment, variables, self._runtime)
         process = ContainerProcess(self.job.job_id, spec, log_stream, self._runtime.guard)
         with self._lock:
             self._process = process
@@ -115,7 +144,14 @@ class MultiNodeAttempt:
     """
 
     def __init__(
-        self, job: Job, nodes: Sequence[Job], number: int, compute_environment: str, runtime: Runtime, move: Move
+        self,
+        job: Job,
+        nodes: Sequence[Job],
+        number: int,
+        compute_environment: str,
+        runtime: Runtime,
+        agent: EcsAgent,
+        move: Move,
     ) -> None:
         assert job.node_properties is not None
         self.compute_environment = compute_environment
@@ -124,7 +160,7 @@ class MultiNodeAttempt:
         self._move = move
         ports = free_ports(nodes)
         attempts = [
-            ContainerAttempt(node, number, compute_environment, runtime, node_variables(job, index) | ports)
+            ContainerAttempt(node, number, compute_environment, runtime, agent, node_variables(job, index) | ports)
             for index, node in enumerate(nodes)
         ]
         self._main = attempts.pop(job.node_properties.main_node)

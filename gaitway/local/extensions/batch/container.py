@@ -1,19 +1,17 @@
 """From a job's container properties to a process of this machine."""
 
-import os
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaitway.local.extensions.batch.images import IMAGES
+from gaitway.local.extensions.batch.container_environment import container_environment
+from gaitway.local.extensions.batch.images import IMAGES, image_of
 from gaitway.local.extensions.batch.instance import instance_directory
 from gaitway.local.extensions.batch.model import Container, Job
 from gaitway.local.extensions.efs import directory_of, rewrite
-from gaitway.local.guard import MARKER
-from gaitway.local.runtime import HOST, REGION, Runtime
-from gaitway.local.services import assume_role, create_log_stream
+from gaitway.local.runtime import HOST, Runtime
+from gaitway.local.services import create_log_stream
 
 DEFAULT_LOG_GROUP = "/aws/batch/job"
 
@@ -48,10 +46,10 @@ def substitute_parameters(command: list[str], parameters: dict[str, str]) -> lis
 def free_ports(nodes: Sequence[Job]) -> dict[str, str]:
     """Choose the ports on which the main node listens for the others, if their image says so.
 
-    On AWS each node has an address of its own: docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html. Here all jobs
-    share one, so that two of them must not use the same port.
+    On AWS each node has its own address: docs.aws.amazon.com/batch/latest/userguide/mnp-ce.html. Here all jobs share
+    one, so that two of them must not use the same port.
     """
-    images = [IMAGES.get(node.container.image) for node in nodes if node.container]
+    images = [image_of(node.container) for node in nodes if node.container]
     return {name: str(_free_port()) for image in images if image for name in image.port_variables}
 
 
@@ -66,7 +64,7 @@ def open_log_stream(job: Job, container: Container, task_id: str) -> LogStream:
     """Create the attempt's log stream, as the awslogs driver does.
 
     Raises:
-        ContainerStartError: The log group does not exist, and the driver was not told to create it.
+        ContainerStartError: The log group does not exist, and the driver may not create it.
     """
     options: dict[str, str] = (container.log_configuration or {}).get("options", {})
     group = options.get("awslogs-group", DEFAULT_LOG_GROUP)
@@ -98,13 +96,13 @@ def prepare(
         container: Its container.
         attempt: From 1.
         compute_environment: Name of the compute environment.
-        variables: Environment variables that Batch sets besides those of every job.
+        variables: What Batch sets besides the variables of every job, and what ECS sets.
         runtime: The emulator.
 
     Raises:
         ContainerStartError: The image is not known here.
     """
-    image = IMAGES.get(container.image)
+    image = image_of(container)
     if image is None:
         raise ContainerStartError(
             f"CannotPullContainerError: pull access denied for {container.image}, repository does not exist: "
@@ -112,24 +110,19 @@ def prepare(
         )
     working_directory = runtime.state_directory / "containers" / f"{job.job_id}-{attempt}"
     working_directory.mkdir(parents=True, exist_ok=True)
-    environment = (
-        {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "LANG": "C.UTF-8"}
-        | image.environment
-        | {variable.name: variable.value for variable in container.environment}
-        | {
-            "HOME": str(working_directory),
-            "AWS_BATCH_JOB_ID": job.job_id,
-            "AWS_BATCH_JOB_ATTEMPT": str(attempt),
-            "AWS_BATCH_JQ_NAME": job.job_queue.rpartition("/")[2],
-            "AWS_BATCH_CE_NAME": compute_environment,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ENDPOINT_URL": runtime.endpoint_url,
-            MARKER: os.environ[MARKER],
-        }
-        | dict(variables)
-        # A session's name may not hold a "#".
-        | assume_role(container.job_role_arn or "no-role", job.job_id.replace("#", "-"))
+    # docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html
+    of_batch = {
+        "AWS_BATCH_JOB_ID": job.job_id,
+        "AWS_BATCH_JOB_ATTEMPT": str(attempt),
+        "AWS_BATCH_JQ_NAME": job.job_queue.rpartition("/")[2],
+        "AWS_BATCH_CE_NAME": compute_environment,
+    }
+    environment = container_environment(
+        image,
+        {variable.name: variable.value for variable in container.environment},
+        of_batch | dict(variables),
+        home=working_directory,
+        endpoint_url=runtime.endpoint_url,
     )
     directories = _host_directories(container, runtime)
     return ProcessSpec(
@@ -159,5 +152,5 @@ def _host_directories(container: Container, runtime: Runtime) -> dict[str, Path]
             continue
         directory.mkdir(parents=True, exist_ok=True)
         directories[mount.container_path.rstrip("/")] = directory
-    # The longest path first, where one mount point lies inside another.
+    # The longest path first, because one mount point may be inside another.
     return dict(sorted(directories.items(), key=lambda item: -len(item[0])))

@@ -1,14 +1,17 @@
-"""Container images of the embedded AWS: each stands for a program on this machine."""
+"""Container images of the embedded AWS: each is replaced by a program on this machine."""
 
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from gaitway.local.runtime import REPOSITORY_ROOT
+from gaitway.installation import REPOSITORY_ROOT
+from gaitway.local import isaaclab3
+from gaitway.local.extensions.batch.model import Container
 
 
 @dataclass(frozen=True)
 class Image:
-    """What a container image would bring."""
+    """The properties of a container image."""
 
     entrypoint: list[str]
     environment: dict[str, str] = field(default_factory=dict)
@@ -16,17 +19,31 @@ class Image:
     """Environment variables that say on which port the main node of a multi-node parallel job listens."""
 
 
+_INTERPRETER = str(Path(sys.executable).parent)
+_PATH = f"{_INTERPRETER}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 IMAGES = {
-    # The stage `embedded` of container/Dockerfile: its ENTRYPOINT and ENV, with this repository's own files.
+    # The stage `embedded` of container/Dockerfile: its ENTRYPOINT and ENV, with this repository's own files; PATH and
+    # LANG are those of its base image (github.com/docker-library/python). Not GAITWAY_SIMULATOR_UID: there is no such
+    # user here, and the developer's files may not be readable for another user.
     "gaitway/embedded:local": Image(
         entrypoint=[str(REPOSITORY_ROOT / "container" / "entrypoint.sh")],
         environment={
             "GAITWAY_PYTHON": sys.executable,
             "GAITWAY_SIMULATOR": "embedded",
+            "LANG": "C.UTF-8",
+            "PATH": _PATH,
             "PYTHONPATH": str(REPOSITORY_ROOT),
+            # Where Isaac Lab 3 is installed, too; jobs of other simulators leave it alone.
+            "WARP_CACHE_PATH": str(isaaclab3.KERNELS),
         },
         port_variables=("GAITWAY_NODE_PORT",),
     ),
     # An image without an entrypoint: the job's command runs as it is.
-    "gaitway/shell:local": Image(entrypoint=[]),
+    "gaitway/shell:local": Image(entrypoint=[], environment={"PATH": _PATH}),
 }
+
+
+def image_of(container: Container) -> Image | None:
+    """Find a container's image; a digest is ignored, because a program on this machine has none."""
+    return IMAGES.get(container.image.partition("@")[0])

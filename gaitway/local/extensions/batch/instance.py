@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from gaitway.contracts.history import Machine
-from gaitway.instance_prices import LOCAL
+from gaitway.instances.prices import LOCAL
 from gaitway.local.runtime import Runtime
 
 _MACHINE_FILE = "etc/gaitway/machine.json"
@@ -12,7 +12,7 @@ _MACHINE_FILE = "etc/gaitway/machine.json"
 
 
 def instance_directory(runtime: Runtime) -> Path:
-    """Return the directory that stands for the instance's file system, as its boot leaves it."""
+    """Return the directory that represents the instance's file system after its boot."""
     directory = runtime.state_directory / "instance"
     machine_file = directory / _MACHINE_FILE
     if not machine_file.exists():

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable
 
 from gaitway.local.extensions.batch.attempts import ContainerAttempt, MultiNodeAttempt, RunningAttempt, ended_attempt
+from gaitway.local.extensions.batch.ecs_agent import EcsAgent
 from gaitway.local.extensions.batch.errors import ClientError
 from gaitway.local.extensions.batch.model import Attempt, Job, JobStatus
 from gaitway.local.extensions.batch.nodes import node_id, nodes_of
@@ -15,7 +16,9 @@ from gaitway.local.services import Json, put_event
 
 TIMED_OUT = "Job attempt duration exceeded timeout"
 HOST_LOST = "Host EC2 (instance i-0e1b5d0c0a1a1a1a1) terminated."
-"""What Batch says when the instance of a job is gone: the first words are what `evaluateOnExit` rules match."""
+"""Batch's reason when the instance of a job is gone: `evaluateOnExit` rules match its beginning."""
+
+QUEUE_DELETED = "Job queue deleted"
 
 
 class Jobs:
@@ -24,18 +27,22 @@ class Jobs:
     def __init__(self, resources: Resources, runtime: Runtime) -> None:
         self._resources = resources
         self._runtime = runtime
+        self.agent = EcsAgent()
         # Events are put while it is held, so that they arrive in the order of the states.
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, RunningAttempt] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._lost: set[str] = set()
+        """Jobs whose instance is gone, until their attempt has ended."""
         self._closed = False
 
     def submit(self, request: Json) -> Job:
         """SubmitJob.
 
         Raises:
-            ClientError: Queue or definition do not exist or are not enabled, or ask for what is not supported here.
+            ClientError: Queue or definition do not exist or are not enabled, or need something that is not supported
+                here.
         """
         with self._lock:
             job = new_job(request, self._resources)
@@ -66,14 +73,14 @@ class Jobs:
         with self._lock:
             job = self._jobs.get(job_id)
             if job is None or job.node_properties is None:
-                raise ClientError(f"{job_id} is no multi-node parallel job")
+                raise ClientError(f"{job_id} is not a multi-node parallel job")
             return self._with_nodes(job)[1:]
 
     def terminate(self, job_id: str, reason: str) -> None:
-        """TerminateJob: end the job, wherever it stands.
+        """TerminateJob: end the job in any state.
 
         Raises:
-            ClientError: It is one node of a job, which the embedded AWS Batch ends with its job only.
+            ClientError: It is one node of a job, which the embedded AWS Batch ends only together with its job.
         """
         with self._lock:
             job = self._jobs.get(job_id)
@@ -89,26 +96,53 @@ class Jobs:
                 self._end_all(job, reason)
 
     def cancel(self, job_id: str, reason: str) -> None:
-        """CancelJob: end the job if it has not begun to start."""
+        """CancelJob: end the job if it has not started."""
         with self._lock:
             job = self._jobs.get(job_id)
             if job and not job.is_node and not job.status.has_ended and job_id not in self._running:
                 job.is_cancelled = True
                 self._end_all(job, reason)
 
+    def end_queue(self, queue_arn: str) -> None:
+        """End the jobs of a queue that is deleted.
+
+        docs.aws.amazon.com/batch/latest/APIReference/API_DeleteJobQueue.html: "All jobs in the queue are eventually
+        terminated". With which reason is not documented.
+        """
+        for job in self.of_queue(queue_arn):
+            self.terminate(job.job_id, QUEUE_DELETED)
+
+    def lose_instances(self, compute_environment: str) -> None:
+        """Remove the instances of a compute environment under their jobs, as its deletion does."""
+        with self._lock:
+            for job_id, running in self._running.items():
+                if running.compute_environment == compute_environment:
+                    self._lost.add(job_id)
+                    running.kill()
+
     def dispatch(self) -> None:
-        """Start every waiting job that fits: queues by priority, then jobs by age."""
+        """Start waiting jobs: queues by priority, and of each the oldest first, up to one that fits nowhere now.
+
+        A queue without a scheduling policy is first in, first out, and its head keeps all jobs behind it waiting:
+        docs.aws.amazon.com/batch/latest/userguide/job_scheduling.html, aws.amazon.com/blogs/hpc/
+        introducing-new-alerts-to-help-users-detect-and-react-to-blocked-job-queues-in-aws-batch.
+        """
         with self._lock:
             if self._closed:
                 return
             waiting = [job for job in self._jobs.values() if job.status is JobStatus.RUNNABLE and not job.is_node]
             queues = {queue["jobQueueArn"]: queue for queue in self._resources.job_queues.values()}
             waiting = [job for job in waiting if job.job_queue in queues]
+            blocked: set[str] = set()
             for job in sorted(waiting, key=lambda job: -int(queues[job.job_queue]["priority"])):
+                if job.job_queue in blocked:
+                    continue
                 for name in self._resources.compute_environment_names(queues[job.job_queue]):
                     if self._fits(job, name):
                         self._start(job, name)
                         break
+                else:
+                    blocked.add(job.job_queue)
 
     # Life of the emulator
 
@@ -123,7 +157,7 @@ class Jobs:
         self._jobs = {job.job_id: job for job in jobs}
 
     def resume(self) -> None:
-        """Go on after a restart. To a job that ran, the emulator's stop was the loss of its instance."""
+        """Resume after a restart. For a job that ran, the emulator's stop counts as the loss of its instance."""
         with self._lock:
             for job in [job for job in self._jobs.values() if not job.is_node]:
                 if job.status in {JobStatus.STARTING, JobStatus.RUNNING}:
@@ -165,7 +199,7 @@ class Jobs:
 
     def _move(self, job: Job, status: JobStatus, reason: str | None = None) -> None:
         with self._lock:
-            # What ends with the emulator goes on, to whoever looks at its state, until the next one resumes it.
+            # A job that ends with the emulator keeps its visible state until the next emulator resumes it.
             if not self._closed:
                 job.status, job.status_reason = status, reason
                 put_event("aws.batch", "Batch Job State Change", job.to_aws(), [job.job_arn])
@@ -202,9 +236,9 @@ class Jobs:
         running: RunningAttempt
         if job.node_properties:
             nodes = self._with_nodes(job)[1:]
-            running = MultiNodeAttempt(job, nodes, number, compute_environment, self._runtime, self._move)
+            running = MultiNodeAttempt(job, nodes, number, compute_environment, self._runtime, self.agent, self._move)
         else:
-            running = ContainerAttempt(job, number, compute_environment, self._runtime, {})
+            running = ContainerAttempt(job, number, compute_environment, self._runtime, self.agent, {})
         self._running[job.job_id] = running
         self._move(job, JobStatus.STARTING)
         thread = threading.Thread(target=self._run, args=(job, running), name=f"batch-{job.job_id}", daemon=True)
@@ -230,11 +264,14 @@ class Jobs:
                 return
             del self._running[job.job_id]
             del self._threads[job.job_id]
+            if job.job_id in self._lost:
+                self._lost.remove(job.job_id)
+                attempt.container.exit_code, attempt.status_reason = None, HOST_LOST
             self._finish_attempt(job, attempt, running.stop_reason)
             self.dispatch()
 
     def _finish_attempt(self, job: Job, attempt: Attempt, stop_reason: str | None) -> None:
-        """Decide what becomes of the job. One that was told to stop has failed, whatever its exit code."""
+        """Decide what happens to the job. One that was asked to stop has failed, whatever its exit code."""
         job.attempts.append(attempt)
         if stop_reason:
             attempt.status_reason = stop_reason

@@ -5,7 +5,7 @@ also those of the state-change event's detail.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -24,7 +24,7 @@ class AwsModel(BaseModel):
 
 
 class JobStatus(StrEnum):
-    """The states of a job, in the order in which it passes them."""
+    """The states of a job, in order."""
 
     SUBMITTED = "SUBMITTED"
     PENDING = "PENDING"
@@ -36,7 +36,7 @@ class JobStatus(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job can change no more."""
+        """Whether the job's state is final."""
         return self in {JobStatus.SUCCEEDED, JobStatus.FAILED}
 
 
@@ -48,7 +48,7 @@ class KeyValue(AwsModel):
 
 
 class ResourceRequirement(AwsModel):
-    """What a container asks for: VCPU, MEMORY (MiB) or GPU."""
+    """A resource that a container requires: VCPU, MEMORY (MiB) or GPU."""
 
     type: str
     value: str
@@ -63,7 +63,7 @@ class MountPoint(AwsModel):
 
 
 class Container(AwsModel):
-    """The container of a job: its properties, and what became of it."""
+    """The container of a job: its properties, and its result."""
 
     # Everything else of the definition (linuxParameters, user, ulimits, ...) is kept as it is and shown again.
     model_config = ConfigDict(extra="allow")
@@ -88,7 +88,7 @@ class Container(AwsModel):
 
 
 class AttemptContainer(AwsModel):
-    """What became of one attempt's container."""
+    """The result of one attempt's container."""
 
     task_arn: str | None = None
     exit_code: int | None = None
@@ -172,10 +172,12 @@ class Job(AwsModel):
     container: Container | None = None
     """None for a multi-node parallel job: its nodes have one each."""
     node_properties: NodeProperties | None = None
-    """Of a multi-node parallel job."""
+    """Only for a multi-node parallel job."""
     node_details: NodeDetails | None = None
     """Of one of its nodes."""
     tags: dict[str, str] = Field(default_factory=dict)
+    overrides_length: Annotated[int, Field(exclude=True)] = 0
+    """Size of the submission's overrides over the definition, in characters; not shown to clients."""
     is_cancelled: bool = False
     is_terminated: bool = False
 

@@ -76,7 +76,7 @@ def node_id(job_id: str, index: int) -> str:
 
 
 def node_variables(job: Job, index: int) -> dict[str, str]:
-    """Say what a node's container is told: docs.aws.amazon.com/batch/latest/userguide/mnp-env-vars.html."""
+    """Return the variables for a node's container: docs.aws.amazon.com/batch/latest/userguide/mnp-env-vars.html."""
     properties = job.node_properties
     assert properties is not None
     variables = {

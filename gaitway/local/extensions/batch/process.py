@@ -1,4 +1,4 @@
-"""One attempt of a job as a local process, that begins and ends as a container does."""
+"""One attempt of a job as a local process that begins and ends like a container."""
 
 import contextlib
 import os
@@ -52,7 +52,7 @@ class ContainerProcess:
         self._log_thread.start()
 
     def wait(self) -> int:
-        """Wait for the main process; then end what it left, as the end of a container does.
+        """Wait for the main process, then end its remaining processes, as the end of a container does.
 
         Returns:
             The container's exit code: 128 + the signal where a signal ended the process.
@@ -71,7 +71,7 @@ class ContainerProcess:
     def stop(self) -> None:
         """Ask the main process to end, and end it after the grace period, as `docker stop` does."""
         with self._lock:
-            # Later, its process id may be another's, and the next attempt of its job bears the same job id.
+            # Later, its process id may belong to another process, and the next attempt of its job has the same job id.
             if self._has_ended or self._kill_timer:
                 return
             self._kill_timer = threading.Timer(STOP_GRACE_SECONDS, self.kill)
@@ -81,11 +81,11 @@ class ContainerProcess:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End every process of the container at once, also those that opened a session of their own."""
+        """End every process of the container at once, also those that opened their own session."""
         end_processes("AWS_BATCH_JOB_ID", self._job_id, [self._process.pid])
 
     def _forward_output(self) -> None:
-        """Write the output to CloudWatch Logs, each time with all the lines that have come by then."""
+        """Write the output to CloudWatch Logs, each time with all lines since the last write."""
         assert self._process.stdout is not None
         rest = b""
         with self._process.stdout as output:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gaitway.local.extensions.batch.errors import ClientError
 from gaitway.local.extensions.batch.node_ranges import check_node_properties
+from gaitway.local.extensions.batch.quotas import check_definition, check_number_of_environments, check_queue
 from gaitway.local.runtime import ACCOUNT_ID, REGION
 from gaitway.local.services import Json
 
@@ -61,6 +62,7 @@ class Resources:
 
     def create_compute_environment(self, request: Json) -> Json:
         """CreateComputeEnvironment."""
+        check_number_of_environments(self.compute_environments)
         name = request["computeEnvironmentName"]
         if name in self.compute_environments:
             raise ClientError(f"Object already exists: {name}")
@@ -112,6 +114,7 @@ class Resources:
 
     def create_job_queue(self, request: Json) -> Json:
         """CreateJobQueue."""
+        check_queue(request.get("computeEnvironmentOrder", []), self.job_queues)
         name = request["jobQueueName"]
         if name in self.job_queues:
             raise ClientError(f"Object already exists: {name}")
@@ -132,6 +135,7 @@ class Resources:
     def update_job_queue(self, request: Json) -> Json:
         """UpdateJobQueue: what the request does not name stays."""
         queue = self.job_queue(request["jobQueue"])
+        check_queue(request.get("computeEnvironmentOrder", []))
         queue.update({key: value for key, value in request.items() if key != "jobQueue"})
         return _pick(queue, "jobQueueName", "jobQueueArn")
 
@@ -165,6 +169,7 @@ class Resources:
 
     def register_job_definition(self, request: Json) -> Json:
         """RegisterJobDefinition: each registration is a new revision; numbers are not used twice."""
+        check_definition(request)
         name = request["jobDefinitionName"]
         if (request.get("type") == "multinode") != ("nodeProperties" in request):
             raise ClientError("nodeProperties and the type multinode belong together")
@@ -210,7 +215,8 @@ class Resources:
         for definition in reversed(self.job_definitions.get(name, [])):
             if str(definition["revision"]) == revision or (not revision and definition["status"] == "ACTIVE"):
                 return definition
-        raise ClientError(f"JobDefinition {reference} does not exist or is inactive.")
+        # Batch's message: github.com/AlexsLemonade/refinebio/issues/2887
+        raise ClientError(f"JobDefinition name {reference} does not exist or is not in ACTIVE status")
 
     # Tags
 

@@ -4,7 +4,7 @@ from gaitway.local.extensions.batch.model import Attempt, EvaluateOnExit, RetryS
 
 
 def is_retried(strategy: RetryStrategy, attempts: list[Attempt]) -> bool:
-    """Decide about the last of these attempts, which failed.
+    """Decide whether to retry after the last of these attempts, which failed.
 
     The first rule whose conditions all match decides; a failure that no rule matches is retried.
     """
@@ -26,7 +26,7 @@ def _matches(rule: EvaluateOnExit, attempt: Attempt) -> bool:
 
 
 def _matches_pattern(pattern: str | None, text: str) -> bool:
-    """Compare as Batch does: without regard to case; a star at the end stands for anything."""
+    """Compare as Batch does: case is ignored; a star at the end matches any text."""
     if pattern is None:
         return True
     pattern, text = pattern.lower(), text.lower()

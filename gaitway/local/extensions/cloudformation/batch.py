@@ -6,7 +6,7 @@ from gaitway.local.extensions.batch import service
 from gaitway.local.extensions.cloudformation.handlers import Created, Handler, generated_name
 from gaitway.local.services import Json
 
-# Maps whose keys are the user's own words.
+# Maps whose keys are the user's own.
 _FREE_FORM = {"Labels", "Options", "Parameters", "Tags"}
 
 
@@ -39,7 +39,7 @@ def _update_compute_environment(arn: str, old: Json, new: Json, stack_name: str)
 
 def _delete_compute_environment(arn: str, properties: Json) -> None:
     service().resources.update_compute_environment({"computeEnvironment": arn, "state": "DISABLED"})
-    service().resources.delete_compute_environment({"computeEnvironment": arn})
+    service().delete_compute_environment({"computeEnvironment": arn})
 
 
 def _create_job_queue(logical_id: str, properties: Json, stack_name: str) -> Created:
@@ -58,7 +58,7 @@ def _update_job_queue(arn: str, old: Json, new: Json, stack_name: str) -> Create
 
 def _delete_job_queue(arn: str, properties: Json) -> None:
     service().resources.update_job_queue({"jobQueue": arn, "state": "DISABLED"})
-    service().resources.delete_job_queue({"jobQueue": arn})
+    service().delete_job_queue({"jobQueue": arn})
 
 
 def _register_job_definition(logical_id: str, properties: Json, stack_name: str) -> Created:
@@ -68,13 +68,43 @@ def _register_job_definition(logical_id: str, properties: Json, stack_name: str)
 
 
 def _revise_job_definition(arn: str, old: Json, new: Json, stack_name: str) -> Created:
-    """Register the next revision under the same name: a job definition cannot be changed."""
-    name = service().resources.job_definition(arn)["jobDefinitionName"]
-    return _register_job_definition("", {"JobDefinitionName": name} | new, stack_name)
+    """Register the next revision under the same name, and deregister the one before.
+
+    It happens at once, while functions may still know the old revision:
+    github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1761
+    """
+    resources = service().resources
+    known = resources.job_definition(arn)
+    name = known["jobDefinitionName"]
+    # After a rollback, it is a later one than is known.
+    current = arn if known["status"] == "ACTIVE" else resources.job_definition(name)["jobDefinitionArn"]
+    created = _register_job_definition("", {"JobDefinitionName": name} | new, stack_name)
+    resources.deregister_job_definition({"jobDefinition": current})
+    _before_update[name] = old
+    return created
+
+
+_before_update: dict[str, Json] = {}
+"""The properties of job definitions that an update has changed that has not ended, by name."""
 
 
 def _deregister_job_definition(arn: str, properties: Json) -> None:
-    service().resources.deregister_job_definition({"jobDefinition": arn})
+    """Deregister a revision: with its stack, or after an update that replaced it.
+
+    MiniStack deletes the old revision after an update, or the new one if the update fails, and then returns to the
+    old one. CloudFormation's rollback is another update, and so creates another revision.
+    """
+    resources = service().resources
+    definition = resources.job_definition(arn)
+    name = definition["jobDefinitionName"]
+    before = _before_update.pop(name, None)
+    if definition["status"] == "ACTIVE":
+        resources.deregister_job_definition({"jobDefinition": arn})
+        if before is not None:
+            _register_job_definition("", {"JobDefinitionName": name} | before, "")
+    elif before is None:
+        # Its stack goes, in which an update was rolled back.
+        resources.deregister_job_definition({"jobDefinition": name})
 
 
 HANDLERS: dict[str, Handler] = {

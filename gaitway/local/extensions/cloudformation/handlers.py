@@ -1,4 +1,4 @@
-"""The shape of an entry in MiniStack's table of CloudFormation resource types."""
+"""The form of an entry in MiniStack's table of CloudFormation resource types."""
 
 import uuid
 from collections.abc import Callable
@@ -11,9 +11,9 @@ Created = tuple[str, Json]
 
 
 class Handler(TypedDict):
-    """What happens to a resource of one type.
+    """The handlers of one resource type.
 
-    Without `update`, a changed resource is created anew; CloudFormation's engine deletes the old one once the whole
+    Without `update`, a changed resource is created again; CloudFormation's engine deletes the old one once the whole
     update has succeeded. The same happens when `update` returns another physical id.
     """
 
@@ -26,5 +26,5 @@ class Handler(TypedDict):
 
 
 def generated_name(stack_name: str, logical_id: str) -> str:
-    """Return a name as CloudFormation makes one for a resource whose template gives none."""
+    """Return a name as CloudFormation generates it for a resource without a name in the template."""
     return f"{stack_name}-{logical_id}"[:100] + f"-{uuid.uuid4().hex[:12]}"

@@ -31,13 +31,16 @@ _KEY_CONDITION = re.compile(r"([#\w.-]+)\s*=\s*(:\w+)")
 class _Several(str):
     """Resources of one request, which must be allowed on each of them. MiniStack passes on, and names, the first."""
 
-    __slots__ = ("others",)
+    __slots__ = ("further", "others")
     others: tuple[str, ...]
+    further: tuple[tuple[str, str], ...]
+    """Other actions that must also be allowed, each with its resource."""
 
 
 def _several(first: str, *others: str) -> _Several:
     several = _Several(first)
     several.others = others
+    several.further = ()
     return several
 
 
@@ -51,22 +54,31 @@ def _with_our_resources(extract_resource_arn: _Extract) -> _Extract:
         if service == "states" and (token := _document(body).get("taskToken")):
             return _machine_of(token) or f"arn:aws:states:{region}:{account_id}:stateMachine:unknown"
         if service == "codebuild" and (builds := _document(body).get("ids")):
-            # Builds are described with a permission on their project, with whose name their ids begin.
+            # Builds are described with a permission on their project; their ids begin with its name.
             projects = {str(build).partition(":")[0] for build in builds}
             return _several(*(f"arn:aws:codebuild:{region}:{account_id}:project/{project}" for project in projects))
-        return extract_resource_arn(service, method, path, headers, body, query, region, account_id)
+        resource = extract_resource_arn(service, method, path, headers, body, query, region, account_id)
+        if service == "logs" and (group := _document(body).get("logGroupName")) and resource.endswith(f":{group}"):
+            # A policy names a group as `log-group:NAME:*`, and so its streams:
+            # docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+            return f"{resource}:log-stream:{_document(body).get('logStreamName', '')}"
+        return resource
 
     return extract
 
 
 def _batch_resource(operation: str, request: Json) -> str:
-    """Of jobs: what is listed and described takes no resource, what is submitted takes a definition and a queue."""
+    """Batch: list and describe calls have no resource, a submission has a definition and a queue."""
     resources = batch.service().resources
     # What does not exist is Batch's to refuse.
     try:
         if operation == "submitjob":
             definition = resources.job_definition(request["jobDefinition"])["jobDefinitionArn"]
-            return _several(definition, resources.job_queue(request["jobQueue"])["jobQueueArn"])
+            several = _several(definition, resources.job_queue(request["jobQueue"])["jobQueueArn"])
+            if request.get("tags"):
+                # docs.aws.amazon.com/service-authorization/latest/reference/list_awsbatch.html
+                several.further = (("batch:TagResource", arn("job", "new")),)
+            return several
     except (ClientError, KeyError):
         return "*"
     if operation in ("terminatejob", "canceljob"):
@@ -93,7 +105,9 @@ def _on_each_resource(enforce: _Enforce) -> _Enforce:
         service_context: Json | None = None,
     ) -> object:
         resources = (resource_arn, *resource_arn.others) if isinstance(resource_arn, _Several) else (resource_arn,)
-        denials = (enforce(access_key, action, service, region, one, service_context) for one in resources)
+        further = resource_arn.further if isinstance(resource_arn, _Several) else ()
+        judged = (*((action, one) for one in resources), *further)
+        denials = (enforce(access_key, what, service, region, one, service_context) for what, one in judged)
         return next((denial for denial in denials if denial is not None), None)
 
     return enforce_on_each
@@ -104,6 +118,10 @@ def _with_our_keys(request_tag_context: _Context) -> _Context:
         keys = request_tag_context(service, action, body, parameters)
         if service == "dynamodb":
             keys["dynamodb:LeadingKeys"] = sorted(set(_leading_keys(_document(body))))
+        if action == "batch:SubmitJob":
+            keys |= {f"aws:RequestTag/{key}": value for key, value in _document(body).get("tags", {}).items()}
+        if action in ("batch:TerminateJob", "batch:CancelJob"):
+            keys |= {f"aws:ResourceTag/{key}": value for key, value in _tags_of_job(_document(body)).items()}
         if action == "cloudwatch:PutMetricData" and (namespace := _namespace(body, parameters)):
             keys["cloudwatch:namespace"] = namespace
         return keys
@@ -111,8 +129,12 @@ def _with_our_keys(request_tag_context: _Context) -> _Context:
     return context
 
 
+def _tags_of_job(request: Json) -> dict[str, str]:
+    return next((job.tags for job in batch.service().jobs.get([str(request.get("jobId"))])), {})
+
+
 def _leading_keys(request: Json) -> Iterator[str]:
-    """Yield the partition keys that a request touches; those of a whole table are none.
+    """Yield the partition keys that a request touches; a request on a whole table has none.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
     """
@@ -129,7 +151,7 @@ def _leading_keys(request: Json) -> Iterator[str]:
 
 
 def _operations(request: Json) -> Iterator[Json]:
-    """Yield the operations of a request on items: itself, those of a transaction, or those of a batch."""
+    """Yield the operations of a request on items: the request itself, or those of its transaction or batch."""
     yield request
     for item in request.get("TransactItems", []):
         yield from item.values()
@@ -140,7 +162,7 @@ def _operations(request: Json) -> Iterator[Json]:
 
 
 def _namespace(body: bytes, parameters: dict[str, Any]) -> str | None:
-    """Read the namespace of PutMetricData, in each of the protocols that CloudWatch speaks."""
+    """Read the namespace of PutMetricData, in each of CloudWatch's protocols."""
     if given := parameters.get("Namespace"):
         return str(given[0] if isinstance(given, list) else given)
     if body[:1] == b"{":
@@ -162,9 +184,9 @@ def _document(body: bytes) -> Json:
 
 
 def _as_over_tls(pin_request_origin: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
-    """What arrives on the loopback interface counts as sent over TLS, so that policies which demand TLS are in force.
+    """Requests on the loopback interface count as sent over TLS, so that policies which demand TLS apply.
 
-    The emulator listens nowhere else.
+    The emulator listens on no other interface.
     """
 
     def pin(source_ip: str, secure_transport: bool) -> None:

@@ -1,6 +1,6 @@
-"""What AWS services do for us with a role or permission of ours, and MiniStack does inside of itself, unasked.
+"""Calls that AWS services make for us with one of our roles or permissions, and MiniStack makes without any check.
 
-Checked are calls of Lambda functions: our state machines and rules call nothing else.
+Only calls of Lambda functions are checked: our state machines and rules call nothing else.
 """
 
 import logging
@@ -65,7 +65,7 @@ def _role_may_invoke(role_arn: str, function_arn: str) -> bool:
 
 
 def _as_rule(dispatch_to_lambda: _Dispatch) -> _Dispatch:
-    """A rule calls a function that lets EventBridge do so.
+    """A rule calls a function whose policy allows EventBridge to do so.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
     """
@@ -73,7 +73,7 @@ def _as_rule(dispatch_to_lambda: _Dispatch) -> _Dispatch:
     def dispatch(reference: str, payload: str) -> None:
         function_arn = _function_arn(reference)
         if function_arn and not _eventbridge_may_invoke(function_arn):
-            logger.warning("EventBridge may not invoke %s: its policy does not say so", function_arn)
+            logger.warning("EventBridge may not invoke %s: its policy does not allow it", function_arn)
             return
         dispatch_to_lambda(reference, payload)
 
@@ -81,7 +81,7 @@ def _as_rule(dispatch_to_lambda: _Dispatch) -> _Dispatch:
 
 
 def _eventbridge_may_invoke(function_arn: str) -> bool:
-    """Read the function's policy; which rule asks is not told here, so that conditions on it are left out."""
+    """Read the function's policy; the calling rule is not known here, so that conditions on it are left out."""
     policy: dict[str, Any] = (lambda_svc.function_policy_for_arn(function_arn) or ({}, ""))[0]
     statements = [{**statement, "Condition": {}} for statement in policy.get("Statement", [])]
     context = _context("events.amazonaws.com", function_arn)

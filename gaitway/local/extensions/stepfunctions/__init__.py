@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from gaitway.local.extensions.stepfunctions import callbacks, errors, executions, lambda_errors, paths
+from gaitway.local.extensions.stepfunctions import callbacks, errors, executions, lambda_errors, paths, quotas
 
 
 @cache
@@ -13,3 +13,4 @@ def register() -> None:
     executions.register()
     callbacks.register()
     lambda_errors.register()
+    quotas.register()

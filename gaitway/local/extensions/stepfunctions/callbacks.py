@@ -112,12 +112,12 @@ class _CallbackTask:
 _waiting: dict[str, _CallbackTask] = {}
 
 token_end = ""
-"""What every token ends with, in base64: for tests that look for tokens."""
+"""The ending of every token, in base64: for tests that search for tokens."""
 
 
 def _new_token(execution_arn: str) -> str:
-    # As on AWS the token is base64. It names its execution, which tells a closed task's token from no token at all,
-    # also after a restart.
+    # As on AWS the token is base64. It names its execution, so that the token of a closed task can be distinguished
+    # from an invalid one, also after a restart.
     text = f"{execution_arn}#{uuid.uuid4()}".encode()
     # To whole groups of three bytes: base64 of such has no padding, and may be followed by more.
     return base64.b64encode(text.ljust(-(-len(text) // 3) * 3)).decode() + token_end
@@ -131,7 +131,7 @@ def _is_token(text: str) -> bool:
 
 
 def _with_own_token(prepare: Callable[..., Any]) -> Callable[..., Any]:
-    """Every attempt of a callback task has a token of its own.
+    """Every attempt of a callback task has its own token.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
     """
@@ -176,7 +176,7 @@ def _call(resource: str, task_input: object, task: _CallbackTask) -> None:
 
 
 def _answer(settle: Callable[[_CallbackTask, dict[str, Any]], bool], activity_handler: _Handler) -> _Handler:
-    """Find the task of a token, which can be ended once.
+    """Find the task of a token, which can be answered once.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html#API_SendTaskSuccess_Errors
     """

@@ -66,7 +66,7 @@ def _with_delay(find_retrier: _FindRetrier) -> _FindRetrier:
         retrier, index = find_retrier(retriers, error, retry_counts)
         if retrier is None:
             return None, index
-        # MiniStack computes interval * backoff ** count from what it is given: hand it the final delay.
+        # MiniStack computes interval * backoff ** count: give it the final delay.
         delay = retry_delay_seconds(retrier, retry_counts.get(index, 0))
         return retrier | {"IntervalSeconds": delay, "BackoffRate": 1}, index
 

@@ -19,7 +19,7 @@ _Handler = Callable[[dict[str, Any]], _Response]
 
 
 class ExecutionEndedError(SystemExit):
-    """Ends a thread of an execution that has ended without it; threads end on SystemExit without a word."""
+    """Ends a thread of an execution that has already ended; SystemExit ends a thread silently."""
 
 
 class RunningExecution:
@@ -125,7 +125,7 @@ def _with_time_limit(run_execution: Callable[[str], None]) -> Callable[[str], No
 
 
 def _start_idempotently(start_execution: _Handler) -> _Handler:
-    """The name and input of a running execution name that execution: starting it again changes nothing.
+    """Starting a running execution again, with the same name and input, changes nothing and returns that execution.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
@@ -178,7 +178,7 @@ def _fail_once(fail_execution: Callable[[_Record, str, str], None]) -> Callable[
 
 
 def _record_until_end(add_event: Callable[..., Any]) -> Callable[..., Any]:
-    """The event that ends an execution is the last of its history; what else its threads would do, they leave.
+    """The event that ends an execution is the last of its history; its threads do nothing afterwards.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
     """

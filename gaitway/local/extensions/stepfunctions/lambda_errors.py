@@ -1,6 +1,6 @@
 """The error of a failed Lambda function has the name of the exception.
 
-MiniStack calls every one Runtime.HandlerError. On AWS, Retry and Catch match the exception's own type:
+MiniStack names every error Runtime.HandlerError. On AWS, Retry and Catch match the exception's own type:
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and
 https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
 """

@@ -1,8 +1,8 @@
-"""Paths that lead nowhere.
+"""Paths that match nothing.
 
-AWS fails the execution with States.Runtime, which no Catch can catch, where MiniStack goes on with null:
-https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html (States.Runtime). Were that not
-so here, a state machine could pass every local test and then end on AWS without its failure path.
+AWS fails the execution with States.Runtime, which no Catch can catch, where MiniStack continues with null:
+https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html (States.Runtime). Without this,
+a state machine could pass every local test and then end on AWS without its failure path.
 """
 
 import json
@@ -21,7 +21,7 @@ _EXECUTION_INPUT = "$$.Execution.Input"
 
 def _leads_somewhere(path: str, data: object, context: _Context) -> bool:
     if path.startswith("$$"):
-        # What else MiniStack's context object lacks is no fault of the state machine.
+        # Other fields that MiniStack's context object lacks are not an error of the state machine.
         if not path.startswith(_EXECUTION_INPUT) or context is None:
             return True
         data, path = context, path[1:]

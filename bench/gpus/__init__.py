@@ -1,0 +1,1 @@
+"""Trainings on the GPUs of one machine: `python -m bench.gpus`."""

@@ -1,1 +1,0 @@
-"""What runs in the job: the runner, and the simulators that it starts."""

@@ -1,0 +1,67 @@
+"""The cost of a check, from the list prices of the machines that the deployment may start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gaitway.compute.batch_image import active_definitions
+from gaitway.instances.prices import LOCAL, price_of
+from gaitway.instances.types import INSTANCE_SIZES
+
+if TYPE_CHECKING:
+    from gaitway.acceptance.check import Effort
+    from gaitway.acceptance.site import Site
+
+_PRICES_VARIABLE = "GAITWAY_INSTANCE_PRICES"
+"""In the environment of jobs: the setting `instancePrices`."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What machines cost.
+
+    Args:
+        instance_types: Those that the deployment may start.
+        settings: USD per hour by instance type, as far as a deployer has set them.
+    """
+
+    instance_types: tuple[str, ...]
+    settings: Mapping[str, float]
+
+    def usd(self, effort: Effort) -> float:
+        """Estimate what a check will cost: on demand, on the machine that AWS Batch tries first."""
+        return effort.nodes * effort.machine_minutes / 60 * self._usd_per_hour(effort.gpus)
+
+    def _usd_per_hour(self, gpus: int) -> float:
+        """Say what the cheapest machine with so many GPUs costs, which BEST_FIT_PROGRESSIVE tries first.
+
+        docs.aws.amazon.com/batch/latest/userguide/allocation-strategies.html
+        """
+        if self.instance_types == (LOCAL,):
+            return self._price(LOCAL)
+        fitting = [name for name in self.instance_types if name in INSTANCE_SIZES and INSTANCE_SIZES[name].gpus >= gpus]
+        return min((self._price(name) for name in fitting), default=0.0)
+
+    def _price(self, instance_type: str) -> float:
+        price = price_of(instance_type, self.settings)
+        return price.usd_per_hour if price else 0.0
+
+
+def read_prices(site: Site) -> Prices:
+    """Read what the deployment may start, and what that costs."""
+    batch = site.client("batch")
+    definitions = active_definitions(batch, site.resources("AWS::Batch::JobDefinition"))
+    settings: dict[str, float] = {}
+    for definition in definitions:
+        for variable in definition.get("containerProperties", {}).get("environment", []):
+            if variable.get("name") == _PRICES_VARIABLE:
+                settings |= json.loads(variable.get("value") or "{}")
+    if site.is_embedded:
+        return Prices((LOCAL,), settings)
+    names = site.resources("AWS::Batch::ComputeEnvironment")
+    environments = batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+    types = {name for one in environments for name in one["computeResources"].get("instanceTypes", [])}
+    return Prices(tuple(sorted(types)), settings)

@@ -1,0 +1,52 @@
+"""Which simulator trains with which libraries, and with which release of each: what a request is checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gaitway.libraries.registry import LIBRARIES, RlLibrary
+
+Simulator = Literal["isaaclab-3", "isaaclab-2", "embedded"]
+
+
+@dataclass(frozen=True)
+class SimulatorSupport:
+    """What a simulator supports."""
+
+    description: str
+    module: str
+    """Its folder in `gaitway/simulators`: what GAITWAY_SIMULATOR names in its image."""
+    libraries: Mapping[RlLibrary, str]
+    """Each with its release."""
+    has_presets: bool = False
+    """Whether its scripts take `presets` and `physics` beside overrides of settings: Isaac Lab 3."""
+
+
+SIMULATORS: dict[Simulator, SimulatorSupport] = {
+    "isaaclab-3": SimulatorSupport(
+        description="Isaac Lab 3.0",
+        module="isaaclab3",
+        libraries={"rsl_rl": "5.5.1", "rl_games": "1.6.5", "skrl": "2.1.1", "sb3": "2.9.2"},
+        has_presets=True,
+    ),
+    "isaaclab-2": SimulatorSupport(
+        # The version that its setup.py requires: source/isaaclab_rl/setup.py of v2.3.2.
+        description="Isaac Lab 2.3.2",
+        module="isaaclab2",
+        libraries={"rsl_rl": "3.1.2", "rl_games": "1.6.1", "skrl": "1.4.3"},
+    ),
+    "embedded": SimulatorSupport(
+        description="the embedded simulator",
+        module="embedded",
+        libraries={"rsl_rl": "5.5.1", "rl_games": "1.6.5", "skrl": "2.1.1", "sb3": "2.9.2"},
+    ),
+}
+"""A library that is not listed has no adapter in that simulator's `libraries/`."""
+
+
+def supported_by(simulators: Iterable[Simulator]) -> list[RlLibrary]:
+    """List the libraries that at least one of the simulators trains with."""
+    known = {library for simulator in simulators for library in SIMULATORS[simulator].libraries}
+    return [library for library in LIBRARIES if library in known]

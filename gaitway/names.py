@@ -1,0 +1,176 @@
+"""What everything is called that a deployment names itself: stacks, command line and bench ask here.
+
+A name is a plain string, so that one stack may use what another has made without importing it: CloudFormation refuses
+to change or to remove what another stack imports
+(docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+DEFAULT_DEPLOYMENT = "gaitway"
+MAX_CHARACTERS = 32
+"""A function's name, the shortest that AWS allows, has 64, and ours take up to 19 of them:
+docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+STACKS = ("Network", "Storage", "Compute", "Pipeline")
+"""The stacks, in the order in which they depend on each other."""
+
+JOB_TAG = "GaitwayDeployment"
+"""Key of a job's tag with the name of its deployment."""
+
+Stack = Literal["Network", "Storage", "Compute", "Pipeline"]
+
+_CALLED_BY_VAMS = "vams"
+"""VAMS may call every function of an account that has this in its name."""
+_ALLOWED = re.compile(rf"(?=.{{2,{MAX_CHARACTERS}}}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def check_deployment_name(name: str) -> str:
+    """Return a deployment's name.
+
+    Raises:
+        ValueError: It is none; the message says what is allowed.
+    """
+    if not _ALLOWED.fullmatch(name):
+        raise ValueError(
+            f"must have 2 to {MAX_CHARACTERS} lower-case letters, digits and single hyphens, begin with a letter and "
+            "not end with a hyphen"
+        )
+    if _CALLED_BY_VAMS in name:
+        raise ValueError(f"must not hold {_CALLED_BY_VAMS!r}: VAMS may call every function with that in its name")
+    return name
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a deployment.
+
+    No two deployments have a name in common: what follows the deployment's name is never the end of another such name
+    of the same kind, so that `a-b` with `c` cannot be `a` with `b-c`.
+
+    Args:
+        deployment: The beginning of all of them.
+    """
+
+    deployment: str = DEFAULT_DEPLOYMENT
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the deployment that one gets without naming it."""
+        return self.deployment == DEFAULT_DEPLOYMENT
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """Names of the stacks, in the order of their dependencies."""
+        return tuple(self.stack(stack) for stack in STACKS)
+
+    def stack(self, stack: Stack | str) -> str:
+        """Name of a stack in CloudFormation; in the CDK it is `Gaitway` and its kind in every deployment."""
+        return f"Gaitway{stack}" if self.is_default else self.of(stack.lower())
+
+    def function(self, verb: str) -> str:
+        """Name of the function of a verb: `construct_run`.
+
+        VAMS can call only functions with `vams` in their names, and it calls launch.
+        """
+        name = self.of(verb.replace("_", "-"))
+        return f"{_CALLED_BY_VAMS}-{name}" if verb == "launch" else name
+
+    def machine(self, definition: str) -> str:
+        """Name of the state machine of a definition: `pipeline`, `workflow`."""
+        return self.of(definition)
+
+    def logs(self, writer: str) -> str:
+        """Name of a log group: for a function by its name, or for `job` or `vpc`."""
+        return f"/{self.deployment}/{writer}"
+
+    def machine_logs(self, definition: str) -> str:
+        """Name of a state machine's log group.
+
+        Log deliveries to other names fill up a policy of limited size that the whole account shares:
+        docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+        """
+        return f"/aws/vendedlogs/states/{self.machine(definition)}"
+
+    @property
+    def job_logs(self) -> str:
+        """Name of the log group of the jobs."""
+        return self.logs("job")
+
+    @property
+    def job_tags(self) -> dict[str, str]:
+        """Name of a job: its id is generated, so that a policy can recognise it only by a tag."""
+        return {JOB_TAG: self.deployment}
+
+    @property
+    def job_definition(self) -> str:
+        """Name of the definition of a job with one node; without a revision it means the newest active one."""
+        return self.of("single-node")
+
+    @property
+    def multi_node_job_definition(self) -> str:
+        """Name of the definition of a job with several nodes; also without a revision."""
+        return self.of("multi-node")
+
+    def job_queue(self, gpus: int) -> str:
+        """Where jobs of one node wait for an instance with this number of GPUs."""
+        return self.of(f"gpu-{gpus}")
+
+    def multi_node_job_queue(self, gpus: int) -> str:
+        """Where jobs of several nodes wait for such instances."""
+        return self.of(f"multi-node-{gpus}")
+
+    @property
+    def repository(self) -> str:
+        """Of the repository of the job's image."""
+        return self.deployment
+
+    @property
+    def image_build(self) -> str:
+        """Of the project that builds it."""
+        return self.of("image")
+
+    @property
+    def alarm_topic(self) -> str:
+        """Of the topic that alarms tell."""
+        return self.of("alarms")
+
+    def alarm(self, name: str) -> str:
+        """Of an alarm."""
+        return self.of(name)
+
+    def dashboard(self, region: str) -> str:
+        """Of the dashboard: all dashboards of an account share their names, whatever their region.
+
+        docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-cw-dashboard.html
+        """
+        return self.of(region)
+
+    def query(self, name: str) -> str:
+        """Of a saved query."""
+        return f"{self.deployment}/{name}"
+
+    @property
+    def metrics_namespace(self) -> str:
+        """Of the deployment's metrics: no role of another deployment may publish there, and no alarm looks there."""
+        return "Gaitway" if self.is_default else f"Gaitway/{self.deployment}"
+
+    def vams(self, pipeline: str) -> str:
+        """Of a pipeline, and its workflow, in VAMS."""
+        return pipeline if self.is_default else self.of(pipeline)
+
+    @property
+    def option(self) -> str:
+        """What a command of ours ends with, to mean this deployment."""
+        return "" if self.is_default else f" --deployment {self.deployment}"
+
+    def of(self, what: str) -> str:
+        """Of anything else."""
+        return f"{self.deployment}-{what}"
+
+
+DEFAULT_NAMES = Names()
+"""Of the deployment that one gets without naming it."""

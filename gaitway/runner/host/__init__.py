@@ -1,0 +1,1 @@
+"""Where an attempt runs: its environment, machine, session and disks."""

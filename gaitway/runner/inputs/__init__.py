@@ -1,0 +1,1 @@
+"""The simulator's inputs: fetch them, unpack them, and describe them in a file."""

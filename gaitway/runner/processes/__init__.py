@@ -1,0 +1,1 @@
+"""The simulator's processes: on one GPU, on several, on several nodes."""

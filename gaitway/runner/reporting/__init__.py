@@ -1,0 +1,1 @@
+"""What an attempt reports while it runs, and at its end."""

@@ -1,0 +1,1 @@
+"""Whether the simulator did what was requested, and if not, why."""

@@ -1,0 +1,1 @@
+"""Code that all simulators share: evaluation, export, progress, training in several processes."""

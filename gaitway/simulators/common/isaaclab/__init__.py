@@ -1,0 +1,1 @@
+"""Isaac Lab of either release: its training watched from within, and its environments in the form of an evaluation."""

@@ -1,0 +1,58 @@
+"""What is shipped: which files of this checkout go to the functions, into the job's image, and into a deployment.
+
+Everything else asks here: the code of the functions and the context of the image build (stacks/components), the version
+of a deployment (gaitway/version.py), and .dockerignore, which a test compares with `dockerignore`.
+"""
+
+_SHARED = (
+    "gaitway/__init__.py",
+    "gaitway/aws",
+    "gaitway/compute",
+    "gaitway/contracts",
+    "gaitway/formatting.py",
+    "gaitway/libraries",
+    "gaitway/outputs",
+    "gaitway/report",
+    "gaitway/workloads",
+)
+FUNCTIONS = (*_SHARED, "lambdas")
+IMAGE = (
+    *_SHARED,
+    "container",
+    "gaitway/installation.py",
+    "gaitway/instances",
+    "gaitway/names.py",
+    "gaitway/runner",
+    "gaitway/simulators",
+)
+STACKS = (
+    *FUNCTIONS,
+    "app.py",
+    "cdk.json",
+    "constraints.txt",
+    "gaitway/consoles.py",
+    "gaitway/installation.py",
+    "gaitway/instances",
+    "gaitway/names.py",
+    "gaitway/settings.py",
+    "gaitway/sources.py",
+    "gaitway/subnets.py",
+    "gaitway/version.py",
+    "package-lock.json",
+    "requirements.txt",
+    "stacks",
+    "statemachines",
+)
+"""Everything from which templates and functions are made, but for the settings."""
+
+_NOT_IN_THE_IMAGE = (
+    "container/pin_isaaclab3.py",
+    "container/pin_requirements.py",
+    "container/update_pins.py",
+    "**/__pycache__",
+)
+
+
+def dockerignore() -> list[str]:
+    """List the patterns that leave of the checkout what the job's image is built from."""
+    return ["*", *(f"!{path}" for path in sorted(IMAGE)), *_NOT_IN_THE_IMAGE]
