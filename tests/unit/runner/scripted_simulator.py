@@ -18,8 +18,9 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 from tensorboard.compat.proto.event_pb2 import Event
@@ -341,5 +342,7 @@ SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 if __name__ == "__main__":
+    # Otherwise a line and its end are two writes, and a line of another process of the group can come between them.
+    cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True, write_through=False)
     JOB = json.loads(Path(sys.argv[2]).read_text())
     SCRIPTS[sys.argv[1]](JOB["training"])

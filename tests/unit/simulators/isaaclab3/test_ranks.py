@@ -8,6 +8,7 @@ import pytest
 
 from gaitway.contracts.workload import TrainingConfig
 from gaitway.libraries import RlLibrary
+from gaitway.local.isaaclab3 import packages
 from gaitway.simulators.common.ranks import Ranks, only_one_writes
 from gaitway.simulators.isaaclab3.arguments import train_arguments
 from gaitway.simulators.isaaclab3.settings import TaskSettings
@@ -22,7 +23,10 @@ def arguments(library: RlLibrary, ranks: Ranks) -> list[str]:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_the_leading_process_films_and_each_has_the_device_of_its_rank(library: RlLibrary) -> None:
+def test_the_leading_process_films_and_each_has_the_device_of_its_rank(
+    library: RlLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(packages())
     first, second = (arguments(library, Ranks(rank, rank, 2)) for rank in range(2))
     assert "--video" in first
     assert "--video" not in second
