@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
 from gaitway.contracts.limits import HEARTBEAT_SECONDS
 from gaitway.contracts.text import Like
 from gaitway.instances.prices import LOCAL
@@ -32,6 +33,8 @@ _BLOCK = ("app", "pipelines", "useIsaacLabTraining")
 _CONFIG_FILE = "configFile"
 
 
+DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch",)
+"""Those for which there are stacks."""
 _BUILT_SIMULATOR: Simulator = "isaaclab-2"
 MAX_GPUS_PER_NODE = 8
 """No instance has more."""
@@ -161,6 +164,8 @@ class Settings(BaseModel):
     availability_zones: Annotated[tuple[ZoneName, ...], Field(max_length=6), BeforeValidator(_split)] = ()
     """Zones of a new VPC, as `us-east-1b,us-east-1d`. They cannot be changed after the first deployment. The nodes of
     one job are in the first. Empty: the first two of the region. `gaitway doctor` shows which types a zone offers."""
+    backends: Annotated[tuple[Backend, ...], Field(min_length=1), BeforeValidator(_split)] = (DEFAULT_BACKEND,)
+    """What jobs can run on: a request chooses with `computeConfig.backend`. `batch` must be one of them."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
         "g6.2xlarge",
         "g6e.2xlarge",
@@ -216,6 +221,22 @@ class Settings(BaseModel):
             raise ValueError(
                 f"simulators is {', '.join(self.simulators)}, but containerImageUri is missing, and the image that is "
                 f"then built holds {_BUILT_SIMULATOR}: name an image that holds these simulators"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _backends_can_be_deployed(self) -> Self:
+        for name in self.backends:
+            if name not in DEPLOYABLE_BACKENDS:
+                raise ValueError(
+                    f"backends holds {name!r}, but this version can deploy {', '.join(DEPLOYABLE_BACKENDS)} only"
+                )
+            if self.backends.count(name) > 1:
+                raise ValueError(f"backends holds {name} more than once: leave all but one out")
+        if DEFAULT_BACKEND not in self.backends:
+            raise ValueError(
+                f"backends is {', '.join(self.backends)}, but must hold {DEFAULT_BACKEND}, on which requests run that "
+                "name no back end"
             )
         return self
 
@@ -310,6 +331,11 @@ class Settings(BaseModel):
     def names(self) -> Names:
         """What the deployment's parts are called."""
         return Names(self.deployment_name)
+
+    @property
+    def further_backends(self) -> dict[Backend, dict[int, JobSize]]:
+        """The back ends beside AWS Batch, with the sizes of their jobs as `job_sizes` has them."""
+        return {}
 
     @property
     def gpu_counts(self) -> tuple[int, ...]:

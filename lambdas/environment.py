@@ -8,7 +8,8 @@ from typing import Annotated, Self
 from botocore.config import Config
 from pydantic import ConfigDict, Field, Json
 
-from gaitway.compute.sizes import JobSizes
+from gaitway.compute.sizes import FURTHER_BACKENDS, BackendSizes, JobSizes
+from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
 from gaitway.contracts.model import Model
 
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=10)
@@ -38,10 +39,27 @@ class Environment(Model):
         return cls.model_validate(dict(os.environ))
 
 
-class SizedEnvironment(Environment):
+class BackendsEnvironment(Environment):
+    """The variables of a function that knows the back ends."""
+
+    further_sizes: Annotated[Json[dict[Backend, JobSizes]], Field(alias=FURTHER_BACKENDS)] = Field(default_factory=dict)
+    """Back ends beside AWS Batch, with the sizes of their jobs."""
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """The back ends of the deployment."""
+        return (DEFAULT_BACKEND, *self.further_sizes)
+
+
+class SizedEnvironment(BackendsEnvironment):
     """The variables of a function that knows the sizes of jobs."""
 
     job_sizes: Annotated[Json[JobSizes], Field(alias="GAITWAY_JOB_SIZES")]
+
+    @property
+    def sizes(self) -> BackendSizes:
+        """The sizes of jobs on each back end."""
+        return {DEFAULT_BACKEND: self.job_sizes, **self.further_sizes}
 
 
 class PublishingEnvironment(Environment):

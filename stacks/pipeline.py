@@ -123,7 +123,10 @@ class PipelineStack(cdk.Stack):
         cdk.CfnOutput(self, "LaunchFunctionName", value=launch.function.function_name)
 
     def _launch(self, pipeline_arn: str) -> PipelineFunction:
-        function = self._function("launch", environment={"GAITWAY_PIPELINE_ARN": pipeline_arn, **self._simulators()})
+        function = self._function(
+            "launch",
+            environment={"GAITWAY_PIPELINE_ARN": pipeline_arn, **self._further_backends(), **self._simulators()},
+        )
         function.allow("states:StartExecution", on=[pipeline_arn])
         self._storage.runs.grant(function.role, "GetItem", "PutItem", "UpdateItem", "ConditionCheckItem")
         self._storage.assets.grant_read(function.role, f"{STEP_INPUTS}*")
@@ -131,7 +134,9 @@ class PipelineStack(cdk.Stack):
         return function
 
     def _construct_run(self) -> PipelineFunction:
-        function = self._function("construct_run", environment=self._job_sizes() | self._simulators())
+        function = self._function(
+            "construct_run", environment=self._job_sizes() | self._further_backends() | self._simulators()
+        )
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.assets.grant_read(function.role)
         return function
@@ -149,6 +154,7 @@ class PipelineStack(cdk.Stack):
                 "GAITWAY_MULTI_NODE_JOB_DEFINITION": names.multi_node_job_definition,
                 "GAITWAY_JOB_TAGS": json.dumps(names.job_tags),
                 **self._job_sizes(),
+                **self._further_backends(),
             },
         )
         # A submission without a revision is checked against the ARN of the newest one:
@@ -263,6 +269,14 @@ class PipelineStack(cdk.Stack):
         """The sizes that a request may have, and the resources of its job."""
         sizes = {processes: size._asdict() for processes, size in self._settings.job_sizes.items()}
         return {"GAITWAY_JOB_SIZES": json.dumps(sizes)}
+
+    def _further_backends(self) -> dict[str, str]:
+        """The back ends beside AWS Batch, with their sizes; nothing where there are none."""
+        further = {
+            name: {processes: size._asdict() for processes, size in sizes.items()}
+            for name, sizes in self._settings.further_backends.items()
+        }
+        return {"GAITWAY_FURTHER_BACKENDS": json.dumps(further)} if further else {}
 
     def _simulators(self) -> dict[str, str]:
         """Which simulators the job's image holds."""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gaitway.cli import acceptance, assets, compare, doctor, local, outputs, requests, runs, tensorboard
+from gaitway.cli import acceptance, assets, compare, doctor, generate, local, outputs, requests, runs, tensorboard
 from gaitway.cli.demo import run_demo
 from gaitway.cli.exits import EXIT_CODES, HANDLED, Exit, explain, tell
 from gaitway.cli.target import WHERE
@@ -41,6 +41,7 @@ def demo(
 for _command in (
     requests.validate,
     requests.submit,
+    generate.generate,
     runs.watch,
     runs.ls,
     runs.show,

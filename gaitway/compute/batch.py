@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from gaitway.aws.errors import AWS_ERRORS
 from gaitway.compute.batch_job import STATES, read_job
-from gaitway.compute.jobs import Described, Job, JobState
+from gaitway.compute.jobs import Described, Job, JobRequest, JobState
 from gaitway.compute.sizes import JobSize, job_size
 from gaitway.compute.targets import Targets
 
@@ -102,32 +103,46 @@ class BatchSubmitter(BatchJobs):
         found = (read_job(summary) for page in pages for summary in page["jobSummaryList"])
         return next((job.id for job in found if not job.has_ended), None)
 
-    def submit(self, name: str, run_id: str, compute: ComputeConfig, timeout_seconds: int) -> str:
+    def submit(self, job: JobRequest) -> str:
         """Submit a run's job: see `Submitter.submit`."""
-        overrides = _overrides(job_size(compute, self._targets.sizes))
-        size: dict[str, Any] = (
-            {"containerOverrides": overrides}
-            if compute.num_nodes == 1
-            else {
-                "nodeOverrides": {
-                    "numNodes": compute.num_nodes,
-                    "nodePropertyOverrides": [{"targetNodes": _ALL_NODES, "containerOverrides": overrides}],
-                }
+        return self._batch.submit_job(**submission(job, self._targets))["jobId"]
+
+
+def submission(job: JobRequest, targets: Targets) -> dict[str, Any]:
+    """Write the request of SubmitJob for a run's job.
+
+    Raises:
+        RequestError: The job does not fit what is deployed.
+    """
+    compute = job.compute
+    overrides = _overrides(job_size(compute, targets.sizes))
+    size: dict[str, Any] = (
+        {"containerOverrides": overrides}
+        if compute.num_nodes == 1
+        else {
+            "nodeOverrides": {
+                "numNodes": compute.num_nodes,
+                "nodePropertyOverrides": [{"targetNodes": _ALL_NODES, "containerOverrides": overrides}],
             }
-        )
-        # An id and not a document: overrides are limited in size
-        # (docs.aws.amazon.com/batch/latest/APIReference/API_ContainerOverrides.html), and everyone who may describe the
-        # job can read them.
-        job = self._batch.submit_job(
-            jobName=name,
-            jobQueue=self._targets.queue(compute),
-            jobDefinition=self._targets.of(compute).definition,
-            parameters={"run_id": run_id},
-            timeout={"attemptDurationSeconds": timeout_seconds},
-            tags=self._targets.tags,
-            **size,
-        )
-        return job["jobId"]
+        }
+    )
+    # An id and not a document: overrides are limited in size
+    # (docs.aws.amazon.com/batch/latest/APIReference/API_ContainerOverrides.html), and everyone who may describe the
+    # job can read them.
+    return {
+        "jobName": job.name,
+        "jobQueue": targets.queue(compute),
+        "jobDefinition": targets.of(compute).definition,
+        "parameters": {"run_id": job.run_id},
+        "timeout": {"attemptDurationSeconds": job.timeout_seconds},
+        "tags": targets.tags,
+        **size,
+    }
+
+
+def documents(job: JobRequest, targets: Targets) -> dict[str, str]:
+    """Write what `BatchSubmitter.submit` sends, by file name: see `gaitway.compute.backends.documents_of`."""
+    return {"submit-job.json": json.dumps(submission(job, targets), indent=2) + "\n"}
 
 
 def _overrides(size: JobSize) -> dict[str, Any]:

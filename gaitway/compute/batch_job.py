@@ -16,7 +16,7 @@ from gaitway.compute.jobs import Job, JobState, LogAddress
 from gaitway.contracts.model import Model
 
 SERVICE = "AWS Batch"
-EVENT_SOURCE = "aws.batch"
+EVENT_TYPE = "Batch Job State Change"
 DEFAULT_LOG_GROUP = "/aws/batch/job"
 
 STATES = {

@@ -94,6 +94,23 @@ class Described:
     """By id: jobs about which the service gave no answer, not even that it does not know them; and why."""
 
 
+@dataclass(frozen=True)
+class JobRequest:
+    """What a run asks of its back end: one job."""
+
+    name: str
+    """As `RunExecution.job_name` gives it."""
+    run_id: str
+    """The only information for the job's own process."""
+    compute: ComputeConfig
+    timeout_seconds: int
+    """After which an attempt is ended."""
+    task: str = ""
+    """For people who look at jobs."""
+    group_id: str | None = None
+    """The run's group."""
+
+
 class Jobs(Protocol):
     """The jobs of a deployment. A service that cannot be reached raises `gaitway.aws.errors.AWS_ERRORS`."""
 
@@ -138,14 +155,8 @@ class Submitter(Protocol):
         """
         ...
 
-    def submit(self, name: str, run_id: str, compute: ComputeConfig, timeout_seconds: int) -> str:
+    def submit(self, job: JobRequest) -> str:
         """Submit a run's job.
-
-        Args:
-            name: Its name.
-            run_id: The only information for the job.
-            compute: The machines that it needs.
-            timeout_seconds: After which an attempt is ended.
 
         Returns:
             Its id.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, Json
 
 from gaitway.compute.sizes import JobSizes, job_size
+from gaitway.contracts.model import Model
 from gaitway.contracts.request import ComputeConfig
 
 Queues = dict[int, str]
@@ -38,3 +43,39 @@ class Targets:
     def of(self, compute: ComputeConfig) -> Target:
         """Choose the kind for a job."""
         return self.single_node if compute.num_nodes == 1 else self.multi_node
+
+
+class TargetVariables(Model):
+    """The environment variables of submit_job that say where jobs go on AWS Batch."""
+
+    # An error must not print the environment, which holds credentials.
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    job_queues: Annotated[Json[Queues], Field(alias="GAITWAY_JOB_QUEUES")]
+    job_definition: Annotated[str, Field(alias="GAITWAY_JOB_DEFINITION", min_length=1)]
+    """Its name: without a revision, the newest one that is active is taken. Its command takes the parameter
+    `run_id`."""
+    multi_node_job_queues: Annotated[Json[Queues], Field(alias="GAITWAY_MULTI_NODE_JOB_QUEUES")]
+    multi_node_job_definition: Annotated[str, Field(alias="GAITWAY_MULTI_NODE_JOB_DEFINITION", min_length=1)]
+    """Its name, also without a revision; has one range of nodes, without an end, and takes the same parameter."""
+    job_sizes: Annotated[Json[JobSizes], Field(alias="GAITWAY_JOB_SIZES")]
+    job_tags: Annotated[Json[dict[str, str]], Field(alias="GAITWAY_JOB_TAGS")]
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Self:
+        """Read them.
+
+        Raises:
+            ValidationError: Names every variable that is missing or wrong.
+        """
+        return cls.model_validate(dict(variables))
+
+    @property
+    def targets(self) -> Targets:
+        """Where jobs go."""
+        return Targets(
+            single_node=Target(self.job_queues, self.job_definition),
+            multi_node=Target(self.multi_node_job_queues, self.multi_node_job_definition),
+            sizes=self.job_sizes,
+            tags=self.job_tags,
+        )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
 from gaitway.contracts.documents import MAX_VALUE_CHARACTERS, merge, parse_json_object, shorten
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.inputs import AssetPaths, S3UriFields
@@ -29,6 +30,9 @@ MAX_FINDINGS = 20
 class ComputeConfig(UserModel, Received):
     """Where it runs."""
 
+    backend: Backend = DEFAULT_BACKEND
+    """What runs the job: AWS Batch, a SageMaker training job, or a HyperPod cluster. The deployment must have it: see
+    the setting `backends`."""
     num_nodes: Annotated[int, Field(ge=1, le=64), Whole()] = 1
     """More than one: a multi-node parallel job."""
     gpus_per_node: Annotated[int, Field(ge=1, le=8), Whole()] = 1

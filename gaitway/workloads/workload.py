@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from gaitway.contracts.artifacts import METRICS
-from gaitway.contracts.limits import CallerLimits
+from gaitway.contracts.limits import CLOSING_SECONDS, CallerLimits
 from gaitway.contracts.model import S3Uri, Stored
 from gaitway.contracts.workload import WorkloadConfig
 from gaitway.workloads.checkpoints import Checkpoint
@@ -64,6 +64,11 @@ class Workload(ABC, Generic[C]):
     def mode(self) -> str:
         """Its name in a request."""
         return str(self.config.model_fields["mode"].default)
+
+    @property
+    def job_seconds(self) -> int:
+        """How long an attempt of its job may run: its caller still waits for the steps after the job."""
+        return self.limits.timeout_seconds - CLOSING_SECONDS
 
     # Progress
 

@@ -27,7 +27,7 @@ def _construct_run() -> ConstructRun:
     return ConstructRun(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         inputs=Inputs(boto3.client("s3", config=CLIENT_CONFIG)),
-        sizes=environment.job_sizes,
+        sizes=environment.sizes,
         simulators=environment.simulators,
     )
 

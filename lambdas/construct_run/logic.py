@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from gaitway.compute.sizes import job_size
+from gaitway.compute.sizes import check_compute
 from gaitway.contracts.artifacts import PARAMETERS
 from gaitway.contracts.errors import RequestError, RunRefusedError
 from gaitway.contracts.inputs import (
@@ -16,7 +16,6 @@ from gaitway.contracts.inputs import (
     given_inputs,
     names_of,
 )
-from gaitway.contracts.limits import CLOSING_SECONDS
 from gaitway.contracts.packages import HEAD_BYTES, package_format
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import CONTINUING, ConstructedRun, RunSpec
@@ -29,7 +28,7 @@ from lambdas.simulators import check_simulator
 
 if TYPE_CHECKING:
     from gaitway.aws.run_table import RunTable
-    from gaitway.compute.sizes import JobSizes
+    from gaitway.compute.sizes import BackendSizes
     from gaitway.contracts.inputs import InputFile
     from gaitway.contracts.message import Message
     from gaitway.contracts.pipeline import ConstructRunEvent
@@ -43,11 +42,11 @@ class ConstructRun:
     Args:
         runs: The run table.
         inputs: Reads what the request points at.
-        sizes: The jobs that fit the deployed instances.
+        sizes: The jobs that fit the deployed instances, of each back end.
         simulators: The deployed simulators.
     """
 
-    def __init__(self, runs: RunTable, inputs: Inputs, sizes: JobSizes, simulators: Simulators) -> None:
+    def __init__(self, runs: RunTable, inputs: Inputs, sizes: BackendSizes, simulators: Simulators) -> None:
         self._runs = runs
         self._inputs = inputs
         self._sizes = sizes
@@ -66,8 +65,8 @@ class ConstructRun:
         if isinstance(request.training_config, TrainingConfig) and request.training_config.resume_from is not None:
             found = continue_run(request, self._runs, self._inputs)
             request, continued = found.request, found.inputs
-        job_size(request.compute_config, self._sizes)
         # launch has checked the request in the message, but not the one in a file.
+        check_compute(request.compute_config, self._sizes)
         check_simulator(request.training_config, self._simulators)
         spec = self._resolve(event.run_id, event.message, request, continued)
         if not self._runs.update(
@@ -84,7 +83,7 @@ class ConstructRun:
             raise RunRefusedError(f"{event.run_id} has ended, or was restarted by another execution")
         training = spec.training
         logger.info("%s: %s %s, results go to %s", spec.run_id, training.mode, training.task, spec.output_files)
-        timeout_seconds = workload_of(training).limits.timeout_seconds - CLOSING_SECONDS
+        timeout_seconds = workload_of(training).job_seconds
         return ConstructedRun(run_id=spec.run_id, timeout_seconds=timeout_seconds)
 
     def _read_request(self, message: Message) -> Request:

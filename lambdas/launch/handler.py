@@ -11,14 +11,14 @@ from pydantic import Field
 
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
-from lambdas.environment import CLIENT_CONFIG
+from lambdas.environment import CLIENT_CONFIG, BackendsEnvironment
 from lambdas.launch.logic import Launch
 from lambdas.launch.vams import Vams
 from lambdas.observability import Json, observed
 from lambdas.simulators import SimulatingEnvironment
 
 
-class LaunchEnvironment(SimulatingEnvironment):
+class LaunchEnvironment(BackendsEnvironment, SimulatingEnvironment):
     """The function's environment variables."""
 
     pipeline_arn: Annotated[str, Field(alias="GAITWAY_PIPELINE_ARN", min_length=1)]
@@ -36,6 +36,7 @@ def _launch() -> Launch:
         adapter=Vams(boto3.client("s3", config=CLIENT_CONFIG)),
         pipeline_arn=environment.pipeline_arn,
         simulators=environment.simulators,
+        backends=environment.backends,
     )
 
 

@@ -11,6 +11,8 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from gaitway.compute.sizes import check_backend
+from gaitway.contracts.backends import DEFAULT_BACKEND
 from gaitway.contracts.errors import Failure, RequestError
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import (
@@ -26,10 +28,13 @@ from lambdas.observability import Json, logger
 from lambdas.simulators import check_simulator
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from types_boto3_stepfunctions import SFNClient
 
     from gaitway.aws.run_table import RunTable
     from gaitway.aws.task_tokens import TaskTokens
+    from gaitway.contracts.backends import Backend
     from gaitway.contracts.message import Message, ReceivedMessage
     from lambdas.simulators import Simulators
 
@@ -63,6 +68,7 @@ class Launch:
         adapter: Reads what callers send.
         pipeline_arn: The inner state machine.
         simulators: The deployed simulators.
+        backends: The deployed back ends.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class Launch:
         adapter: CallerAdapter,
         pipeline_arn: str,
         simulators: Simulators,
+        backends: Collection[Backend] = (DEFAULT_BACKEND,),
     ) -> None:
         self._runs = runs
         self._callers = callers
@@ -80,6 +87,7 @@ class Launch:
         self._adapter = adapter
         self._pipeline_arn = pipeline_arn
         self._simulators = simulators
+        self._backends = backends
 
     def handle(self, event: Json) -> Json:
         """Handle a message.
@@ -113,6 +121,7 @@ class Launch:
         request = _request_of(message)
         if request is not None:
             check_simulator(request.training_config, self._simulators)
+            check_backend(request.compute_config, self._backends)
         size = len(json.dumps(to_json(message)))
         if size > MAX_MESSAGE_BYTES:
             raise RequestError(

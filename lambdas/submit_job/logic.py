@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from gaitway.compute.jobs import JobRequest
 from gaitway.contracts.errors import RunRefusedError
 from gaitway.contracts.limits import JOB_PATIENCE_SECONDS
 from gaitway.contracts.run import RunState
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gaitway.aws.run_table import RunTable
     from gaitway.compute.jobs import Submitter
     from gaitway.contracts.pipeline import SubmitJobEvent
-    from gaitway.contracts.request import ComputeConfig
+    from gaitway.contracts.run import RunSpec
 
 _POLL_SECONDS = 0.2
 
@@ -54,7 +55,7 @@ class SubmitJob:
         if record.spec is None:
             raise RunRefusedError(f"{event.run_id} has no specification: ConstructRun writes it first")
         while (claim := self._claim(event)) is not None:
-            if self._submit(event, record.spec.compute, claim):
+            if self._submit(event, record.spec, claim):
                 return
 
     def _claim(self, event: SubmitJobEvent) -> datetime | None:
@@ -71,20 +72,29 @@ class SubmitJob:
             time.sleep(_POLL_SECONDS)
         return claim
 
-    def _submit(self, event: SubmitJobEvent, compute: ComputeConfig, claim: datetime) -> bool:
+    def _submit(self, event: SubmitJobEvent, spec: RunSpec, claim: datetime) -> bool:
         """Find or submit the run's job; False if another call has taken over the claim meanwhile."""
         is_mine = {"job_claimed_at": claim}
         # A job of this name was submitted by a call of this execution that was cut off, and not for an execution that
         # this one has replaced, whose job may still be ending.
         name = event.execution.job_name
-        job_id = self._jobs.find_living(name, compute)
+        job_id = self._jobs.find_living(name, spec.compute)
         if job_id is None:
             # Before the job exists: the job itself records that it runs.
             if not self._runs.update(
                 event.run_id, of_execution=event.execution_arn, where=is_mine, state=RunState.QUEUED
             ):
                 return False
-            job_id = self._jobs.submit(name, event.run_id, compute, event.timeout_seconds)
+            job_id = self._jobs.submit(
+                JobRequest(
+                    name=name,
+                    run_id=event.run_id,
+                    compute=spec.compute,
+                    timeout_seconds=event.timeout_seconds,
+                    task=spec.training.task,
+                    group_id=spec.group_id,
+                )
+            )
         logger.info("%s: job %s", event.run_id, job_id)
         # A job that is not recorded ends by itself; if it still waits, the heartbeat function ends it.
         return self._runs.update(

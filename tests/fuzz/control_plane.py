@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
-from gaitway.compute.sizes import JobSize, JobSizes
+from gaitway.compute.sizes import BackendSizes, JobSize
+from gaitway.contracts.backends import Backend
 from gaitway.contracts.errors import Failure, GaitwayError, RequestError
 from gaitway.contracts.pipeline import ConstructRunEvent, ReportedError
 from gaitway.contracts.run import ConstructedRun, RunRecord, RunSpec, RunState
@@ -30,9 +31,8 @@ Json = dict[str, Any]
 TOKEN = "AQCoAAAAKgAAAAMAAAAAAAAAASecret+marker/of=the=task"
 OUTPUT = "s3://assets/pipelines/step/output/8d2c5f/files/"
 PIPELINE_ARN = "arn:aws:states:us-east-1:000000000000:stateMachine:pipeline"
-SIZES: JobSizes = {
-    gpus: JobSize(gpus=gpus, vcpus=1, memory_mib=128, max_nodes=64, instance_gpus=8) for gpus in range(1, 9)
-}
+SIZES = {gpus: JobSize(gpus=gpus, vcpus=1, memory_mib=128, max_nodes=64, instance_gpus=8) for gpus in range(1, 9)}
+BACKENDS: BackendSizes = dict.fromkeys(get_args(Backend), SIZES)
 MAX_ERROR_BYTES = 20_000
 """Of what a function raises. Step Functions cuts a cause off after 32,768 characters, and adds Lambda's own around."""
 
@@ -59,8 +59,10 @@ class ControlPlane:
         table = RunTable(self._clients.dynamodb, "runs")
         tokens = TaskTokens(self._clients.stepfunctions)
         vams = Vams(self._clients.s3)
-        self._launch = Launch(table, tokens, self._clients.stepfunctions, vams, PIPELINE_ARN, ("embedded",))
-        self._construct_run = ConstructRun(table, Inputs(self._clients.s3), SIZES, ("embedded",))
+        self._launch = Launch(
+            table, tokens, self._clients.stepfunctions, vams, PIPELINE_ARN, ("embedded",), tuple(BACKENDS)
+        )
+        self._construct_run = ConstructRun(table, Inputs(self._clients.s3), BACKENDS, ("embedded",))
 
     def put_through(self, event: Any, wire: Wire | None = None) -> Outcome:
         """Let a request go its way, and check at each step what holds for every request.

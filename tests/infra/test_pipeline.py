@@ -15,9 +15,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from gaitway.compute.targets import TargetVariables
 from gaitway.settings import load_settings
 from lambdas.environment import Environment
-from lambdas.submit_job.handler import SubmitJobEnvironment
 from tests.infra.templates import ROOT, Resource, Synthesis, batch_arn, containers
 
 REFERENCES = {
@@ -101,7 +101,7 @@ def test_jobs_are_submitted_and_looked_for_in_the_queues_that_there_are(aws: Syn
 
 def test_the_functions_read_the_sizes_of_jobs_as_the_settings_have_them(aws: Synthesis) -> None:
     settings = load_settings({"acceptNvidiaEula": "true"}, ROOT)
-    environment = SubmitJobEnvironment.model_validate(functions(aws)["gaitway-submit-job"][1])
+    environment = TargetVariables.of(functions(aws)["gaitway-submit-job"][1])
     assert {number: size.model_dump() for number, size in environment.job_sizes.items()} == {
         number: size._asdict() for number, size in settings.job_sizes.items()
     }

@@ -19,7 +19,7 @@ from lambdas.construct_run.inputs import Inputs
 from lambdas.construct_run.logic import ConstructRun
 from lambdas.handle_failure.ended import failure_of
 from lambdas.handle_failure.logic import HandleFailure
-from tests.local.control_plane.world import SIZES, Json, World
+from tests.local.control_plane.world import BACKENDS, Json, World
 
 NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
@@ -90,7 +90,7 @@ class Failing:
         caller = self.world.launched(**fields)
         started = json.loads(self.world.describe(self.execution)["input"])
         event = ConstructRunEvent.model_validate(started | {"execution_arn": self.execution})
-        ConstructRun(self.world.table, Inputs(self.world.s3), SIZES, ("embedded",)).handle(event)
+        ConstructRun(self.world.table, Inputs(self.world.s3), BACKENDS, ("embedded",)).handle(event)
         now = self.world.record.updated_at
         self.world.table.update(
             self.world.run_id, state=RunState.RUNNING, job_id="job-1", attempts=3, attempt=3, started_at=now

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gaitway.compute.ends import STOPPED
-from gaitway.compute.jobs import Described, Job, JobState
+from gaitway.compute.jobs import Described, Job, JobRequest, JobState
 from gaitway.contracts.request import ComputeConfig
 
 BACKEND = "processes"
@@ -63,12 +63,12 @@ class ProcessJobs:
         assert compute.num_nodes == 1
         return next((job.id for job in self.living() if job.name == name), None)
 
-    def submit(self, name: str, run_id: str, compute: ComputeConfig, timeout_seconds: int) -> str:
+    def submit(self, job: JobRequest) -> str:
         """Start a process."""
-        assert (compute.num_nodes, timeout_seconds) == (1, 600)
-        process = subprocess.Popen(["sh", "-c", self.script, "job", run_id])
+        assert (job.compute.num_nodes, job.timeout_seconds) == (1, 600)
+        process = subprocess.Popen(["sh", "-c", self.script, "job", job.run_id])
         job_id = f"{BACKEND}/{process.pid}"
-        self._processes[job_id] = _Process(name, process, datetime.now(UTC))
+        self._processes[job_id] = _Process(job.name, process, datetime.now(UTC))
         return job_id
 
     def wait(self, job_id: str) -> Job:

@@ -20,7 +20,7 @@ from lambdas.construct_run.inputs import MAX_CONFIG_BYTES, Inputs
 from lambdas.construct_run.logic import ConstructRun, with_drawn_seed
 from lambdas.simulators import Simulators, check_simulator
 from tests.checkpoints import EXPORTED, FILES, ONNX, checkpoint
-from tests.local.control_plane.world import SIZES, World
+from tests.local.control_plane.world import BACKENDS, World
 from tests.unit.workloads import replay
 
 EVALUATE = {"trainingConfig": {"mode": "evaluate"}}
@@ -33,7 +33,7 @@ def construct(world: World, simulators: Simulators = ("embedded",), **fields: An
         world.launched(**fields)
     started = json.loads(world.describe(world.record.execution_arn or "")["input"])
     event = ConstructRunEvent.model_validate(started | {"execution_arn": world.record.execution_arn})
-    constructed = ConstructRun(world.table, Inputs(world.s3), SIZES, simulators).handle(event)
+    constructed = ConstructRun(world.table, Inputs(world.s3), BACKENDS, simulators).handle(event)
     assert constructed.run_id == world.run_id
     return {"timeout_seconds": constructed.timeout_seconds}
 
@@ -63,7 +63,7 @@ def test_a_library_in_a_file_that_no_deployed_simulator_supports_is_refused(worl
     started = json.loads(world.describe(world.record.execution_arn or "")["input"])
     event = ConstructRunEvent.model_validate(started | {"execution_arn": world.record.execution_arn})
     with pytest.raises(RequestError, match=r"rlLibrary is 'sb3', which Isaac Lab 2\.3\.2 does not support here"):
-        ConstructRun(world.table, Inputs(world.s3), SIZES, ("isaaclab-2",)).handle(event)
+        ConstructRun(world.table, Inputs(world.s3), BACKENDS, ("isaaclab-2",)).handle(event)
 
 
 def test_a_training_gets_its_defaults_its_outputs_and_its_time(world: World) -> None:
@@ -90,7 +90,7 @@ def test_an_execution_that_an_older_launch_started_is_constructed_as_before(worl
         "executingUserName": "x",
     }
     event = {"run_id": world.run_id, "execution_arn": world.record.execution_arn, "message": older}
-    ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(ConstructRunEvent.receive(event))
+    ConstructRun(world.table, Inputs(world.s3), BACKENDS, ("embedded",)).handle(ConstructRunEvent.receive(event))
     found = world.record.spec
     assert found is not None
     assert found.training == TrainingConfig(max_iterations=5)
@@ -454,7 +454,7 @@ def test_an_execution_that_was_replaced_may_not_construct_the_run(world: World) 
     started = json.loads(world.describe(execution)["input"])
     event = ConstructRunEvent.model_validate(started | {"execution_arn": execution})
     with pytest.raises(RunRefusedError):
-        ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(event)
+        ConstructRun(world.table, Inputs(world.s3), BACKENDS, ("embedded",)).handle(event)
     assert world.record.spec is None
 
 

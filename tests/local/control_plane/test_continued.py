@@ -31,7 +31,7 @@ from gaitway.workloads.checkpoints import newest
 from lambdas.construct_run.inputs import Inputs
 from lambdas.construct_run.logic import ConstructRun
 from tests.checkpoints import EXPORTED, checkpoint
-from tests.local.control_plane.world import SIZES, World
+from tests.local.control_plane.world import BACKENDS, World
 from tests.unit.simulators.jobs import LIBRARIES, NUM_ENVS, TASK, networks, run_here, updates
 
 OLDER = run_id_of_digest("0123456789abcdef01234567")
@@ -87,7 +87,7 @@ def construct(world: World, **training: Any) -> RunSpec:
     world.launched(inputParameters=json.dumps(request))
     started = json.loads(world.describe(world.record.execution_arn or "")["input"])
     event = ConstructRunEvent.receive(started | {"execution_arn": world.record.execution_arn})
-    ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(event)
+    ConstructRun(world.table, Inputs(world.s3), BACKENDS, ("embedded",)).handle(event)
     spec = world.record.spec
     assert spec is not None
     return spec

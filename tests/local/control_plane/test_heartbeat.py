@@ -298,7 +298,7 @@ def test_a_job_that_no_run_waits_for_is_ended(
             world.table.update(world.run_id, job_id=full.submit(definition, jobName=name))
         case _:
             world.table.update(world.run_id, execution_arn=f"{world.record.execution_arn}0")
-    orphans = Orphans(world.table, jobs_of(shared_clients.client, [full.job_queue]), clock)
+    orphans = Orphans(world.table, jobs_of(shared_clients.client, {"batch": [full.job_queue]}), clock)
     assert orphans.end(frozenset()) == []
     clock.ahead = LATER
     assert orphans.end(frozenset({orphan})) == []
@@ -318,7 +318,7 @@ def test_the_job_of_a_run_that_goes_on_is_left_alone(
     name = (world.record.execution_arn or "").rpartition(":")[2]
     job_id = full.submit(full.define(["true"]), jobName=name)
     clock.ahead = LATER
-    orphans = Orphans(world.table, jobs_of(shared_clients.client, [full.job_queue]), clock)
+    orphans = Orphans(world.table, jobs_of(shared_clients.client, {"batch": [full.job_queue]}), clock)
     assert orphans.end(frozenset()) == []  # submit_job was cut off: it is called again, and finds the job by its name
     world.table.update(world.run_id, job_id=job_id)
     assert orphans.end(frozenset()) == []

@@ -40,7 +40,7 @@ from lambdas.submit_job.logic import SubmitJob
 from tests.local.conformance.batch_world import BatchWorld, batch_world
 from tests.local.control_plane.conftest import SharedClients
 from tests.local.control_plane.failing import Failing
-from tests.local.control_plane.world import SIZES, World
+from tests.local.control_plane.world import BACKENDS, SIZES, World
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ def test_many_callers_of_a_run_that_failed_begin_it_anew_once(world: World) -> N
 def construct(world: World, execution_arn: str) -> ConstructedRun:
     started = PipelineInput(run_id=world.run_id, message=parse_message(world.event("unused")).message)
     event = ConstructRunEvent.model_validate(to_json(started) | {"execution_arn": execution_arn})
-    return ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(event)
+    return ConstructRun(world.table, Inputs(world.s3), BACKENDS, ("embedded",)).handle(event)
 
 
 def test_constructing_a_run_again_gives_the_same_run(world: World) -> None:

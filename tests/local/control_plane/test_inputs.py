@@ -20,7 +20,7 @@ from gaitway.runner.inputs.prepare import local_name, prepare
 from gaitway.runner.stop import StopRequest
 from lambdas.construct_run import logic
 from lambdas.construct_run.inputs import Inputs
-from tests.local.control_plane.world import SIZES, World
+from tests.local.control_plane.world import BACKENDS, World
 
 
 class RewardedConfig(TrainingConfig):
@@ -48,7 +48,7 @@ def construct(world: World, path: str) -> None:
     started: dict[str, Any] = json.loads(world.describe(world.record.execution_arn or "")["input"])
     started["message"]["request"] = {"trainingConfig": {"rewardPath": path}}
     event = ConstructRunEvent.receive(started | {"execution_arn": world.record.execution_arn})
-    logic.ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(event)
+    logic.ConstructRun(world.table, Inputs(world.s3), BACKENDS, ("embedded",)).handle(event)
 
 
 def test_one_more_input_is_found_may_be_read_and_reaches_the_simulator(

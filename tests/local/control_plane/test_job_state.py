@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gaitway.compute.backends import job_of_event, jobs_of
+from gaitway.compute.batch_job import EVENT_TYPE
 from gaitway.contracts.errors import Failure, InterruptedRunError
 from gaitway.contracts.run import RunState, run_id_of, workflow_output_path
 from lambdas.job_state.events import EndedCaller
@@ -57,7 +58,7 @@ def name(world: World) -> str:
 def failed(world: World, **fields: object) -> Json:
     """Return the event that tells of a job of the run, whose machine was lost."""
     document = {"jobId": "job-1", "jobName": name(world), "status": "FAILED", "statusReason": "Host EC2 terminated."}
-    return {"source": "aws.batch", "detail": document | fields}
+    return {"source": "aws.batch", "detail-type": EVENT_TYPE, "detail": document | fields}
 
 
 def is_told(job_state: JobState, event: Json) -> bool:

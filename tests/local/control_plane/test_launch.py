@@ -18,7 +18,7 @@ from lambdas.construct_run.inputs import Inputs
 from lambdas.construct_run.logic import ConstructRun
 from lambdas.launch.logic import Launch
 from lambdas.launch.vams import Vams
-from tests.local.control_plane.world import SIZES, Json, World
+from tests.local.control_plane.world import BACKENDS, Json, World
 
 
 class _Unreachable:
@@ -213,7 +213,7 @@ def test_a_caller_of_another_kind_needs_an_adapter_and_nothing_else(world: World
 
     started = json.loads(world.describe(world.record.execution_arn or "")["input"])
     event = ConstructRunEvent.receive(started | {"execution_arn": world.record.execution_arn})
-    ConstructRun(world.table, Inputs(world.s3), SIZES, ("embedded",)).handle(event)
+    ConstructRun(world.table, Inputs(world.s3), BACKENDS, ("embedded",)).handle(event)
 
     spec = world.record.spec
     assert spec is not None
@@ -351,3 +351,13 @@ def test_a_manifest_that_is_none_fails_the_caller_at_once(world: World, spoil: A
     assert world.launch.handle({"body": body})["statusCode"] == 400
     assert said in world.workflow.ended(caller)["cause"]
     assert world.executions() == []
+
+
+def test_a_back_end_that_the_deployment_does_not_have_is_refused_to_the_caller(world: World) -> None:
+    execution, token = world.caller()
+    parameters = json.dumps({"computeConfig": {"backend": "hyperpod-slurm"}})
+    answer = world.launch.handle(world.event(token, inputParameters=parameters))
+    assert answer["statusCode"] == 400
+    told = world.workflow.ended(execution)
+    assert told["error"] == "RequestError"
+    assert "computeConfig.backend is 'hyperpod-slurm', which this deployment does not have" in told["cause"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from gaitway.aws.run_table import BY_GROUP, BY_STATE, RunTable
 from gaitway.aws.task_tokens import TaskTokens
-from gaitway.compute.sizes import JobSize, JobSizes
+from gaitway.compute.sizes import BackendSizes, JobSize, JobSizes
 from gaitway.contracts.artifacts import MANIFEST, Manifest, ManifestEntry
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.request import ComputeConfig
@@ -30,6 +30,7 @@ SIZES: JobSizes = {
     4: JobSize(gpus=4, vcpus=2, memory_mib=512, max_nodes=2, instance_gpus=4),
 }
 """What fits the instances of an imagined deployment."""
+BACKENDS: BackendSizes = {"batch": SIZES}
 KEYS = [("run_id", "HASH"), ("item", "RANGE")]
 INDEXES = {
     BY_STATE: ("state", ["execution_arn", "job_id"]),
