@@ -6,6 +6,7 @@ here and the same for all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,11 +84,44 @@ CANNOT_START = End(
     "the job's container cannot start from its image: fix the image or the job definition, then start a new run",
 )
 MACHINE_LOST = End(InterruptedRunError, f"the machine was taken away in the job's last attempt. {_AGAIN}")
+JOB_LOST = End(
+    InterruptedRunError,
+    f"the scheduler of the cluster does not know the job any more, and how it ended was not seen. {_AGAIN}",
+)
+REFUSED = End(
+    PlatformError,
+    "the scheduler of the cluster refuses the job. Fix what it names (a partition, a queue, the size of the nodes), "
+    "then start a new run",
+)
 OUT_OF_MEMORY = End(
     SimulationError,
     "the container used more memory than it may. Request fewer environments (numEnvs), or deploy with more "
     "jobMemoryMib; started again, the run resumes from its newest checkpoint",
 )
+
+KNOWN: Mapping[str, End] = {
+    "stopped": STOPPED,
+    "time-is-over": TIME_IS_OVER,
+    "no-permission": NO_PERMISSION,
+    "no-room": NO_ROOM,
+    "no-capacity": NO_CAPACITY,
+    "registry-unreachable": REGISTRY_UNREACHABLE,
+    "disk-too-small": DISK_TOO_SMALL,
+    "no-image": NO_IMAGE,
+    "runtime-failed": RUNTIME_FAILED,
+    "not-prepared": NOT_PREPARED,
+    "cannot-start": CANNOT_START,
+    "machine-lost": MACHINE_LOST,
+    "out-of-memory": OUT_OF_MEMORY,
+    "job-lost": JOB_LOST,
+    "refused": REFUSED,
+}
+"""By the name under which one part of Gaitway passes an end to another. A name that is new counts as unknown."""
+
+
+def name_of(end: End | None) -> str | None:
+    """Return the name of an end; None for one that is not known."""
+    return next((name for name, known in KNOWN.items() if known is end), None)
 
 
 def explain(job: Job) -> GaitwayError:

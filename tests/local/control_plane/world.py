@@ -97,6 +97,11 @@ class World:
         return Launch(self.table, self.task_tokens, self.stepfunctions, callers, self.pipeline_arn, (simulator,))
 
     @property
+    def table_name(self) -> str:
+        """Name of the run table."""
+        return self.table._table_name
+
+    @property
     def record(self) -> RunRecord:
         """The run's record."""
         record = self.table.get(self.run_id)

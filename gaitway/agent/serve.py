@@ -1,0 +1,31 @@
+"""The agent as a process: until it is asked to stop, whatever fails meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from gaitway.agent.agent import Agent, ReportError
+from gaitway.agent.scheduler import SchedulerError
+from gaitway.aws.errors import AWS_ERRORS
+
+logger = logging.getLogger(__name__)
+
+WAIT_SECONDS = 3
+"""Between two looks at the scheduler; an order is received at once."""
+_PAUSE_SECONDS = 5.0
+"""After a failure."""
+
+
+def serve(agent: Agent, stop: threading.Event) -> None:
+    """Carry out orders and report states until `stop` is set."""
+    while not stop.is_set():
+        for step in (lambda: agent.take_orders(WAIT_SECONDS), agent.report_states):
+            try:
+                step()
+            except (*AWS_ERRORS, SchedulerError, ReportError) as error:
+                logger.warning("tried again later: %s", error)
+                stop.wait(_PAUSE_SECONDS)
+            except Exception:
+                logger.exception("tried again later")
+                stop.wait(_PAUSE_SECONDS)

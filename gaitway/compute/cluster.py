@@ -1,0 +1,112 @@
+"""Jobs on a cluster that accepts no connection: orders go to its agent by a queue, and its reports to the run table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from gaitway.aws.errors import AWS_ERRORS
+from gaitway.compute.cluster_job import read_item
+from gaitway.compute.jobs import Described, Job, JobRequest, JobState
+from gaitway.contracts.cluster import StopOrder, SubmitOrder, name_of_job
+from gaitway.contracts.errors import PlatformError
+
+if TYPE_CHECKING:
+    from gaitway.aws.cluster_jobs import ClusterJobTable, JobItem
+    from gaitway.aws.orders import Orders
+    from gaitway.contracts.request import ComputeConfig
+
+
+class ClusterJobs:
+    """`Jobs` and `Submitter` of one cluster.
+
+    Args:
+        backend: Its name, with which the ids of its jobs begin.
+        table: Where they are kept.
+        orders: The queue of its agent; None for a reader, which gives none.
+    """
+
+    def __init__(self, backend: str, table: ClusterJobTable, orders: Orders | None) -> None:
+        self._backend = backend
+        self._table = table
+        self._orders = orders
+
+    def get(self, job_id: str, node: int | None = None) -> Job | None:
+        """Describe a job: see `Jobs.get`. Its nodes are not described one by one."""
+        del node
+        item = self._table.get(job_id)
+        return read_item(item) if item is not None else None
+
+    def describe(self, job_ids: Collection[str]) -> Described:
+        """Describe many jobs: see `Jobs.describe`."""
+        jobs: dict[str, Job] = {}
+        unanswered: dict[str, Exception] = {}
+        for job_id in job_ids:
+            try:
+                job = self.get(job_id)
+            except AWS_ERRORS as error:
+                unanswered[job_id] = error
+            else:
+                if job is not None:
+                    jobs[job_id] = job
+        return Described(jobs, unanswered)
+
+    def living(self) -> Iterator[Job]:
+        """List the jobs that have not ended: see `Jobs.living`."""
+        for job_id in self._table.living():
+            if job_id.startswith(f"{self._backend}/"):
+                yield Job(id=job_id, name=name_of_job(job_id), state=JobState.RUNNING, service=self._backend)
+
+    def stop(self, job_id: str, reason: str) -> None:
+        """Ask a job to end: see `Jobs.stop`."""
+        if self._table.ask_to_stop(job_id, reason):
+            self._send(StopOrder(job_id=job_id, reason=reason))
+
+    def find_living(self, name: str, compute: ComputeConfig) -> str | None:
+        """Find a job by its name: see `Submitter.find_living`.
+
+        One that no agent has accepted yet may be of a call that was cut off before it gave the order. The next call
+        for the same run orders it again: see `submit`.
+        """
+        del compute
+        newest = self._newest(name)
+        return newest.job_id if newest is not None and not newest.has_ended and newest.is_accepted else None
+
+    def submit(self, job: JobRequest) -> str:
+        """Order a run's job: see `Submitter.submit`."""
+        newest = self._newest(job.name)
+        if newest is not None and not newest.has_ended:
+            job_id = newest.job_id
+        else:
+            job_id = self._id(job.name, _number(newest.job_id) + 1 if newest is not None else 1)
+            # If another call has written it meanwhile, both give the same order.
+            self._table.create(job_id)
+        self._send(
+            SubmitOrder(
+                job_id=job_id,
+                run_id=job.run_id,
+                compute=job.compute,
+                timeout_seconds=job.timeout_seconds,
+                task=job.task,
+                group_id=job.group_id,
+            )
+        )
+        return job_id
+
+    def _newest(self, name: str) -> JobItem | None:
+        newest, number = None, 1
+        while (item := self._table.get(self._id(name, number))) is not None:
+            newest, number = item, number + 1
+        return newest
+
+    def _id(self, name: str, number: int) -> str:
+        return f"{self._backend}/{name}-{number}"
+
+    def _send(self, order: SubmitOrder | StopOrder) -> None:
+        if self._orders is None:
+            raise PlatformError(f"{self._backend} has no queue of orders here: was it removed from the deployment?")
+        self._orders.send(order)
+
+
+def _number(job_id: str) -> int:
+    return int(job_id.rpartition("-")[2])

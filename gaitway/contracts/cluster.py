@@ -1,0 +1,111 @@
+"""What the control plane and a cluster's agent tell each other: orders by SQS, and the agent's settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from gaitway.contracts.model import RECEIVED, Received, Stored
+from gaitway.contracts.request import ComputeConfig
+from gaitway.contracts.text import Like
+
+EVENT_SOURCE = "gaitway.agent"
+"""Of the events with which agents report the states of jobs. AWS's own begin with `aws.`, which nobody else may use:
+docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html"""
+EVENT_TYPE = "Gaitway Job State Change"
+
+JobId = Annotated[
+    str,
+    Like(
+        r"[a-z][a-z-]*/run-[0-9a-f]{20}-[0-9a-f]{12}-[1-9][0-9]*",
+        "the name of a back end, a slash, and the name of a job with its number",
+    ),
+]
+"""`<back end>/<name of the job>-<number>`: a run's execution may need a second job of the same name."""
+
+
+class SubmitOrder(Received):
+    """Submit a run's job."""
+
+    order: Literal["submit"] = "submit"
+    job_id: JobId
+    run_id: str
+    compute: ComputeConfig
+    timeout_seconds: Annotated[int, Field(ge=60)]
+    """After which an attempt is ended."""
+    task: str = ""
+    """For people who look at jobs."""
+    group_id: str | None = None
+    """The run's group."""
+
+    @property
+    def key(self) -> str:
+        """The id without its back end: a name that the scheduler accepts, since it is a label of DNS (RFC 1123)."""
+        return key_of(self.job_id)
+
+
+class StopOrder(Received):
+    """End a job, without another attempt."""
+
+    order: Literal["stop"] = "stop"
+    job_id: JobId
+    reason: str
+
+
+Order = Annotated[SubmitOrder | StopOrder, Field(discriminator="order")]
+
+_ORDERS: TypeAdapter[SubmitOrder | StopOrder] = TypeAdapter(Order)
+
+
+def read_order(text: str) -> SubmitOrder | StopOrder:
+    """Read an order, without the fields that this version does not know.
+
+    Raises:
+        ValidationError: It is no order that this version knows.
+    """
+    return _ORDERS.validate_json(text, context=RECEIVED)
+
+
+def key_of(job_id: str) -> str:
+    """Return a job's id without its back end."""
+    return job_id.partition("/")[2]
+
+
+def name_of_job(job_id: str) -> str:
+    """Return the name of a job, as `RunExecution.job_name` gives it."""
+    return key_of(job_id).rpartition("-")[0]
+
+
+def run_id_of_job_id(job_id: str) -> str:
+    """Return the run of a job."""
+    return name_of_job(job_id).rpartition("-")[0]
+
+
+class NodeSize(Stored):
+    """What a job gets on each node."""
+
+    gpus: Annotated[int, Field(ge=0)]
+    """0 where there are none, as in the embedded deployment."""
+    vcpus: Annotated[int, Field(ge=1)]
+    memory_mib: Annotated[int, Field(ge=1)]
+
+
+class AgentConfig(Stored):
+    """What the stacks tell a cluster's agent: the value of a parameter of Systems Manager."""
+
+    queue_url: str
+    """The queue of its orders."""
+    run_table: str
+    sizes: dict[str, NodeSize]
+    """By `gpusPerNode`."""
+    job_environment: dict[str, str]
+    """Variables of every job: the runner's, as `gaitway.runner.host.environment` reads them."""
+    efs_root: str
+    """Where nodes and jobs have the file system."""
+    job_attempts: Annotated[int, Field(ge=1)]
+    """The most attempts at a job that fails on its own."""
+    image: str | None = None
+    """The job's container image; None where the runner is installed on the nodes."""
+    command: tuple[str, ...]
+    """Becomes the runner; the run's id is added. In the image if there is one, else on the nodes."""
