@@ -51,7 +51,7 @@ class Instance:
 
 
 @contextmanager
-def _serve(instance: Instance) -> Iterator[None]:
+def serve(instance: Instance) -> Iterator[None]:
     class Metadata(Handler):
         def put(self) -> None:
             ours = self.path == "/latest/api/token" and self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
@@ -79,7 +79,7 @@ def _serve(instance: Instance) -> Iterator[None]:
 def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
     monkeypatch.setattr("gaitway.runner.host.spot._POLL_SECONDS", 0.05)
     instance = Instance()
-    with _serve(instance):
+    with serve(instance):
         yield instance
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from gaitway.contracts.simulation import (
 from gaitway.libraries import RlLibrary, record_of
 from gaitway.libraries.checkpoints import is_whole
 from gaitway.libraries.simulators import SIMULATORS
+from gaitway.local import isaaclab3
 from gaitway.simulators.common.export import MAX_ABS_DIFFERENCE
 from gaitway.workloads.checkpoints import checkpoints
 from gaitway.workloads.metrics import read_metrics
@@ -46,13 +48,24 @@ def job(library: str = "rsl_rl", **training: Any) -> dict[str, Any]:
     return {"task": TASK, "rl_library": library, "num_envs": 16, "seed": 7, **training}
 
 
-def start(directory: Path, training: dict[str, Any], **given: object) -> subprocess.CompletedProcess[str]:
-    """Run the simulator to its end in a directory, as the runner does: it finds Isaac Lab 3 and its assets itself."""
+PROGRAM = (sys.executable, "-m", "gaitway.simulators.isaaclab3", "simulation.json")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """As the runner's: the simulator finds Isaac Lab 3 and its assets itself. Kernels are kept for all tests."""
+    given = {"PYTHONPATH": str(REPOSITORY), "GAITWAY_ASSET_SOURCE": "", "WARP_CACHE_PATH": str(isaaclab3.KERNELS)}
+    return os.environ | given | variables
+
+
+def start(
+    directory: Path, training: dict[str, Any], variables: Mapping[str, str] | None = None, **given: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the simulator to its end in a directory."""
     write_job(directory, training, **given)
     return subprocess.run(
-        [sys.executable, "-m", "gaitway.simulators.isaaclab3", "simulation.json"],
+        PROGRAM,
         cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "GAITWAY_ASSET_SOURCE": ""},
+        env=environment(**(variables or {})),
         capture_output=True,
         text=True,
         timeout=280,
@@ -133,9 +146,9 @@ def test_each_library_is_stopped_and_goes_on_to_its_total(library: RlLibrary, tm
 def test_sigterm_saves_the_iteration(tmp_path: Path) -> None:
     write_job(tmp_path, job(max_iterations=10_000, checkpoint_interval=10_000))
     with subprocess.Popen(
-        [sys.executable, "-m", "gaitway.simulators.isaaclab3", "simulation.json"],
+        PROGRAM,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "GAITWAY_ASSET_SOURCE": ""},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -251,6 +264,16 @@ def test_what_does_not_exist_is_refused_before_the_training(
     assert ended.returncode == EXIT_BAD_REQUEST, ended.stdout + ended.stderr
     assert re.search(words, ended.stderr.splitlines()[-1])
     assert not (tmp_path / "logs").exists()
+
+
+def test_several_processes_are_refused_where_there_is_no_gpu_for_each(tmp_path: Path) -> None:
+    # As torchrun starts each of them; none waits for the other one.
+    variables = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "CUDA_VISIBLE_DEVICES": ""}
+    ended = start(tmp_path, job(max_iterations=2), variables)
+    assert ended.returncode == EXIT_BAD_REQUEST, ended.stdout + ended.stderr
+    assert ended.stderr.splitlines()[-1] == (
+        "gpusPerNode and numNodes: Isaac Lab 3.0 trains in several processes on GPUs only, allowed: 1"
+    )
 
 
 @pytest.mark.slow
