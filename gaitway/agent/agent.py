@@ -140,15 +140,18 @@ class Agent:
         now = self._monotonic()
         self._missing_since = {job_id: self._missing_since.get(job_id, now) for job_id in living if job_id not in known}
         for job_id, since in self._missing_since.items():
-            if now - since < MISSING_SECONDS:
-                continue
             item = self._table.get(job_id)
             if item is None or item.has_ended or not item.is_accepted:
+                continue
+            if item.stop_reason is None and now - since < MISSING_SECONDS:
                 continue
             # What is not among the present ones may still be known to have ended.
             job = self._scheduler.find(job_id)
             if job is not None:
                 self._report(job)
+            elif item.stop_reason is not None:
+                # Kubernetes forgets a job that is ended.
+                self._end(item, ends.STOPPED, item.stop_reason)
             else:
                 self._end(item, ends.JOB_LOST, "")
 

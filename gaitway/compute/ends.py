@@ -93,6 +93,11 @@ REFUSED = End(
     "the scheduler of the cluster refuses the job. Fix what it names (a partition, a queue, the size of the nodes), "
     "then start a new run",
 )
+TOO_MANY_RESTARTS = End(
+    InterruptedRunError,
+    "every attempt of the job ended without reporting a cause, and no further one is made. Look at the job's log, then "
+    "start the run again: it resumes from its newest checkpoint",
+)
 OUT_OF_MEMORY = End(
     SimulationError,
     "the container used more memory than it may. Request fewer environments (numEnvs), or deploy with more "
@@ -115,6 +120,7 @@ KNOWN: Mapping[str, End] = {
     "out-of-memory": OUT_OF_MEMORY,
     "job-lost": JOB_LOST,
     "refused": REFUSED,
+    "too-many-restarts": TOO_MANY_RESTARTS,
 }
 """By the name under which one part of Gaitway passes an end to another. A name that is new counts as unknown."""
 

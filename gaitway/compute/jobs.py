@@ -23,6 +23,11 @@ class JobState(StrEnum):
     FAILED = "failed"
     """No further attempt follows."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED)
+
 
 @dataclass(frozen=True)
 class LogAddress:
@@ -69,7 +74,7 @@ class Job:
     @property
     def has_ended(self) -> bool:
         """Whether its state is final."""
-        return self.state in (JobState.SUCCEEDED, JobState.FAILED)
+        return self.state.is_final
 
     def age_seconds(self, now: datetime) -> float:
         """Since it was submitted; 0 where that is not known."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from gaitway.contracts.eks import EksSettings
 from gaitway.contracts.model import RECEIVED, Received, Stored
 from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.text import Like
@@ -109,3 +110,5 @@ class AgentConfig(Stored):
     """The job's container image; None where the runner is installed on the nodes."""
     command: tuple[str, ...]
     """Becomes the runner; the run's id is added. In the image if there is one, else on the nodes."""
+    eks: EksSettings | None = None
+    """Of a cluster of EKS."""

@@ -18,6 +18,7 @@ from gaitway.contracts.errors import RequestError
 from gaitway.contracts.inputs import AssetPaths, S3UriFields
 from gaitway.contracts.model import SENT, GroupId, Received, RunId, UserModel
 from gaitway.contracts.spellings import Decimal, Whole, is_given, without_empty
+from gaitway.contracts.text import Like
 from gaitway.contracts.workload import AnyConfig, TrainingConfig, WorkloadConfig, known_keys, same_input
 
 M = TypeVar("M", bound=BaseModel)
@@ -37,6 +38,19 @@ class ComputeConfig(UserModel, Received):
     """More than one: a multi-node parallel job."""
     gpus_per_node: Annotated[int, Field(ge=1, le=8), Whole()] = 1
     """torchrun processes per node."""
+    gpu_slice: (
+        Annotated[
+            str,
+            Like(
+                r"[1-7]g\.[1-9][0-9]*gb",
+                "a MIG profile as the cluster's GPUs have it: how many of a GPU's seven parts, and how much memory, as "
+                "1g.10gb",
+            ),
+        ]
+        | None
+    ) = None
+    """A part of a GPU (MIG), on a cluster whose nodes are partitioned: `hyperpod-eks` with one node and one process. A
+    whole GPU when null."""
     max_cost_usd: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False), Decimal()] | None = None
     """The run is ended when its machines have cost this much over all attempts. A training saves a checkpoint first,
     within two minutes. No limit when null."""
@@ -45,6 +59,26 @@ class ComputeConfig(UserModel, Received):
     @classmethod
     def _empty_is_not_given(cls, data: object) -> object:
         return without_empty(cls, data) if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _slice_can_be_had(self) -> Self:
+        if self.gpu_slice is None:
+            return self
+        if self.backend != "hyperpod-eks":
+            raise ValueError(
+                f"computeConfig.gpuSlice is {self.gpu_slice!r}, but computeConfig.backend is {self.backend!r}: only "
+                "nodes of hyperpod-eks have slices of GPUs. Name it, or leave gpuSlice out to get a whole GPU"
+            )
+        for name, count, why in (
+            ("numNodes", self.num_nodes, "nodes do not exchange gradients through a slice"),
+            ("gpusPerNode", self.gpus_per_node, "NCCL does not work between slices"),
+        ):
+            if count > 1:
+                raise ValueError(
+                    f"computeConfig.gpuSlice is {self.gpu_slice!r}, but computeConfig.{name} is {count}, allowed: 1 "
+                    f"({why}). Leave gpuSlice out to use whole GPUs"
+                )
+        return self
 
 
 class Request(UserModel):

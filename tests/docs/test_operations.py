@@ -12,12 +12,15 @@ from statemachines.machines import MACHINES, render
 
 PAGE = (DOCS / "operations.md").read_text(encoding="utf-8")
 INSIDE = (
+    "gaitway/agent",
+    "gaitway/compute/eks",
     "gaitway/local/extensions",
+    "gaitway/local/kubernetes",
     "gaitway/local/services.py",
     "gaitway/runner/reporting/budget.py",
     "gaitway/simulators",
 )
-"""What is raised there is told in other words: those of AWS, and those that the runner finds."""
+"""What is raised there is told in other words: those of AWS and of a cluster, and those that the runner finds."""
 
 
 def _ours(root: type[GaitwayError] = GaitwayError) -> Iterator[type[GaitwayError]]:

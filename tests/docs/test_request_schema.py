@@ -23,6 +23,7 @@ IsValid = Callable[[object], bool]
 # What a schema of single values cannot say: several fields contradict each other, or a length in bytes.
 BEYOND_A_SCHEMA = (
     *("but mode is", "allowed: one of them", "different values", "trains in one process", "but an evaluation runs on"),
+    "computeConfig.gpuSlice is",
     *(
         "names no run to continue",
         "allowed: the same run",

@@ -1,10 +1,5 @@
-"""File systems of the embedded AWS: each is a directory of this machine.
+"""File systems of the embedded AWS: each is a directory of this machine (gaitway/local/mounts.py)."""
 
-A process has no mount namespace of its own, so a mount point cannot appear at its path. Instead each environment value
-and each argument that begins with that path is rewritten to begin with the directory instead.
-"""
-
-from collections.abc import Mapping
 from pathlib import Path
 
 from gaitway.local.runtime import Runtime
@@ -24,16 +19,3 @@ def directory_of(runtime: Runtime, file_system: str, *, access_point: str | None
     directory = runtime.state_directory / "efs" / file_system / path.strip("/")
     directory.mkdir(parents=True, exist_ok=True)
     return directory
-
-
-def rewrite(text: str, directories: Mapping[str, Path]) -> str:
-    """Replace the mount point at the beginning of a text by its directory.
-
-    Args:
-        text: A path, or anything else.
-        directories: By mount point, without a slash at its end; the longest first, because one may be inside another.
-    """
-    for mount_point, directory in directories.items():
-        if text == mount_point or text.startswith(f"{mount_point}/"):
-            return f"{directory}{text.removeprefix(mount_point)}"
-    return text

@@ -11,7 +11,8 @@ from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
 from gaitway.local.extensions.cloudformation.handlers import Created
-from gaitway.local.extensions.efs import directory_of, rewrite
+from gaitway.local.extensions.efs import directory_of
+from gaitway.local.mounts import rewrite
 from gaitway.local.runtime import Runtime
 from gaitway.local.services import Json, file_system_of, mounted_zones, zones_of
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gaitway.compute.backends import DEFAULT
-from gaitway.runner.host import batch
+from gaitway.runner.host import batch, eks
 from gaitway.runner.host.host import Host
 
 BACKEND = "GAITWAY_BACKEND"
@@ -19,7 +19,10 @@ PREFIXES: tuple[str, ...] = (batch.PREFIX,)
 ClientOf = Callable[[str], Any]
 """Makes a client of an AWS service with short timeouts: a job that is being ended has only seconds."""
 
-_HOSTS: Mapping[str, Callable[[Mapping[str, str], ClientOf], Host]] = {DEFAULT: batch.BatchHost.of}
+_HOSTS: Mapping[str, Callable[[Mapping[str, str], ClientOf], Host]] = {
+    DEFAULT: batch.BatchHost.of,
+    eks.BACKEND: eks.EksHost.of,
+}
 
 
 def host_of(variables: Mapping[str, str], client: ClientOf) -> Host:

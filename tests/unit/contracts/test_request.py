@@ -229,3 +229,32 @@ def test_what_was_accepted_is_accepted_again_as_it_was_understood(document: obje
     except RequestError:
         return
     assert parse_request(request.model_dump_json(by_alias=True)) == request
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        ({"gpuSlice": "1g.10gb"}, r"computeConfig\.backend is 'batch': only nodes of hyperpod-eks have slices of GPUs"),
+        (
+            {"gpuSlice": "1g.10gb", "backend": "hyperpod-slurm"},
+            r"computeConfig\.gpuSlice is '1g\.10gb', but computeConfig\.backend is 'hyperpod-slurm'",
+        ),
+        (
+            {"gpuSlice": "1g.10gb", "backend": "hyperpod-eks", "numNodes": 2},
+            r"computeConfig\.numNodes is 2, allowed: 1 \(nodes do not exchange gradients through a slice\)",
+        ),
+        (
+            {"gpuSlice": "1g.10gb", "backend": "hyperpod-eks", "gpusPerNode": 2},
+            r"computeConfig\.gpusPerNode is 2, allowed: 1 \(NCCL does not work between slices\)",
+        ),
+        ({"gpuSlice": "half", "backend": "hyperpod-eks"}, r"gpuSlice is 'half', allowed: a MIG profile .* as 1g\.10gb"),
+    ],
+)
+def test_a_slice_of_a_gpu_is_refused_where_it_makes_no_sense(compute: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        parse_request({"computeConfig": compute})
+
+
+def test_a_slice_of_a_gpu_is_for_one_process_on_a_cluster_of_eks() -> None:
+    compute = parse_request({"computeConfig": {"gpuSlice": "3g.20gb", "backend": "hyperpod-eks"}}).compute_config
+    assert compute.gpu_slice == "3g.20gb"

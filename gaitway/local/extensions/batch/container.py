@@ -9,7 +9,8 @@ from gaitway.local.extensions.batch.container_environment import container_envir
 from gaitway.local.extensions.batch.images import IMAGES, image_of
 from gaitway.local.extensions.batch.instance import instance_directory
 from gaitway.local.extensions.batch.model import Container, Job
-from gaitway.local.extensions.efs import directory_of, rewrite
+from gaitway.local.extensions.efs import directory_of
+from gaitway.local.mounts import rewrite
 from gaitway.local.runtime import HOST, Runtime
 from gaitway.local.services import create_log_stream
 

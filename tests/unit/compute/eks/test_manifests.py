@@ -1,0 +1,177 @@
+"""The manifests are what Kubernetes, its operators and HyperPod expect; every one passes the API's own models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gaitway.compute.eks.manifests import (
+    STOP_SECONDS,
+    Eks,
+    Manifest,
+    permission_manifests,
+    run_manifests,
+    storage_manifests,
+)
+from gaitway.contracts.cluster import SubmitOrder
+from gaitway.contracts.errors import RequestError
+from gaitway.local.kubernetes.kinds import KINDS
+from gaitway.local.kubernetes.schema import unknown_fields, wrong_values
+from tests.unit.compute.eks.settings import KEY, RUN, eks, order
+
+MODELS = {(kind.version, kind.name): kind.model for kind in KINDS}
+
+
+def job_of(asked: SubmitOrder, to: Eks) -> Manifest:
+    [manifest] = run_manifests(asked, to)
+    return manifest
+
+
+def pod_of(job: Manifest, replica: str = "Master") -> dict[str, Any]:
+    spec: dict[str, Any] = job["spec"]["pytorchReplicaSpecs"][replica]["template"]["spec"]
+    return spec
+
+
+def needs_of(job: Manifest) -> dict[str, str]:
+    resources = pod_of(job)["containers"][0]["resources"]
+    # Neither huge pages nor devices may be requested without a limit of the same size.
+    assert resources["requests"] == resources["limits"]
+    needs: dict[str, str] = resources["limits"]
+    return needs
+
+
+@pytest.mark.parametrize(
+    "manifests",
+    [
+        run_manifests(order(), eks()),
+        run_manifests(order(num_nodes=3, gpus_per_node=4), eks(priority_class="training", hugepages_mib=5120)),
+        run_manifests(order(gpu_slice="1g.10gb"), eks(instance_type="ml.p5.48xlarge")),
+        storage_manifests(eks()),
+        permission_manifests(eks()),
+    ],
+    ids=["one-node", "three-nodes", "slice", "storage", "permissions"],
+)
+def test_every_manifest_is_valid(manifests: list[Manifest]) -> None:
+    for manifest in manifests:
+        model = MODELS[manifest["apiVersion"], manifest["kind"]]
+        assert model is not None
+        assert unknown_fields(manifest, model) + wrong_values(manifest, model) == []
+
+
+def test_the_validation_finds_what_is_wrong() -> None:
+    job = job_of(order(), eks())
+    pod = pod_of(job)
+    pod["containers"][0]["imag"] = "x"
+    pod["containers"][0]["ports"][0]["containerPort"] = "29400"
+    del job["spec"]["runPolicy"], pod["containers"][0]["name"]
+    where = "spec.pytorchReplicaSpecs.Master.template.spec.containers[0]"
+    assert unknown_fields(job, "KubeflowOrgV1PyTorchJob") == [f"{where}.imag"]
+    assert sorted(wrong_values(job, "KubeflowOrgV1PyTorchJob")) == [
+        f"{where}.name: Required value",
+        f"{where}.ports[0].containerPort: Invalid value: '29400': must be of type int",
+        "spec.runPolicy: Required value",
+    ]
+
+
+def test_a_job_is_where_hyperpod_resumes_jobs_and_waits_in_its_teams_queue() -> None:
+    job = job_of(order(), eks(team="legs", priority_class="training"))
+    metadata = job["metadata"]
+    # HyperPod resumes jobs only in `kubeflow` and in namespaces that begin with `hyperpod`.
+    assert (metadata["name"], metadata["namespace"]) == (KEY, "hyperpod-ns-legs")
+    assert metadata["labels"] == {
+        "gaitway/run": RUN,
+        "kueue.x-k8s.io/queue-name": "hyperpod-ns-legs-localqueue",
+        "kueue.x-k8s.io/priority-class": "training",
+    }
+    assert metadata["annotations"] == {
+        "sagemaker.amazonaws.com/enable-job-auto-resume": "true",
+        "sagemaker.amazonaws.com/job-max-retry-count": "3",
+    }
+    assert job["spec"]["pytorchReplicaSpecs"]["Master"]["restartPolicy"] == "OnFailure"
+
+
+def test_one_master_leads_and_the_other_nodes_are_workers() -> None:
+    assert set(job_of(order(), eks())["spec"]["pytorchReplicaSpecs"]) == {"Master"}
+    job = job_of(order(num_nodes=3), eks())
+    assert {name: spec["replicas"] for name, spec in job["spec"]["pytorchReplicaSpecs"].items()} == {
+        "Master": 1,
+        "Worker": 2,
+    }
+    # Over all pods: when one node fails, all of them begin anew.
+    assert job["spec"]["runPolicy"]["backoffLimit"] == 3 * 3
+    assert pod_of(job, "Worker") == pod_of(job)
+
+
+def test_names_of_pods_are_labels() -> None:
+    job = job_of(order(num_nodes=64), eks())
+    assert len(f"{job['metadata']['name']}-worker-62") <= 63
+
+
+def test_a_node_gets_what_its_processes_need() -> None:
+    assert needs_of(job_of(order(gpus_per_node=2), eks())) == {
+        "cpu": "16",
+        "memory": "57344Mi",
+        "nvidia.com/gpu": "2",
+    }
+    with pytest.raises(RequestError, match=r"computeConfig\.gpusPerNode is 3, allowed on the cluster: 1, 2, 4"):
+        job_of(order(gpus_per_node=3), eks())
+
+
+def test_several_nodes_use_the_adapters_and_huge_pages_that_the_instance_has() -> None:
+    several = order(num_nodes=2, gpus_per_node=4)
+    adapters = needs_of(job_of(several, eks(hugepages_mib=5120)))
+    assert (adapters["vpc.amazonaws.com/efa"], adapters["hugepages-2Mi"]) == ("1", "5120Mi")
+    assert "hugepages-2Mi" not in needs_of(job_of(several, eks()))
+    assert "vpc.amazonaws.com/efa" not in needs_of(job_of(order(gpus_per_node=4), eks(hugepages_mib=5120)))
+    without = eks(instance_type="ml.g6.4xlarge", hugepages_mib=5120)
+    assert {"vpc.amazonaws.com/efa", "hugepages-2Mi"}.isdisjoint(needs_of(job_of(order(num_nodes=2), without)))
+
+
+def test_a_slice_comes_with_its_share_of_the_machine() -> None:
+    assert needs_of(job_of(order(gpu_slice="3g.20gb"), eks())) == {
+        "cpu": "3",
+        "memory": "12288Mi",
+        "nvidia.com/mig-3g.20gb": "1",
+    }
+    shared = next(
+        one for one in pod_of(job_of(order(gpu_slice="3g.20gb"), eks()))["volumes"] if one["name"] == "shared-memory"
+    )
+    # It counts against the pod's own limit.
+    assert shared["emptyDir"]["sizeLimit"] == "3072Mi"
+
+
+def test_the_simulators_other_user_can_be_taken_and_nothing_else_gained() -> None:
+    pod = pod_of(job_of(order(), eks()))
+    # With one user for all containers, the kubelet gives the pod's tokens to that user alone.
+    assert pod["securityContext"]["runAsUser"] == 0
+    container = pod["containers"][0]["securityContext"]
+    assert container["allowPrivilegeEscalation"] is False
+    assert container["capabilities"]["drop"] == ["ALL"]
+    assert {"SETUID", "SETGID", "KILL"} <= set(container["capabilities"]["add"])
+    assert "SYS_ADMIN" not in container["capabilities"]["add"]
+
+
+def test_a_run_that_is_stopped_has_time_to_save() -> None:
+    job = job_of(order(timeout_seconds=7200), eks())
+    assert pod_of(job)["terminationGracePeriodSeconds"] == STOP_SECONDS
+    assert job["spec"]["runPolicy"]["activeDeadlineSeconds"] == 7200
+
+
+def test_the_file_system_is_mounted_by_the_access_point_with_a_role_over_tls() -> None:
+    volume, claim = storage_manifests(eks())
+    assert volume["spec"]["csi"]["volumeHandle"] == "fs-0123456789abcdef0::fsap-0123456789abcdef0"
+    assert volume["spec"]["mountOptions"] == ["tls", "iam"]
+    assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    # Each names the other: no other claim gets this volume.
+    assert volume["spec"]["claimRef"]["name"] == claim["metadata"]["name"]
+    assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
+    pod = pod_of(job_of(order(), eks()))
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_a_run_may_read_jobs_in_its_namespace_and_nothing_else() -> None:
+    account, role, binding, *_ = permission_manifests(eks())
+    assert role["rules"] == [{"apiGroups": ["kubeflow.org"], "resources": ["pytorchjobs"], "verbs": ["get"]}]
+    assert binding["subjects"][0]["name"] == account["metadata"]["name"]
+    assert pod_of(job_of(order(), eks()))["serviceAccountName"] == account["metadata"]["name"]
