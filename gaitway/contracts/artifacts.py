@@ -18,6 +18,7 @@ from gaitway.contracts.workload import AnyConfig, Mode
 
 CHECKPOINTS = "checkpoints/"
 EXPORTED = "exported/"
+EXPORTED_LEAPP = f"{EXPORTED}leapp/"
 PARAMETERS = "params/"
 VIDEOS = "videos/"
 METRICS = "metrics.csv"
@@ -96,6 +97,8 @@ class TrainingSummary(UserModel, Stored):
     """Rollouts and learning, without start-up; None if no metrics could be read."""
     not_exported: str | None = None
     """Why there is no exported policy; None if there is one."""
+    no_leapp: str | None = None
+    """Why there is no export with LEAPP; None if there is one, and where the simulator makes none."""
     resumptions: tuple[Resumption, ...] | None = None
     """What each attempt that resumed could restore of the environments, and what not; None if the simulator does not
     say."""

@@ -41,6 +41,10 @@ EXPORTED_SUMMARY = "policy.json"
 """A `PolicyExport`, written last."""
 NOT_EXPORTED = "not-exported.txt"
 """In a training's directory, instead of `EXPORTED_DIRECTORY`: why there is no export, in words."""
+LEAPP_DIRECTORY = "leapp"
+"""In a training's directory: what LEAPP exported, from a robot's sensors to the targets of its joints."""
+NO_LEAPP = "no-leapp.txt"
+"""In a training's directory, instead of `LEAPP_DIRECTORY`: why there is none. A simulator without LEAPP has neither."""
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf)"
 TRAINING_PROGRESS = re.compile(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from gaitway.contracts.artifacts import (
     CHECKPOINTS,
     EXPORTED,
+    EXPORTED_LEAPP,
     METRICS,
     PARAMETERS,
     TRAINING_CONFIG,
@@ -25,7 +26,9 @@ from gaitway.contracts.model import S3Uri
 from gaitway.contracts.simulation import (
     EXPORTED_DIRECTORY,
     EXPORTED_SUMMARY,
+    LEAPP_DIRECTORY,
     LOGS_DIRECTORY,
+    NO_LEAPP,
     NOT_EXPORTED,
     RESUMPTION_FILE,
     TRAINING_PROGRESS,
@@ -145,6 +148,7 @@ class Train(Workload[TrainingConfig]):
             mean_steps_per_second=figures.mean_steps_per_second,
             training_seconds=figures.training_seconds,
             not_exported=_not_exported(directory),
+            no_leapp=_read_reason(directory, NO_LEAPP),
             resumptions=_resumptions(directory),
         )
 
@@ -156,6 +160,9 @@ class Train(Workload[TrainingConfig]):
         for path in sorted(logs.rglob(f"{EXPORTED_DIRECTORY}/*")):
             if path.is_file() and not path.name.startswith("."):
                 yield f"{EXPORTED}{path.name}", path
+        for path in sorted(logs.rglob(f"{LEAPP_DIRECTORY}/*")):
+            if path.is_file():
+                yield f"{EXPORTED_LEAPP}{path.name}", path
         for path in sorted(logs.rglob("git/*.diff")):
             yield f"{path.stem}_git_diff.txt", path
         for path in sorted(logs.rglob("params/*.yaml")):
@@ -204,10 +211,15 @@ def _has_export(directory: Path) -> bool:
 def _not_exported(directory: Path) -> str | None:
     if _has_export(directory):
         return None
-    for path in (directory / LOGS_DIRECTORY).rglob(NOT_EXPORTED):
+    return _read_reason(directory, NOT_EXPORTED) or "the simulator ended before it exported the policy"
+
+
+def _read_reason(directory: Path, name: str) -> str | None:
+    """Read why something is not there; None where no simulator has said so."""
+    for path in (directory / LOGS_DIRECTORY).rglob(name):
         with contextlib.suppress(OSError):
             return path.read_text(encoding="utf-8", errors="replace").strip()
-    return "the simulator ended before it exported the policy"
+    return None
 
 
 def _resumptions(directory: Path) -> tuple[Resumption, ...] | None:

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         # The runner follows progress line by line.
         sys.stdout.reconfigure(line_buffering=True)
     try:
-        _simulate(SimulationJob.model_validate_json(job_file.read_text()), enter_isaac_lab())
+        _simulate(job_file, enter_isaac_lab())
     except KNOWN_ERRORS as error:
         return report(error)
     except SystemExit as error:
@@ -50,14 +50,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _simulate(job: SimulationJob, assets: Assets) -> None:
+def _simulate(job_file: Path, assets: Assets) -> None:
+    job = SimulationJob.model_validate_json(job_file.read_text())
     ranks = Ranks.from_environment()
     if ranks.is_distributed:
         end_with_launcher()
         only_one_speaks(ranks)
     match job.training:
         case TrainingConfig():
-            train(job, ranks, assets)
+            train(job_file, job, ranks, assets)
         case EvaluationConfig() if ranks.is_distributed:
             raise RequestError("gpusPerNode and numNodes: an evaluation runs in one process, allowed: 1")
         case EvaluationConfig():

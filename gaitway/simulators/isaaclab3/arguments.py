@@ -64,10 +64,15 @@ def train_arguments(
         arguments += ["--run_timestamp", directory.name[:_LENGTH_OF_TIME]]
     arguments += settings.arguments
     if not ranks.is_distributed:
-        arguments += [f"{key}={device}" for key in _DEVICE_SETTINGS.get(library, ()) if key not in settings.given]
+        arguments += device_arguments(library, device, settings)
     if library == "rl_games" and device == "cpu" and _COMPILE not in settings.given:
         arguments.append(f"{_COMPILE}=false")
     return [*arguments, *_interval(training, settings)]
+
+
+def device_arguments(library: RlLibrary, device: str, settings: TaskSettings) -> list[str]:
+    """Write the settings that let a library compute on the device of the physics, unless the request sets them."""
+    return [f"{key}={device}" for key in _DEVICE_SETTINGS.get(library, ()) if key not in settings.given]
 
 
 def _interval(training: TrainingConfig, settings: TaskSettings) -> list[str]:

@@ -16,8 +16,14 @@ from gaitway.simulators.isaaclab3.settings import read_settings
 from gaitway.simulators.isaaclab3.tasks import register_tasks
 
 
-def train(job: SimulationJob, ranks: Ranks, assets: Assets) -> None:
+def train(job_file: Path, job: SimulationJob, ranks: Ranks, assets: Assets) -> None:
     """Run a library's training in this process, in the working directory.
+
+    Args:
+        job_file: The `simulation.json`.
+        job: Its contents.
+        ranks: This process among those that train together.
+        assets: What it may use.
 
     Raises:
         RequestError: The job requests something that does not exist.
@@ -42,10 +48,14 @@ def train(job: SimulationJob, ranks: Ranks, assets: Assets) -> None:
 
     from gaitway.simulators.common.isaaclab.training import Training
     from gaitway.simulators.isaaclab3.launch import say_known_errors_once
+    from gaitway.simulators.isaaclab3.leapp import export_for_robot
     from gaitway.simulators.isaaclab3.libraries import find_library
     from gaitway.simulators.isaaclab3.video import record_with_ours
 
-    find_library(training.rl_library).watch(Training(job, ranks, completed, directory))
+    def export_further(directory: Path, checkpoint: Path) -> None:
+        export_for_robot(job_file, job, settings, directory, checkpoint)
+
+    find_library(training.rl_library).watch(Training(job, ranks, completed, directory, export_further))
     record_with_ours()
     say_known_errors_once()
     if not ranks.is_distributed:

@@ -24,6 +24,7 @@ NEW = {
     *("resumeFrom", "resume_from", "furtherIterations", "further_iterations"),
     *("comparedSteps", "compared_steps"),
     *("installDependencies", "install_dependencies", "resumptions", "warnings", "notExported", "not_exported"),
+    *("noLeapp", "no_leapp"),
     *("schemaVersion", "caller", "groupId", "parentRunId", "enableCameras", "withCameras", "seed"),
     *("group_id", "parent_run_id", "enable_cameras", "remark"),
 }

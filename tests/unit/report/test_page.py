@@ -76,10 +76,15 @@ def test_what_a_training_could_not_restore_or_export_is_said() -> None:
     resumption = Resumption(
         iteration=40, restored=("the step counter: 640",), anew=("terrain levels", "random numbers")
     )
-    figures = {"not_exported": "ValueError: no operator", "resumptions": (resumption,)}
+    figures = {
+        "not_exported": "ValueError: no operator",
+        "no_leapp": "this is a direct task",
+        "resumptions": (resumption,),
+    }
     training = stored.results.training.model_copy(update=figures)
     text = text_of(stored._replace(results=stored.results.model_copy(update={"training": training})).page)
     assert "The policy is not exported: ValueError: no operator." in text
+    assert "There is no export with LEAPP: this is a direct task." in text
     assert "Resumed after iteration 40. Restored: the step counter: 640. Began anew: terrain levels; random" in text
 
 

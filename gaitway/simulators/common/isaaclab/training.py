@@ -50,6 +50,8 @@ class Training:
     """Iterations of earlier attempts."""
     directory: Path | None
     """Directory of the training that is continued; None for a new training."""
+    export_further: Callable[[Path, Path], None] = lambda directory, checkpoint: None
+    """What the simulator makes of the training's directory and its last checkpoint besides; it raises nothing."""
 
     @property
     def total(self) -> int:
@@ -125,6 +127,7 @@ class Training:
         """
         if self.ranks.leads:
             self._export(policy, directory, checkpoint)
+            self.export_further(directory, checkpoint)
         end_soon()
 
     def _export(self, policy: LoadedPolicy, directory: Path, checkpoint: Path) -> None:

@@ -27,6 +27,7 @@ from gaitway.contracts.simulation import (
     EvaluationSummary,
     PolicyExport,
 )
+from gaitway.contracts.workload import TrainingConfig
 from gaitway.libraries import RlLibrary, record_of
 from gaitway.libraries.checkpoints import is_whole
 from gaitway.libraries.simulators import SIMULATORS
@@ -34,6 +35,7 @@ from gaitway.local import isaaclab3
 from gaitway.simulators.common.export import MAX_ABS_DIFFERENCE
 from gaitway.workloads.checkpoints import checkpoints
 from gaitway.workloads.metrics import read_metrics
+from gaitway.workloads.train import TRAIN
 from tests.unit.simulators.isaaclab3.real import only_with_isaac_lab_3
 from tests.unit.simulators.jobs import REPOSITORY, updates, write_job
 
@@ -127,6 +129,10 @@ def check(trained: Trained) -> None:
     exported = PolicyExport.model_validate_json(written.read_text(encoding="utf-8"))
     assert (exported.task, exported.iterations, exported.inputs[0].shape) == (TASK, 3, ("batch", 4))
     assert max(exported.max_abs_difference.values()) <= MAX_ABS_DIFFERENCE
+    # LEAPP needs a manager-based task.
+    summary = TRAIN.judge(trained.directory, TrainingConfig(task=TASK, rl_library=library, max_iterations=3), 1)
+    assert summary.not_exported is None
+    assert "this is a direct task" in (summary.no_leapp or "")
     # The optimiser goes on as well: its steps are those of three iterations.
     (steps, of_one) = (updates(library, found[iterations]) for iterations in (3, 1))
     assert steps == 3 * of_one
