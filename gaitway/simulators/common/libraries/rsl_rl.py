@@ -1,4 +1,4 @@
-"""rsl_rl: its checkpoints in the layouts of all releases.
+"""rsl_rl: its checkpoints in the layouts of all releases, and what of it is refused.
 
 Releases 2 and 3 save one `model_state_dict` with both networks, and release 2 its normalisers beside it. Releases 4 and
 5 save `actor_state_dict` and `critic_state_dict`; release 5 calls the noise a distribution. The networks are the same.
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from gaitway.contracts.errors import RequestError
 from gaitway.simulators.common.checkpoint_files import read_checkpoint
 
 _POLICY = "model_state_dict"
@@ -85,3 +86,12 @@ def _to_policy(entry: str, name: str) -> str:
 def _names(entry: str) -> list[tuple[str, str]]:
     model = entry.removesuffix("_state_dict")
     return [(old.format(model=model, letter=model[0]), new) for old, new in _NAMES]
+
+
+def refuse_distillation(*_: Any, **__: Any) -> None:  # noqa: ANN401
+    """Stand in for rsl_rl's runner that distils a policy from another one, which nothing here watches.
+
+    Raises:
+        RequestError: Always.
+    """
+    raise RequestError("agent.class_name is DistillationRunner, which is not supported here, allowed: OnPolicyRunner")

@@ -18,7 +18,7 @@ from gaitway.simulators.common.checkpoint_files import load_entry
 from gaitway.simulators.common.errors import NotANumberError
 from gaitway.simulators.common.files import written_whole
 from gaitway.simulators.common.isaaclab.training import LoadedPolicy, Training
-from gaitway.simulators.common.libraries.rsl_rl import as_policy, read
+from gaitway.simulators.common.libraries.rsl_rl import as_policy, read, refuse_distillation
 from gaitway.simulators.common.policy import Memory
 from gaitway.simulators.common.recurrent import RecurrentActions, states_of
 from gaitway.simulators.common.watch import ENVIRONMENT
@@ -35,6 +35,8 @@ def watch(training: Training) -> None:
     """Make Isaac Lab's script use our runner instead of rsl_rl's."""
     _Runner.training = training
     rsl_rl.runners.OnPolicyRunner = _Runner
+    # The script imports both; unwatched, it would train to no checkpoint that a run knows.
+    rsl_rl.runners.DistillationRunner = refuse_distillation
 
 
 class _Runner(rsl_rl.runners.OnPolicyRunner):  # type: ignore[misc]

@@ -14,8 +14,8 @@ from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
 from torch import Tensor, nn
 
-from gaitway.contracts.errors import RequestError
 from gaitway.simulators.common.isaaclab.training import LoadedPolicy, Training
+from gaitway.simulators.common.libraries.rsl_rl import refuse_distillation
 from gaitway.simulators.common.libraries.rsl_rl_runner import LiveWriter, WatchedRunner, load_networks, recurrent
 
 
@@ -23,7 +23,7 @@ def watch(training: Training) -> None:
     """Make Isaac Lab use our runner instead of rsl_rl's."""
     _Runner.training = training
     isaaclab_rl.rsl_rl.utils.OnPolicyRunner = _Runner
-    isaaclab_rl.rsl_rl.utils.DistillationRunner = _refuse_distillation
+    isaaclab_rl.rsl_rl.utils.DistillationRunner = refuse_distillation
 
 
 class _Runner(WatchedRunner):
@@ -59,10 +59,6 @@ class _Runner(WatchedRunner):
         if training.has_work:
             self.train_on(training.total - training.completed, init_at_random_ep_len=init_at_random_ep_len)
         training.finish(_policy(self, self.env), directory, directory / f"model_{training.total - 1}.pt")
-
-
-def _refuse_distillation(*_: Any, **__: Any) -> None:  # noqa: ANN401
-    raise RequestError("agent.class_name is DistillationRunner, which is not supported here, allowed: OnPolicyRunner")
 
 
 class _Adapter:

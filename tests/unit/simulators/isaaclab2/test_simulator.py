@@ -265,6 +265,11 @@ def test_a_checkpoint_of_a_newer_release_is_evaluated_with_the_settings_of_its_t
     ("training", "code", "words"),
     [
         (job("rsl_rl", task="Isaac-Cartpole-Dirct-v0"), EXIT_BAD_REQUEST, "nearest: Isaac-Cartpole-Direct-v0"),
+        (
+            job("rsl_rl", hydra_overrides=["agent.class_name=DistillationRunner"]),
+            EXIT_BAD_REQUEST,
+            r"DistillationRunner, which is not supported here, allowed: OnPolicyRunner$",
+        ),
         (job("rsl_rl", hydra_overrides=["agent.sead=1"]), EXIT_BAD_REQUEST, "hydraOverrides: .*sead"),
         (job("rsl_rl", hydra_overrides=["env.action_scale=nan"]), EXIT_NOT_A_NUMBER, NOT_A_NUMBER.pattern),
     ],

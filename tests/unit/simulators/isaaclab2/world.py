@@ -21,6 +21,8 @@ PYTHONPATH = [
     REPOSITORY,
 ]
 """In this order: the wheel's own package of the name isaaclab only starts Isaac Sim."""
+SCRIPTS_OF = "GAITWAY_TEST_ISAACLAB_PATH"
+"""Names a checkout of Isaac Lab 2.3.2: then these tests run its own scripts instead of ours in `lab`."""
 ON_CPU: dict[RlLibrary, list[str]] = {
     "rsl_rl": ["agent.device=cpu"],
     "skrl": [],
@@ -37,7 +39,7 @@ def environment(**variables: str) -> dict[str, str]:
         "CARB_APP_PATH": "kit",
         "ISAAC_PATH": ".",
         "EXP_PATH": "apps",
-        "ISAACLAB_PATH": str(HERE / "lab"),
+        "ISAACLAB_PATH": os.environ.get(SCRIPTS_OF, str(HERE / "lab")),
         "PYTHONPATH": os.pathsep.join(map(str, PYTHONPATH)),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",

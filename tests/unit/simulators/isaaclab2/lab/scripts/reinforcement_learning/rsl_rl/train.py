@@ -15,7 +15,7 @@ options, launcher = mirror.start("rsl_rl")
 import isaaclab_tasks  # noqa: F401
 from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper
 from isaaclab_tasks.utils.hydra import hydra_task_config
-from rsl_rl.runners import OnPolicyRunner
+from rsl_rl.runners import DistillationRunner, OnPolicyRunner
 
 
 @hydra_task_config(options.task, options.agent)
@@ -33,7 +33,11 @@ def main(env_cfg: Any, agent_cfg: Any) -> None:
         env_cfg.seed = agent_cfg.seed = agent_cfg.seed + launcher.local_rank
     directory = mirror.directory_of("rsl_rl", agent_cfg.experiment_name)
     env = RslRlVecEnvWrapper(mirror.make(options, env_cfg, directory), clip_actions=agent_cfg.clip_actions)
-    runner = OnPolicyRunner(env, agent_cfg.to_dict(), log_dir=str(directory), device=agent_cfg.device)
+    runners = {"OnPolicyRunner": OnPolicyRunner, "DistillationRunner": DistillationRunner}
+    if agent_cfg.class_name not in runners:
+        raise ValueError(f"Unsupported runner class: {agent_cfg.class_name}")
+    make = runners[agent_cfg.class_name]
+    runner = make(env, agent_cfg.to_dict(), log_dir=str(directory), device=agent_cfg.device)
     runner.add_git_repo_to_log(__file__)
     mirror.dump(directory, env_cfg, agent_cfg)
     runner.learn(num_learning_iterations=agent_cfg.max_iterations, init_at_random_ep_len=True)
