@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -241,7 +242,7 @@ def test_a_package_trains_its_own_task_with_the_robot_that_it_brings(
     ids=["task", "key", "asset"],
 )
 def test_a_caller_receives_at_once_what_is_wrong_and_no_other_attempt_follows(
-    world: World, training: dict[str, object], error: str, words: str, monkeypatch: pytest.MonkeyPatch
+    world: World, training: dict[str, Any], error: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GAITWAY_ASSET_SOURCE", "")
     submit(world, **training)

@@ -45,8 +45,8 @@ def test_it_is_the_policy_between_a_robots_joints_and_their_targets(library: RlL
     assert model["outputs"][0]["element_names"] == [["slider_to_cart"]]
 
     # The network alone, to which a robot's code would have to bring observations and from which it would scale actions.
-    graph = ReferenceEvaluator(str(outputs[f"exported/leapp/{model['parameters']['model_path']}"]))
-    network = ReferenceEvaluator(str(outputs["exported/policy.onnx"]))
+    graph: Any = ReferenceEvaluator(str(outputs[f"exported/leapp/{model['parameters']['model_path']}"]))
+    network: Any = ReferenceEvaluator(str(outputs["exported/policy.onnx"]))
     random = np.random.default_rng(0)
     for _ in range(5):
         positions, velocities = random.normal(size=(2, 1, 2)).astype(np.float32)
