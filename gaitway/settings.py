@@ -24,7 +24,7 @@ from gaitway.contracts.limits import HEARTBEAT_SECONDS
 from gaitway.contracts.text import Like
 from gaitway.instances.prices import LOCAL
 from gaitway.instances.types import INSTANCE_SIZES
-from gaitway.libraries.simulators import Simulator
+from gaitway.libraries.simulators import SIMULATORS, Simulator
 from gaitway.names import DEFAULT_DEPLOYMENT, Names, check_deployment_name
 
 LICENCE = "https://docs.omniverse.nvidia.com/platform/latest/common/NVIDIA_Omniverse_License_Agreement.html"
@@ -336,6 +336,13 @@ class Settings(BaseModel):
     def further_backends(self) -> dict[Backend, dict[int, JobSize]]:
         """The back ends beside AWS Batch, with the sizes of their jobs as `job_sizes` has them."""
         return {}
+
+    @property
+    def pinned_simulators(self) -> tuple[Simulator, ...]:
+        """The simulators whose images are built here from pins alone, so that all that they hold is known."""
+        if self.container_image_uri is not None:
+            return ()
+        return tuple(simulator for simulator in self.simulators if SIMULATORS[simulator].pins is not None)
 
     @property
     def gpu_counts(self) -> tuple[int, ...]:

@@ -12,10 +12,16 @@ _SHARED = (
     "gaitway/formatting.py",
     "gaitway/libraries",
     "gaitway/outputs",
+    "gaitway/packages",
     "gaitway/report",
     "gaitway/workloads",
 )
-FUNCTIONS = (*_SHARED, "lambdas")
+FUNCTIONS = (
+    *_SHARED,
+    "container/requirements-embedded.txt",
+    "container/requirements-isaaclab3.txt",
+    "lambdas",
+)
 IMAGE = (
     *_SHARED,
     "container",

@@ -134,8 +134,10 @@ class PipelineStack(cdk.Stack):
         return function
 
     def _construct_run(self) -> PipelineFunction:
+        pinned = {"GAITWAY_PINNED_SIMULATORS": json.dumps(self._settings.pinned_simulators)}
         function = self._function(
-            "construct_run", environment=self._job_sizes() | self._further_backends() | self._simulators()
+            "construct_run",
+            environment=self._job_sizes() | self._further_backends() | self._simulators() | pinned,
         )
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         self._storage.assets.grant_read(function.role)

@@ -7,6 +7,7 @@ may read these addresses. The runner downloads the file and passes its path to t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -36,6 +37,10 @@ CONTINUED_CHECKPOINT = "continued_checkpoint"
 """Newest checkpoint of the run that this one continues."""
 CONTINUED_PARAMETERS = {"continued_agent": "agent.yaml", "continued_env": "env.yaml"}
 """Parameters of that run that say what the number in the checkpoint's name counts: input, and name of the file."""
+
+_MAX_NAME_BYTES = 240
+"""File systems allow 255 bytes, and boto3 appends some to the name of an incomplete file: s3transfer/utils.py."""
+_KEPT_BYTES = 64
 
 AssetPath = Annotated[str, Field(min_length=1, max_length=1024)]
 """Path relative to the asset, or an S3 URI."""
@@ -131,6 +136,17 @@ def _numbered(name: str, index: int) -> str:
 def names_of(name: str, inputs: Container[str]) -> list[str]:
     """List the names of all input files that one field names, in its order."""
     return [numbered for numbered in (_numbered(name, index) for index in range(MAX_LISTED)) if numbered in inputs]
+
+
+def local_name(name: str) -> str:
+    """Return the name of an object as a file's, or a name of ours if the file system has no such file.
+
+    The end of the name stays: it says what kind of file it is, and of a checkpoint also its number.
+    """
+    if name not in ("", ".", "..") and "\0" not in name and len(name.encode()) <= _MAX_NAME_BYTES:
+        return name
+    end = name.encode().replace(b"\0", b"")[-_KEPT_BYTES:].decode(errors="ignore").lstrip(".")
+    return f"input-{hashlib.sha256(name.encode()).hexdigest()[:8]}-{end}" if len(name) > 2 else "input"
 
 
 class InputFile(Received):

@@ -12,6 +12,15 @@ Simulator = Literal["isaaclab-3", "isaaclab-2", "embedded"]
 
 
 @dataclass(frozen=True)
+class Pins:
+    """What an image installs, all of it."""
+
+    file: str
+    """In this repository."""
+    python: str
+
+
+@dataclass(frozen=True)
 class SimulatorSupport:
     """What a simulator supports."""
 
@@ -20,6 +29,8 @@ class SimulatorSupport:
     """Its folder in `gaitway/simulators`: what GAITWAY_SIMULATOR names in its image."""
     libraries: Mapping[RlLibrary, str]
     """Each with its release."""
+    pins: Pins | None = None
+    """None where the image stands on one of NVIDIA's, which has more."""
     has_presets: bool = False
     """Whether its scripts take `presets` and `physics` beside overrides of settings: Isaac Lab 3."""
 
@@ -29,6 +40,7 @@ SIMULATORS: dict[Simulator, SimulatorSupport] = {
         description="Isaac Lab 3.0",
         module="isaaclab3",
         libraries={"rsl_rl": "5.5.1", "rl_games": "1.6.5", "skrl": "2.1.1", "sb3": "2.9.2"},
+        pins=Pins("container/requirements-isaaclab3.txt", "3.12"),
         has_presets=True,
     ),
     "isaaclab-2": SimulatorSupport(
@@ -41,6 +53,7 @@ SIMULATORS: dict[Simulator, SimulatorSupport] = {
         description="the embedded simulator",
         module="embedded",
         libraries={"rsl_rl": "5.5.1", "rl_games": "1.6.5", "skrl": "2.1.1", "sb3": "2.9.2"},
+        pins=Pins("container/requirements-embedded.txt", "3.11"),
     ),
 }
 """A library that is not listed has no adapter in that simulator's `libraries/`."""

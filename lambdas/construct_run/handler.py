@@ -12,12 +12,13 @@ from gaitway.contracts.pipeline import ConstructRunEvent
 from gaitway.contracts.run import to_json
 from lambdas.construct_run.inputs import Inputs
 from lambdas.construct_run.logic import ConstructRun
+from lambdas.construct_run.packages import PackagesEnvironment, pinned_images
 from lambdas.environment import CLIENT_CONFIG, SizedEnvironment
 from lambdas.observability import Json, observed
 from lambdas.simulators import SimulatingEnvironment
 
 
-class ConstructRunEnvironment(SizedEnvironment, SimulatingEnvironment):
+class ConstructRunEnvironment(SizedEnvironment, SimulatingEnvironment, PackagesEnvironment):
     """The function's environment variables."""
 
 
@@ -29,6 +30,7 @@ def _construct_run() -> ConstructRun:
         inputs=Inputs(boto3.client("s3", config=CLIENT_CONFIG)),
         sizes=environment.sizes,
         simulators=environment.simulators,
+        images=pinned_images(environment.pinned_simulators),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from gaitway.contracts.errors import InputNotFoundError, RequestError
 from gaitway.contracts.inputs import InputFile
 from gaitway.contracts.model import S3Uri
 from gaitway.libraries.content import Content, recognise
+from gaitway.packages.archive import TooLargeError
+from gaitway.packages.excerpt import excerpt
 from lambdas.construct_run.keys import other_spellings
-from lambdas.construct_run.ranges import open_ranges
+from lambdas.construct_run.ranges import MAX_BYTES, open_ranges
 from lambdas.s3_errors import reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import ObjectTypeDef
@@ -32,6 +36,11 @@ MAX_CONFIG_BYTES = 131_072
 docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html."""
 
 
+SMALL_PACKAGE_BYTES = MAX_BYTES
+"""A package of up to this size is fetched with one request."""
+EXCERPT_BYTES = 48 * 1024**2
+"""Limit of what is unpacked of a package: far more than the code of a repository, and what a function unpacks and reads
+in a few seconds. The /tmp of a function has 512 MB: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
 MAX_LISTED = 20_000
 """Objects below a folder that is searched for a checkpoint: twenty calls of S3."""
 
@@ -108,6 +117,25 @@ class Inputs:
             return open_ranges(self._s3, file.uri, file.size or 0).read(num_bytes)
         except ClientError as error:
             raise InputNotFoundError(f"{file.uri} cannot be read: {reason(error)}") from error
+
+    def excerpt(self, file: InputFile, target: Path) -> None:
+        """Write an excerpt of a package: a small one is read at once, a large .zip only where it says what it holds.
+
+        Raises:
+            TooLargeError: It would have to be read further.
+            CustomEnvironmentError: It is refused.
+            InputNotFoundError: It cannot be read.
+        """
+        size = file.size or 0
+        is_small = size <= SMALL_PACKAGE_BYTES
+        try:
+            source = cast("BinaryIO", open_ranges(self._s3, file.uri, size, exceeded=TooLargeError))
+            if is_small:
+                body = self._s3.get_object(Bucket=file.uri.bucket, Key=file.uri.key)["Body"]
+                source = io.BytesIO(body.read(SMALL_PACKAGE_BYTES))
+            excerpt(file.uri.name, source, target, EXCERPT_BYTES, is_near=is_small)
+        except ClientError as error:
+            raise InputNotFoundError(f"{file.uri} exists, but cannot be read: {reason(error)}") from error
 
     def list_folder(self, folder: S3Uri) -> list[S3Uri]:
         """List the objects in a folder, without those in its own folders.

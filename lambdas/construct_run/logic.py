@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gaitway.compute.sizes import check_compute
 from gaitway.contracts.artifacts import PARAMETERS
-from gaitway.contracts.errors import RequestError, RunRefusedError
+from gaitway.contracts.errors import RunRefusedError
 from gaitway.contracts.inputs import (
     AGENT_SETTINGS,
     CUSTOM_ENVIRONMENT,
@@ -16,12 +17,12 @@ from gaitway.contracts.inputs import (
     given_inputs,
     names_of,
 )
-from gaitway.contracts.packages import HEAD_BYTES, package_format
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import CONTINUING, ConstructedRun, RunSpec
 from gaitway.contracts.workload import RANDOM_SEED, EvaluationConfig, TrainingConfig, WorkloadConfig
 from gaitway.workloads import workload_of
 from lambdas.construct_run.continued import continue_run
+from lambdas.construct_run.packages import check_packages
 from lambdas.construct_run.policy import check_policy, find_policy, training_folder
 from lambdas.observability import logger
 from lambdas.simulators import check_simulator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gaitway.contracts.message import Message
     from gaitway.contracts.pipeline import ConstructRunEvent
     from lambdas.construct_run.inputs import Inputs
+    from lambdas.construct_run.packages import PinnedImages
     from lambdas.simulators import Simulators
 
 
@@ -44,9 +46,18 @@ class ConstructRun:
         inputs: Reads what the request points at.
         sizes: The jobs that fit the deployed instances, of each back end.
         simulators: The deployed simulators.
+        images: What the images of simulators hold, as far as that is known.
     """
 
-    def __init__(self, runs: RunTable, inputs: Inputs, sizes: BackendSizes, simulators: Simulators) -> None:
+    def __init__(
+        self,
+        runs: RunTable,
+        inputs: Inputs,
+        sizes: BackendSizes,
+        simulators: Simulators,
+        images: PinnedImages = MappingProxyType({}),
+    ) -> None:
+        self._images = images
         self._runs = runs
         self._inputs = inputs
         self._sizes = sizes
@@ -117,8 +128,13 @@ class ConstructRun:
             given.name: self._inputs.resolve(fields[given.name], given.path, message.folders)
             for given in given_inputs(training)
         }
-        for name in names_of(CUSTOM_ENVIRONMENT, found):
-            self._check_package(fields[name], found[name])
+        known = [self._images[simulator] for simulator in self._simulators if simulator in self._images]
+        check_packages(
+            {fields[name]: found[name] for name in names_of(CUSTOM_ENVIRONMENT, found)},
+            training,
+            known if len(known) == len(self._simulators) else [],
+            self._inputs,
+        )
         if workload_of(training).needs_policy and POLICY not in found:
             found[POLICY] = find_policy(message.input_file, message.folders, training.library, self._inputs)
         for name in (POLICY, RESUME_CHECKPOINT):
@@ -134,16 +150,6 @@ class ConstructRun:
                 if settings is not None:
                     found[AGENT_SETTINGS] = settings
         return training, found
-
-    def _check_package(self, field: str, file: InputFile) -> None:
-        """Refuse a package whose first bytes are not those of one.
-
-        Raises:
-            RequestError: What it is, and what to do.
-        """
-        found = package_format(file.uri.name, self._inputs.beginning(file, HEAD_BYTES))
-        if isinstance(found, str):
-            raise RequestError(f"{field} is {file.uri}, but {found}")
 
 
 def with_drawn_seed(training: WorkloadConfig, run_id: str) -> WorkloadConfig:

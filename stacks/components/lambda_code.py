@@ -31,6 +31,7 @@ _LIBRARIES = (
     "jinja2",
     "jmespath",
     "markupsafe",
+    "packaging",
     "pydantic",
     "pydantic-core",
     "typing-extensions",

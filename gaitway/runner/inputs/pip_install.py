@@ -30,11 +30,11 @@ from packaging.version import InvalidVersion, Version
 from gaitway import formatting
 from gaitway.contracts.errors import CustomEnvironmentError, GaitwayError, SimulationError, StorageError
 from gaitway.contracts.limits import INSTALL_SECONDS
+from gaitway.packages.archive import MAX_FILES
+from gaitway.packages.image import Image, is_brought
 from gaitway.runner.host.environment import without_credentials
 from gaitway.runner.host.simulator_user import SimulatorUser, forbid_new_privileges, simulator_user
 from gaitway.runner.host.storage import fullness
-from gaitway.runner.inputs.archive import MAX_FILES
-from gaitway.runner.inputs.image import Image, is_brought
 from gaitway.runner.known_failures import recognise
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from dataclasses import dataclass, replace
@@ -21,12 +20,13 @@ from gaitway.contracts.inputs import (
     CUSTOM_ENVIRONMENT,
     RESUME_CHECKPOINT,
     InputFile,
+    local_name,
     names_of,
 )
 from gaitway.contracts.run import RunSpec
 from gaitway.contracts.simulation import EVALUATION_DIRECTORY, STOP_FILE, CustomEnvironment, SimulationJob
 from gaitway.outputs.results import write_json
-from gaitway.runner.inputs.archive import MAX_BYTES
+from gaitway.packages.archive import MAX_BYTES
 from gaitway.runner.inputs.custom_environment import install
 from gaitway.runner.retry import retrying
 from gaitway.runner.stop import StopRequest
@@ -44,10 +44,6 @@ INPUTS = "inputs"
 _BEGINNING = {RESUME_CHECKPOINT, CONTINUED_CHECKPOINT, *CONTINUED_PARAMETERS}
 """What only a training needs that has no checkpoint of its own."""
 _OPTIONAL = frozenset({AGENT_SETTINGS})
-
-_MAX_NAME_BYTES = 240
-"""File systems allow 255 bytes, and boto3 appends some to the name of an incomplete file: s3transfer/utils.py."""
-_KEPT_BYTES = 64
 
 # S3 answers 403 for a missing object if the role may not list the bucket.
 _UNREADABLE = frozenset({"403", "404", "AccessDenied", "NoSuchBucket", "NoSuchKey"})
@@ -176,14 +172,3 @@ def _fetch(name: str, file: InputFile, folder: Path, s3: S3Client, stop: StopReq
 
     retrying(AWS_ERRORS, stop.sleep)(download)
     return target
-
-
-def local_name(name: str) -> str:
-    """Return the name of an object as a file's, or a name of ours if the file system has no such file.
-
-    The end of the name stays: it says what kind of file it is, and of a checkpoint also its number.
-    """
-    if name not in ("", ".", "..") and "\0" not in name and len(name.encode()) <= _MAX_NAME_BYTES:
-        return name
-    end = name.encode().replace(b"\0", b"")[-_KEPT_BYTES:].decode(errors="ignore").lstrip(".")
-    return f"input-{hashlib.sha256(name.encode()).hexdigest()[:8]}-{end}" if len(name) > 2 else "input"

@@ -9,44 +9,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from gaitway.contracts.errors import CustomEnvironmentError, StorageError
+from gaitway.packages.archive import UNREADABLE, check
 from gaitway.runner.host.storage import fullness
-from gaitway.runner.inputs.archive import UNREADABLE, check
 from gaitway.runner.known_failures import recognise
 
 _PIP_SECONDS = 300
-_BUILDS = frozenset({"build", "dist"})
-"""Folders in which a project's own wheels are left over from a build."""
-
-
-def is_wheel(archive: Path) -> bool:
-    """Whether an archive is a wheel, by its content: a download may change its name."""
-    if not zipfile.is_zipfile(archive):
-        return archive.name.lower().endswith(".whl")
-    try:
-        with zipfile.ZipFile(archive) as file:
-            return any(re.fullmatch(r"[^/]+\.dist-info/WHEEL", name) for name in file.namelist())
-    except UNREADABLE:
-        # Whoever unpacks it says what is wrong.
-        return False
-
-
-def wheels_in(folder: Path, *, with_builds: bool) -> Iterator[Path]:
-    """List the wheels in a folder.
-
-    Args:
-        folder: What was unpacked.
-        with_builds: Whether to list those in folders that a build leaves beside a project, too.
-    """
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() != ".whl" or not path.is_file() or path.name.startswith("."):
-            continue
-        parts = path.relative_to(folder).parts[:-1]
-        if "__MACOSX" not in parts and (with_builds or not _BUILDS & set(parts)):
-            yield path
 
 
 def install_wheel(wheel: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gaitway.contracts.errors import CustomEnvironmentError, RequestError
 from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, NOT_A_NUMBER, CustomEnvironment
-from gaitway.runner.inputs.image import distribution_of
+from gaitway.packages.image import distribution_of
 from gaitway.runner.known_failures import recognise
 from gaitway.runner.processes.simulate import Ending, SimulatorExit
 from gaitway.runner.verdict.judge import quote

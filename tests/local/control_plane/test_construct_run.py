@@ -24,7 +24,14 @@ from tests.local.control_plane.world import BACKENDS, World
 from tests.unit.workloads import replay
 
 EVALUATE = {"trainingConfig": {"mode": "evaluate"}}
-PACKAGE = b"PK\x03\x04 and so on"
+
+
+def package(name: str) -> bytes:
+    """Pack an empty module."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"{name}/__init__.py", "")
+    return packed.getvalue()
 
 
 def construct(world: World, simulators: Simulators = ("embedded",), **fields: Any) -> dict[str, Any]:
@@ -375,16 +382,16 @@ def test_a_relative_path_begins_at_the_input_file_or_at_the_asset(world: World, 
 
 
 def test_other_inputs_are_found_in_the_same_way(world: World) -> None:
-    weights, package = world.put("asset-1/model_1.pt"), world.put("envs/env.whl", PACKAGE)
+    weights, robots = world.put("asset-1/model_1.pt"), world.put("envs/env.zip", package("robots"))
     found = spec(
         world,
         inputAssetLocationKey="asset-1/",
         inputParameters={
             "trainingConfig": {"resumeCheckpoint": "model_1.pt"},
-            "customEnvironmentS3Uri": str(package),
+            "customEnvironmentS3Uri": str(robots),
         },
     )
-    assert (found.resume_checkpoint, found.custom_environment) == (weights, package)
+    assert (found.resume_checkpoint, found.custom_environment) == (weights, robots)
 
 
 @pytest.mark.parametrize(
@@ -414,8 +421,8 @@ def test_a_custom_environment_that_does_not_exist_is_told(world: World) -> None:
 
 
 def test_packages_of_a_list_are_inputs_of_their_own(world: World) -> None:
-    uris = [str(world.put(f"envs/{name}", PACKAGE)) for name in ("a.whl", "b.ZIP")]
-    found = spec(world, inputAssetLocationKey="envs", inputParameters={"customEnvironmentPath": ["a.whl", uris[1]]})
+    uris = [str(world.put(f"envs/{name}.ZIP", package(name))) for name in ("a", "b")]
+    found = spec(world, inputAssetLocationKey="envs", inputParameters={"customEnvironmentPath": ["a.ZIP", uris[1]]})
     assert {name: str(file.uri) for name, file in found.inputs.items()} == {
         "custom_environment": uris[0],
         "custom_environment_2": uris[1],
@@ -432,7 +439,7 @@ def test_packages_of_a_list_are_inputs_of_their_own(world: World) -> None:
     ],
 )
 def test_what_is_no_package_is_refused_before_a_machine_is_paid_for(world: World, content: bytes, said: str) -> None:
-    uris = [str(world.put("envs/good.zip", PACKAGE)), str(world.put("envs/env.zip", content))]
+    uris = [str(world.put("envs/good.zip", package("robots"))), str(world.put("envs/env.zip", content))]
     message = refusal(world, RequestError, inputParameters={"customEnvironmentS3Uri": uris})
     assert message.startswith(f"trainingConfig.customEnvironmentS3Uri[1] is {uris[1]}, but ")
     assert said in message

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import pytest
 
 from gaitway.contracts.errors import InputNotFoundError
-from gaitway.contracts.inputs import AssetPath, Input
+from gaitway.contracts.inputs import AssetPath, Input, local_name
 from gaitway.contracts.pipeline import ConstructRunEvent
 from gaitway.contracts.request import Request, validate
 from gaitway.contracts.workload import TrainingConfig
 from gaitway.runner.host.session import run_policies
-from gaitway.runner.inputs.prepare import local_name, prepare
+from gaitway.runner.inputs.prepare import prepare
 from gaitway.runner.stop import StopRequest
 from lambdas.construct_run import logic
 from lambdas.construct_run.inputs import Inputs

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from gaitway.contracts.errors import CustomEnvironmentError
-from gaitway.runner.inputs import archive as archives
+from gaitway.packages import archive as archives
 from gaitway.runner.inputs.custom_environment import DIRECTORY
 from gaitway.runner.inputs.custom_environment import install as install_all
 
@@ -296,8 +296,12 @@ def test_dependencies_that_the_image_lacks_are_named(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "package.zip", PROJECT | {"project/pyproject.toml": project + "]\n"})
     required = "".join(f"Requires-Dist: {dependency}\n" for dependency in DEPENDENCIES)
 
-    for package in (archive, wheel(tmp_path, {"robots/__init__.py": ""}, required)):
-        assert "depends on what is not in the image: no-such-library>=2. " in refused(package, tmp_path)
+    for package, file in (
+        (archive, "project/pyproject.toml"),
+        (wheel(tmp_path, {"robots/__init__.py": ""}, required), "robots-1.dist-info/METADATA"),
+    ):
+        message = refused(package, tmp_path)
+        assert f"depends on what is not in the image: no-such-library>=2, declared in {file}. " in message
 
 
 def test_a_version_that_differs_is_only_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

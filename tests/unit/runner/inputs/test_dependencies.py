@@ -17,11 +17,11 @@ import pytest
 
 from gaitway.contracts.errors import CancelledError, CustomEnvironmentError, SimulationError
 from gaitway.contracts.simulation import CustomEnvironment, CustomProject
+from gaitway.packages.image import Image
+from gaitway.packages.projects import ProjectRoot
 from gaitway.runner.inputs import pip_install
 from gaitway.runner.inputs.custom_environment import DEPENDENCIES, install
 from gaitway.runner.inputs.dependencies import provide
-from gaitway.runner.inputs.image import Image
-from gaitway.runner.inputs.projects import ProjectRoot
 
 ABSENT = "gaitway-absent"
 """A distribution that no machine has."""
@@ -173,7 +173,7 @@ def test_tools_that_somebody_had_installed_are_missing_only_if_the_package_impor
     assert f"requirements.txt lists {ABSENT}, which the image lacks" in caplog.text
 
     imported = declared | {"robots/arm.py": "from gaitway_absent.arms import Arm\n"}
-    assert f"not in the image: {ABSENT}." in refusal(tmp_path, imported)
+    assert f"not in the image: {ABSENT}, declared in" in refusal(tmp_path, imported)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_what_isaac_sims_app_puts_on_the_path_is_there(tmp_path: Path, monkeypat
         with zipfile.ZipFile(wheel(tmp_path / "wheels", f"{ABSENT}-{number}")) as archive:
             archive.extractall(prebundled)
     files = {"pyproject.toml": f"{PROJECT}dependencies = ['{ABSENT}-0', '{ABSENT}-1']\n"}
-    assert f"not in the image: {ABSENT}-0, {ABSENT}-1." in refusal(tmp_path, files)
+    assert f"not in the image: {ABSENT}-0, {ABSENT}-1, declared in" in refusal(tmp_path, files)
 
     monkeypatch.setenv("ISAACSIM_ROOT_PATH", str(tmp_path / "isaac-sim"))
 
@@ -225,7 +225,7 @@ def test_the_runners_own_libraries_are_not_the_simulators(tmp_path: Path, monkey
 
     other = tmp_path / "other"
     other.mkdir()
-    assert f"not in the image: {ABSENT}." in refusal(other, files)
+    assert f"not in the image: {ABSENT}, declared in" in refusal(other, files)
 
 
 def run_with(environment: CustomEnvironment, code: str) -> str:

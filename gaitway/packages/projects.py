@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import distributions
 from pathlib import Path
 
-from gaitway.runner.inputs.project_files import Declared, declared_by_project, declared_by_wheels, metadata_files
+from gaitway.packages.project_files import Declared, declared_by_project, declared_by_wheels, metadata_files
 
 _MAIN = frozenset({"source", "exts"})
 _EXAMPLES = frozenset({"benchmarks", "bin", "demos", "examples", "scripts", "tools"})

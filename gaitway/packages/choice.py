@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 from gaitway.contracts.errors import CustomEnvironmentError
 from gaitway.contracts.simulation import CustomEnvironment, CustomProject
-from gaitway.runner.inputs.project_files import REPLACES, TASKS
-from gaitway.runner.inputs.projects import ProjectRoot
+from gaitway.packages.image import Holdings
+from gaitway.packages.project_files import REPLACES, TASKS
+from gaitway.packages.projects import ProjectRoot
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _FIXED = sys.stdlib_module_names | {"container", "gaitway"}
 """What no package replaces, even if it says so."""
 
 
-def choose(projects: Sequence[ProjectRoot], path: Path) -> CustomEnvironment:
+def choose(projects: Sequence[ProjectRoot], path: Path, image: Holdings) -> CustomEnvironment:
     """Choose what to import of the projects.
 
     A module that the image has too is the image's, unless the project says otherwise: with an entry point of group
@@ -28,6 +28,7 @@ def choose(projects: Sequence[ProjectRoot], path: Path) -> CustomEnvironment:
     Args:
         projects: In the order of the archives.
         path: The directory that everything is in.
+        image: What the image has.
 
     Raises:
         CustomEnvironmentError: Two projects are the same, or nothing is left to import.
@@ -38,7 +39,7 @@ def choose(projects: Sequence[ProjectRoot], path: Path) -> CustomEnvironment:
     owners: dict[str, ProjectRoot] = {}
     for project in ordered:
         said = {name.partition(".")[0] for name in project.tasks} | project.replaces
-        taken = {name for name in project.names if _is_taken(name, said)}
+        taken = {name for name in project.names if _is_taken(name, said, image)}
         repeated = {name for name in project.names - taken if name in owners}
         if repeated and repeated >= project.names - taken:
             _refuse_twins(project, [owners[name] for name in repeated])
@@ -54,7 +55,7 @@ def choose(projects: Sequence[ProjectRoot], path: Path) -> CustomEnvironment:
                     import_root=project.import_root,
                     modules=tuple(modules),
                     folders={name: place for name, place in project.folders.items() if name in own},
-                    replaces=tuple(sorted(name for name in said & own if _in_image(name))),
+                    replaces=tuple(sorted(name for name in said & own if image.has_module(name))),
                 )
             )
     for words in passed_over:
@@ -64,14 +65,8 @@ def choose(projects: Sequence[ProjectRoot], path: Path) -> CustomEnvironment:
     return CustomEnvironment(path=path.resolve(), projects=tuple(chosen), passed_over=tuple(passed_over))
 
 
-def _is_taken(name: str, said: Iterable[str]) -> bool:
-    return name in _FIXED or (name not in said and _in_image(name))
-
-
-def _in_image(name: str) -> bool:
-    spec = PathFinder.find_spec(name)
-    # A folder that happens to be on the path is no library.
-    return spec is not None and spec.loader is not None and spec.origin is not None
+def _is_taken(name: str, said: Iterable[str], image: Holdings) -> bool:
+    return name in _FIXED or (name not in said and image.has_module(name))
 
 
 def _why(name: str) -> str:

@@ -12,14 +12,14 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from gaitway.contracts.errors import CustomEnvironmentError
-from gaitway.runner.inputs.setup_py import read_setup
+from gaitway.packages.setup_py import read_setup
 
 REQUIREMENTS = "requirements.txt"
 _REQUIRED = "install_requires"
@@ -36,29 +36,39 @@ _EGG = re.compile(r"#(?:.*&)?egg=(?P<name>[A-Za-z0-9._-]+)")
 _URL_NAME = re.compile(r"/(?P<name>[A-Za-z0-9._-]+?)(?:\.git)?(?:@[^/]*)?(?:#.*)?$")
 
 
+@dataclass(frozen=True)
+class Dependency:
+    """A line of a declaration."""
+
+    requirement: Requirement
+    where: str
+    """The file that has it, by its path in the archive."""
+
+
 @dataclass
 class Declared:
     """What a project declares."""
 
     names: set[str] = field(default_factory=set)
     """Of the project itself, in the form in which names are compared."""
-    requirements: list[Requirement] = field(default_factory=list)
-    pinned: list[Requirement] = field(default_factory=list)
+    requirements: list[Dependency] = field(default_factory=list)
+    pinned: list[Dependency] = field(default_factory=list)
     """From a `requirements.txt` beside a declaration elsewhere: often what somebody had installed, tools included."""
     notes: list[str] = field(default_factory=list)
     """What could not be read, in words."""
 
 
-def read_declared(places: Iterable[Path]) -> Declared:
+def read_declared(places: Iterable[Path], top: Path) -> Declared:
     """Read what a project depends on.
 
     Args:
         places: Where its files are: `pyproject.toml` and the like, or installed `*.dist-info` directories.
+        top: Directory with a folder for each archive, which the places are in.
 
     Raises:
         CustomEnvironmentError: A declaration is of the wrong type.
     """
-    read = [_Project(place) for place in places]
+    read = [_Project(place, top) for place in places]
     for project in read:
         project.read()
     declared = Declared()
@@ -71,21 +81,23 @@ def read_declared(places: Iterable[Path]) -> Declared:
     return declared
 
 
-def _add(to: list[Requirement], more: Iterable[Requirement]) -> None:
-    known = {str(requirement) for requirement in to}
-    to += [requirement for requirement in more if str(requirement) not in known]
+def _add(to: list[Dependency], more: Iterable[Dependency]) -> None:
+    known = {str(one.requirement) for one in to}
+    to += [one for one in more if str(one.requirement) not in known]
 
 
 class _Project:
     """Reads the files of one folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, top: Path) -> None:
         self.names: set[str] = set()
-        self.requirements: list[Requirement] = []
-        self.listed: list[Requirement] = []
+        self.requirements: list[Dependency] = []
+        self.listed: list[Dependency] = []
         """By requirements.txt."""
         self.notes: list[str] = []
         self._root = root
+        # Without the folder that was made for the archive.
+        self._shown = PurePosixPath(*root.relative_to(top.resolve()).parts[1:])
         self.declares = False
         """Whether one of the files says what the project depends on, even if that is nothing."""
         self._read_files: set[Path] = set()
@@ -114,7 +126,7 @@ class _Project:
                 required = headers.get_all("Requires-Dist") or []
                 # Older sdists have none of them here, whatever they depend on.
                 if required or path.name != "PKG-INFO":
-                    self._declare(required, path.name)
+                    self._declare(required, str(path.relative_to(self._root)))
 
     def _read_pyproject(self) -> None:
         tables = self._toml("pyproject.toml")
@@ -194,13 +206,13 @@ class _Project:
             self.notes.append(f"{name}, which is to list what the project depends on, is not in the archive")
         self.requirements += self._requirements_of(self._root / name)
 
-    def _requirements_of(self, file: Path) -> list[Requirement]:
+    def _requirements_of(self, file: Path) -> list[Dependency]:
         """Read a requirements file, and those that it includes."""
         text = self._text(file)
         if text is None or file.resolve() in self._read_files:
             return []
         self._read_files.add(file.resolve())
-        found: list[Requirement] = []
+        found: list[Dependency] = []
         for raw in text.replace("\\\n", " ").splitlines():
             line = _HASH.sub("", _COMMENT.sub("", raw)).strip()
             if included := _INCLUDES.fullmatch(line):
@@ -219,7 +231,7 @@ class _Project:
                 found += self._parsed([_named(line)], file.name)
         return found
 
-    def _parsed(self, lines: Iterable[str], where: str) -> Iterator[Requirement]:
+    def _parsed(self, lines: Iterable[str], where: str) -> Iterator[Dependency]:
         for line in lines:
             text = _COMMENT.sub("", line).strip()
             if not text:
@@ -229,7 +241,7 @@ class _Project:
             except InvalidRequirement:
                 self.notes.append(f"{where} names a dependency that cannot be read: {text!r}")
                 continue
-            yield requirement
+            yield Dependency(requirement, str(self._shown / where))
 
     def _toml(self, name: str) -> dict[str, Any]:
         text = self._text(self._root / name)
@@ -279,7 +291,7 @@ def _poetry(listed: dict[str, Any]) -> Iterator[str]:
             continue
         one = given[0] if isinstance(given, list) and given else given
         detail = one if isinstance(one, dict) else {"version": one}
-        # A path is within the project, or on the machine of whoever wrote it.
+        # A path is within the project, or on the machine of its author.
         if detail.get("optional") or "path" in detail:
             continue
         extras = f"[{','.join(map(str, detail['extras']))}]" if detail.get("extras") else ""

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gaitway.contracts.errors import CustomEnvironmentError
-from gaitway.runner.inputs.setup_py import FindPackages, SetupCall, read_setup
+from gaitway.packages.setup_py import FindPackages, SetupCall, read_setup
 
 TASKS = "gaitway.tasks"
 """Entry-point group in which a package names the modules that register its tasks."""

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, BinaryIO
 
 from gaitway.contracts.errors import CustomEnvironmentError
 from gaitway.contracts.packages import HEAD_BYTES, LFS_POINTER, Format, package_format
@@ -44,7 +44,7 @@ UNREADABLE = (
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """A file or directory of an archive."""
 
     name: str
@@ -52,6 +52,10 @@ class _Entry:
     """Bytes; no more can be read from it."""
     is_directory: bool
     open: Callable[[], IO[bytes]]
+
+
+class TooLargeError(Exception):
+    """An archive holds more than a reader wants to look at."""
 
 
 def unpack(archive: Path, target: Path) -> None:
@@ -65,18 +69,18 @@ def unpack(archive: Path, target: Path) -> None:
         CustomEnvironmentError: It cannot be read, or contains something that is not allowed.
     """
     pointers = []
-    with _readable(archive):
-        for path, entry in _checked(archive):
+    with readable(archive.name), archive.open("rb") as file:
+        for path, entry in checked(archive.name, file):
             place = target / path
             if entry.is_directory:
                 place.mkdir(parents=True, exist_ok=True)
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
-            with entry.open() as content, place.open("wb") as file:
-                shutil.copyfileobj(content, file)
-            if _may_be_pointer(path, entry) and place.read_bytes().startswith(LFS_POINTER):
+            with entry.open() as content, place.open("wb") as unpacked:
+                shutil.copyfileobj(content, unpacked)
+            if may_be_pointer(path, entry) and place.read_bytes().startswith(LFS_POINTER):
                 pointers.append(str(path))
-    _refuse_pointers(archive, pointers)
+    _refuse_pointers(archive.name, pointers)
 
 
 def check(archive: Path) -> None:
@@ -85,25 +89,27 @@ def check(archive: Path) -> None:
     Raises:
         CustomEnvironmentError: It cannot be read, or contains something that is not allowed.
     """
-    with _readable(archive):
+    with readable(archive.name), archive.open("rb") as file:
         pointers = [
-            str(path) for path, entry in _checked(archive) if _may_be_pointer(path, entry) and _is_pointer(entry)
+            str(path)
+            for path, entry in checked(archive.name, file)
+            if may_be_pointer(path, entry) and _is_pointer(entry)
         ]
-    _refuse_pointers(archive, pointers)
+    _refuse_pointers(archive.name, pointers)
 
 
-def _may_be_pointer(path: PurePosixPath, entry: _Entry) -> bool:
+def may_be_pointer(path: PurePosixPath, entry: Entry) -> bool:
     """Whether an entry is as small as a pointer of Git LFS, in the place of a file that a task may need."""
     hidden = any(part in _NOT_USED or part.startswith(".") for part in path.parts)
     return not (entry.is_directory or hidden) and len(LFS_POINTER) <= entry.size < _MAX_POINTER_BYTES
 
 
-def _is_pointer(entry: _Entry) -> bool:
+def _is_pointer(entry: Entry) -> bool:
     with entry.open() as content:
         return content.read(len(LFS_POINTER)) == LFS_POINTER
 
 
-def _refuse_pointers(archive: Path, pointers: list[str]) -> None:
+def _refuse_pointers(archive: str, pointers: list[str]) -> None:
     if pointers:
         more = f" and {len(pointers) - _SHOWN_POINTERS} more" if len(pointers) > _SHOWN_POINTERS else ""
         raise _refused(
@@ -114,8 +120,8 @@ def _refuse_pointers(archive: Path, pointers: list[str]) -> None:
 
 
 @contextmanager
-def _readable(archive: Path) -> Iterator[None]:
-    """Return what is wrong with an archive's name."""
+def readable(archive: str) -> Iterator[None]:
+    """Say what is wrong, with the archive's name."""
     try:
         yield
     except UNREADABLE as error:
@@ -129,14 +135,23 @@ def _readable(archive: Path) -> Iterator[None]:
         raise _refused(archive, f"it cannot be read ({error}): is it whole?") from error
 
 
-def _checked(archive: Path) -> Iterator[tuple[PurePosixPath, _Entry]]:
-    """Yield every entry with its path, and raise at the first harmful one."""
+def checked(archive: str, file: BinaryIO, limit: int = MAX_BYTES) -> Iterator[tuple[PurePosixPath, Entry]]:
+    """Yield every entry with its path, and raise at the first harmful one.
+
+    Args:
+        archive: Its name, for messages.
+        file: Its content.
+        limit: A .tar.gz that is larger than this unpacked is not read to its end.
+
+    Raises:
+        TooLargeError: It reaches a limit that is lower than what is allowed.
+    """
     size = 0
-    with archive.open("rb") as file:
-        kind = package_format(archive.name, file.read(HEAD_BYTES))
+    kind = package_format(archive, file.read(HEAD_BYTES))
     if isinstance(kind, str):
         raise _refused(archive, kind)
-    entries = _tar_entries(archive) if kind is Format.TAR_GZ else _zip_entries(archive)
+    file.seek(0)
+    entries = _tar_entries(archive, file, limit) if kind is Format.TAR_GZ else _zip_entries(archive, file)
     for number, entry in enumerate(entries, start=1):
         size += entry.size
         if number > MAX_FILES:
@@ -146,7 +161,7 @@ def _checked(archive: Path) -> Iterator[tuple[PurePosixPath, _Entry]]:
         yield _place(archive, entry.name), entry
 
 
-def _place(archive: Path, name: str) -> PurePosixPath:
+def _place(archive: str, name: str) -> PurePosixPath:
     # Windows' own archiver once wrote backslashes; a drive means something there, too.
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\0" in name:
@@ -156,8 +171,8 @@ def _place(archive: Path, name: str) -> PurePosixPath:
     return path
 
 
-def _zip_entries(archive: Path) -> Iterator[_Entry]:
-    with zipfile.ZipFile(archive) as file:
+def _zip_entries(archive: str, content: BinaryIO) -> Iterator[Entry]:
+    with zipfile.ZipFile(content) as file:
         for info in file.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -166,16 +181,16 @@ def _zip_entries(archive: Path) -> Iterator[_Entry]:
                 raise _refused(archive, f"{info.filename!r} is encrypted")
             # zipfile reads no more of an entry than the size that it declares.
             is_directory = info.filename.endswith(("/", "\\"))
-            yield _Entry(info.filename, info.file_size, is_directory, partial(file.open, info))
+            yield Entry(info.filename, info.file_size, is_directory, partial(file.open, info))
 
 
-def _tar_entries(archive: Path) -> Iterator[_Entry]:
+def _tar_entries(archive: str, content: BinaryIO, limit: int) -> Iterator[Entry]:
     # As a stream: nothing after a refused entry is decompressed.
-    with _LimitedGzip(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as file:
+    with _LimitedGzip(archive, content, limit) as stream, tarfile.open(fileobj=stream, mode="r|") as file:
         for member in file:
             if not (member.isdir() or member.isreg()) or member.issparse():
                 raise _no_file(archive, member.name)
-            yield _Entry(member.name, member.size, member.isdir(), partial(_content, file, member))
+            yield Entry(member.name, member.size, member.isdir(), partial(_content, file, member))
 
 
 def _content(file: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
@@ -187,28 +202,29 @@ def _content(file: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 class _LimitedGzip(gzip.GzipFile):
     """Ends an archive that grows too large, whatever its headers say."""
 
-    def __init__(self, archive: Path) -> None:
-        super().__init__(archive, "rb")
+    def __init__(self, archive: str, content: BinaryIO, limit: int) -> None:
+        super().__init__(fileobj=content, mode="rb")
         self._archive = archive
+        self._is_allowed = limit < MAX_BYTES
         # Headers and padding are not included in the files' size.
-        self._left = MAX_BYTES + MAX_FILES * 4096
+        self._left = limit if self._is_allowed else MAX_BYTES + MAX_FILES * 4096
 
     def read(self, size: int | None = -1) -> bytes:
         """Read up to a number of bytes."""
         data = super().read(min(size, self._left + 1) if size is not None and size >= 0 else self._left + 1)
         self._left -= len(data)
         if self._left < 0:
-            raise _too_large(self._archive)
+            raise TooLargeError if self._is_allowed else _too_large(self._archive)
         return data
 
 
-def _no_file(archive: Path, name: str) -> CustomEnvironmentError:
+def _no_file(archive: str, name: str) -> CustomEnvironmentError:
     return _refused(archive, f"{name!r} is a link or a device, allowed: files and directories; put the file there")
 
 
-def _too_large(archive: Path) -> CustomEnvironmentError:
+def _too_large(archive: str) -> CustomEnvironmentError:
     return _refused(archive, f"unpacked it is larger than {MAX_BYTES // 1024**2} MiB")
 
 
-def _refused(archive: Path, reason: str) -> CustomEnvironmentError:
-    return CustomEnvironmentError(f"the custom environment {archive.name} is refused: {reason}")
+def _refused(archive: str, reason: str) -> CustomEnvironmentError:
+    return CustomEnvironmentError(f"the custom environment {archive} is refused: {reason}")

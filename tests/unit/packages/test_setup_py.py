@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gaitway.runner.inputs.setup_py import FindPackages, SetupCall, read_setup
+from gaitway.packages.setup_py import FindPackages, SetupCall, read_setup
 
 
 def read(directory: Path, script: str, encoding: str = "utf-8") -> SetupCall:
