@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from gaitway.compute.targets import TargetVariables
+from gaitway.libraries.simulators import SIMULATORS
 from gaitway.settings import load_settings
 from lambdas.environment import Environment
 from tests.infra.templates import ROOT, Resource, Synthesis, batch_arn, containers
@@ -118,7 +119,9 @@ def test_every_handler_is_in_the_code_that_is_uploaded(aws: Synthesis, code: Pat
 def test_the_uploaded_code_is_ours_alone_and_no_more_than_is_needed(code: Path) -> None:
     files = {str(path.relative_to(code)) for path in code.rglob("*") if path.is_file()}
     templates = "gaitway/report/templates/"
-    assert [name for name in files if not name.endswith(".py") and not name.startswith(templates)] == []
+    pins = {support.pins.file for support in SIMULATORS.values() if support.pins is not None}
+    others = {name for name in files if not name.endswith(".py") and not name.startswith(templates)}
+    assert others == pins
     assert {"/".join(name.split("/")[:2]) for name in files if name.startswith("gaitway/")} == {
         "gaitway/__init__.py",
         "gaitway/aws",
@@ -126,6 +129,7 @@ def test_the_uploaded_code_is_ours_alone_and_no_more_than_is_needed(code: Path) 
         "gaitway/contracts",
         "gaitway/libraries",
         "gaitway/outputs",
+        "gaitway/packages",
         "gaitway/report",
         "gaitway/workloads",
         "gaitway/formatting.py",

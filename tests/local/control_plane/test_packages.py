@@ -205,7 +205,7 @@ def test_what_cannot_be_used_is_refused_here_too(world: World, archive: tuple[st
 
 
 def test_odd_names_and_entries_are_no_reason(world: World) -> None:
-    content: Files = {"./": "", "./robots/__init__.py": CODE, "robots/ü\udcff.txt": "", "robots/a.txt": "", "n" * 200: ""}
+    content: Files = {"./": "", "./robots/__init__.py": CODE, "robots/ü\udcff.txt": "", "n" * 200: ""}
     check(world, (f"{'n' * 250}.tgz", tarred(content)))
     twice = io.BytesIO()
     with zipfile.ZipFile(twice, "w") as archive:
