@@ -212,6 +212,9 @@ class Settings(BaseModel):
     lambda_python: Literal["3.14", "host"] = "3.14"
     """Runtime of the Lambda functions; `host` is the version and platform of the interpreter that synthesises, for the
     embedded AWS, where functions run with it."""
+    allow_live_view: bool = False
+    """Whether requests may have `liveView`, and `gaitway view` reaches their simulations: the instances' role then gets
+    what AWS Systems Manager's Session Manager needs, through which people with `ssm:StartSession` can enter them."""
     tracing: bool = True
     """AWS X-Ray traces of functions and state machines."""
 

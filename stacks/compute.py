@@ -43,7 +43,7 @@ class ComputeStack(cdk.Stack):
             stack_name=settings.names.stack("Compute"),
             description="Gaitway: compute",
         )
-        instances = GpuInstances(self, "GpuInstances")
+        instances = GpuInstances(self, "GpuInstances", allow_sessions=settings.allow_live_view)
         queues = [
             GpuQueue(self, f"{kind}{gpus}", settings, gpus, network=network, instances=instances, multi_node=multi_node)
             for kind, multi_node in (("GpuQueue", False), ("MultiNodeQueue", True))

@@ -281,8 +281,11 @@ class PipelineStack(cdk.Stack):
         return {"GAITWAY_FURTHER_BACKENDS": json.dumps(further)} if further else {}
 
     def _simulators(self) -> dict[str, str]:
-        """Which simulators the job's image holds."""
-        return {"GAITWAY_SIMULATORS": json.dumps(self._settings.simulators)}
+        """Which simulators the job's image holds, and whether they can be looked into."""
+        return {
+            "GAITWAY_SIMULATORS": json.dumps(self._settings.simulators),
+            "GAITWAY_ALLOW_LIVE_VIEW": json.dumps(self._settings.allow_live_view),
+        }
 
     def _function(
         self,

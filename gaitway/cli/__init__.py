@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gaitway.cli import acceptance, assets, compare, doctor, generate, local, outputs, requests, runs, tensorboard
+from gaitway.cli import acceptance, assets, compare, doctor, generate, local, outputs, requests, runs, tensorboard, view
 from gaitway.cli.demo import run_demo
 from gaitway.cli.exits import EXIT_CODES, HANDLED, Exit, explain, tell
 from gaitway.cli.target import WHERE
@@ -49,6 +49,7 @@ for _command in (
     outputs.results,
     compare.compare,
     tensorboard.tensorboard,
+    view.view,
     runs.cancel,
     doctor.doctor,
     acceptance.acceptance,

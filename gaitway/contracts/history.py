@@ -14,6 +14,8 @@ class Machine(UserModel, Stored):
 
     instance_type: str
     """`g6.2xlarge`; `local` on a developer's machine."""
+    instance_id: str | None = None
+    """Id of the instance, with which `gaitway view` reaches it; None on a developer's machine."""
     purchase: Literal["on-demand", "spot"] = "on-demand"
     nodes: Annotated[int, Field(ge=1)] = 1
     usd_per_hour: Annotated[float, Field(ge=0)] | None = None

@@ -208,6 +208,8 @@ class RunRecord(Document):
     """What the runner decided because the request left it open: that the simulator runs with cameras."""
     machine: Machine | None = None
     """What the newest attempt runs on."""
+    live_view_port: int | None = None
+    """Of the page that shows the simulation, on 127.0.0.1 of that machine; None while an active run has none."""
     cost: Cost | None = None
     """Over all attempts; None if no price is known."""
     spec: RunSpec | None = None

@@ -59,6 +59,10 @@ EVALUATION_PROGRESS = re.compile(r"^Evaluated episodes: (?P<done>\d+)/(?P<total>
 SIMULATION_WARNING = re.compile(r"^Warning of the simulation: (?P<text>.+)$", re.MULTILINE)
 """What is optional has failed, such as a video. The line is shown with the run's results."""
 
+_LIVE_VIEW = re.compile(r"^Live view: port (?P<port>\d{4,5})$", re.MULTILINE)
+_PORTS = range(1024, 65_536)
+"""Those that a simulator, which is no administrator, can serve at."""
+
 EXIT_BAD_REQUEST = 2
 """Exit code of a simulator that cannot do what the request asks for; its last line of output says what is wrong."""
 
@@ -73,6 +77,18 @@ STOP_FILE = "stop-and-save"
 """When the runner puts this file into the run's directory, the leading process of a training saves a checkpoint after
 the current iteration, and exits with `EXIT_STOPPED`."""
 EXIT_STOPPED = 4
+
+
+def live_view_line(port: int) -> str:
+    """Write the line that a simulator prints when a page at a port of 127.0.0.1 shows it, until its process ends."""
+    return f"Live view: port {port}"
+
+
+def live_view_port(line: str) -> int | None:
+    """Read the port from a line of a simulator's output; None if it is another line."""
+    match = _LIVE_VIEW.match(line)
+    port = int(match["port"]) if match else None
+    return port if port in _PORTS else None
 
 
 class CustomProject(Model):

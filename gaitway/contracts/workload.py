@@ -73,6 +73,8 @@ class WorkloadConfig(UserModel, Received):
     """Passed to Isaac Lab unchanged, for example `agent.algorithm.learning_rate=0.001`."""
     record_video: Annotated[bool, Truth()] = False
     """Whether to record videos."""
+    live_view: Annotated[bool, Truth()] = False
+    """Whether `gaitway view` can look into the simulation while it runs. Isaac Lab 3 alone has that, on one node."""
     enable_cameras: Annotated[bool, Truth()] | None = None
     """Whether to render for the task's cameras, which costs speed. When null, the task's name decides; and if Isaac Lab
     then says that the task needs cameras, it is started again with them."""
@@ -97,6 +99,13 @@ class WorkloadConfig(UserModel, Received):
         Raises:
             ValueError: Names the field of `computeConfig`, its value and what is allowed.
         """
+        if self.live_view and num_nodes > 1:
+            # Containers of several nodes have networks of their own, and 127.0.0.1 of an instance is not theirs:
+            # docs.aws.amazon.com/batch/latest/userguide/networking-modes-jobs.html
+            raise ValueError(
+                f"computeConfig.numNodes is {num_nodes}, but trainingConfig.liveView is true, which shows a job of one "
+                "node, allowed: 1"
+            )
 
     @model_validator(mode="before")
     @classmethod
@@ -191,6 +200,7 @@ class TrainingConfig(LibraryConfig):
         Raises:
             ValueError: Names the field, its value and what is allowed.
         """
+        super().check_processes(num_nodes, gpus_per_node)
         library = record_of(self.rl_library)
         for field, processes in (("numNodes", num_nodes), ("gpusPerNode", gpus_per_node)):
             if processes > 1 and not library.trains_in_several_processes:
@@ -227,6 +237,7 @@ class EvaluationConfig(LibraryConfig):
         Raises:
             ValueError: Names the field, its value and what is allowed.
         """
+        super().check_processes(num_nodes, gpus_per_node)
         if num_nodes > 1:
             raise ValueError(f"computeConfig.numNodes is {num_nodes}, but an evaluation runs on one node")
         if gpus_per_node > 1:

@@ -33,6 +33,8 @@ class SimulatorSupport:
     """None where the image stands on one of NVIDIA's, which has more."""
     has_presets: bool = False
     """Whether its scripts take `presets` and `physics` beside overrides of settings: Isaac Lab 3."""
+    has_live_view: bool = False
+    """Whether it can serve a page that shows the running simulation."""
 
 
 SIMULATORS: dict[Simulator, SimulatorSupport] = {
@@ -42,6 +44,7 @@ SIMULATORS: dict[Simulator, SimulatorSupport] = {
         libraries={"rsl_rl": "5.5.1", "rl_games": "1.6.5", "skrl": "2.1.1", "sb3": "2.9.2"},
         pins=Pins("container/requirements-isaaclab3.txt", "3.12"),
         has_presets=True,
+        has_live_view=True,
     ),
     "isaaclab-2": SimulatorSupport(
         # The version that its setup.py requires: source/isaaclab_rl/setup.py of v2.3.2.

@@ -15,7 +15,7 @@ from gaitway.contracts.errors import BudgetExceededError, CamerasNeededError, Si
 from gaitway.contracts.history import Machine
 from gaitway.contracts.model import Stored
 from gaitway.contracts.run import JobResult, Progress, RunSpec
-from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, STOP_FILE
+from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, STOP_FILE, live_view_port
 from gaitway.contracts.workload import WorkloadConfig
 from gaitway.outputs.files import outputs
 from gaitway.outputs.report_file import write_report
@@ -272,6 +272,8 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
     def read_line(line: str) -> None:
         observer.read_line(line)
         note_from_output(directory, line)
+        if training.live_view and (port := live_view_port(line)) is not None:
+            reports.record.note(live_view_port=port)
 
     uploads = attempt.patiently(
         lambda: CheckpointUploads(directory, training, reports.uploader, observer.mean_reward_at)
@@ -307,6 +309,8 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
         raise _over_budget(attempt, observer.progress.done if observer.progress else 0) from None
     finally:
         standing.history.note(simulator_ended_at=datetime.now(UTC))
+        if training.live_view:
+            reports.record.note(live_view_port=None)
     if budget.has_asked and not workload.is_complete(directory, training):
         raise _over_budget(attempt, observer.progress.done if observer.progress else 0)
     if spot.has_asked and not workload.is_complete(directory, training):

@@ -225,6 +225,8 @@ def _begin(attempt: Attempt, record: RunRecord, host: Host, table: RunTable) -> 
         started_at=attempt.work.started_at,
         machine=attempt.work.machine,
         progress=None,
+        # That of an attempt which was killed.
+        live_view_port=None,
     )
     if is_begun:
         return True

@@ -76,7 +76,7 @@ class Train(Workload[TrainingConfig]):
         """Try one iteration of a training that is long or has several processes; any other fails early by itself."""
         if num_processes == 1 and config.max_iterations < LONG_TRAINING_ITERATIONS:
             return None
-        return config.model_copy(update={"max_iterations": 1, "record_video": False})
+        return config.model_copy(update={"max_iterations": 1, "record_video": False, "live_view": False})
 
     def checkpoints(self, directory: Path, config: TrainingConfig) -> list[Checkpoint]:
         """List the checkpoints that the library has saved."""

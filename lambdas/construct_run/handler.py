@@ -14,11 +14,12 @@ from lambdas.construct_run.inputs import Inputs
 from lambdas.construct_run.logic import ConstructRun
 from lambdas.construct_run.packages import PackagesEnvironment, pinned_images
 from lambdas.environment import CLIENT_CONFIG, SizedEnvironment
+from lambdas.live_view import LookedIntoEnvironment
 from lambdas.observability import Json, observed
 from lambdas.simulators import SimulatingEnvironment
 
 
-class ConstructRunEnvironment(SizedEnvironment, SimulatingEnvironment, PackagesEnvironment):
+class ConstructRunEnvironment(SizedEnvironment, SimulatingEnvironment, PackagesEnvironment, LookedIntoEnvironment):
     """The function's environment variables."""
 
 
@@ -31,6 +32,7 @@ def _construct_run() -> ConstructRun:
         sizes=environment.sizes,
         simulators=environment.simulators,
         images=pinned_images(environment.pinned_simulators),
+        allow_live_view=environment.allow_live_view,
     )
 
 

@@ -24,6 +24,7 @@ from gaitway.workloads import workload_of
 from lambdas.construct_run.continued import continue_run
 from lambdas.construct_run.packages import check_packages
 from lambdas.construct_run.policy import check_policy, find_policy, training_folder
+from lambdas.live_view import check_live_view
 from lambdas.observability import logger
 from lambdas.simulators import check_simulator
 
@@ -47,6 +48,7 @@ class ConstructRun:
         sizes: The jobs that fit the deployed instances, of each back end.
         simulators: The deployed simulators.
         images: What the images of simulators hold, as far as that is known.
+        allow_live_view: Whether simulations can be looked into.
     """
 
     def __init__(
@@ -56,12 +58,15 @@ class ConstructRun:
         sizes: BackendSizes,
         simulators: Simulators,
         images: PinnedImages = MappingProxyType({}),
+        *,
+        allow_live_view: bool = False,
     ) -> None:
         self._images = images
         self._runs = runs
         self._inputs = inputs
         self._sizes = sizes
         self._simulators = simulators
+        self._allow_live_view = allow_live_view
 
     def handle(self, event: ConstructRunEvent) -> ConstructedRun:
         """Resolve a request, and write its run's specification into the record.
@@ -79,6 +84,7 @@ class ConstructRun:
         # launch has checked the request in the message, but not the one in a file.
         check_compute(request.compute_config, self._sizes)
         check_simulator(request.training_config, self._simulators)
+        check_live_view(request.training_config, self._simulators, allowed=self._allow_live_view)
         spec = self._resolve(event.run_id, event.message, request, continued)
         if not self._runs.update(
             event.run_id,

@@ -14,11 +14,12 @@ from gaitway.aws.task_tokens import TaskTokens
 from lambdas.environment import CLIENT_CONFIG, BackendsEnvironment
 from lambdas.launch.logic import Launch
 from lambdas.launch.vams import Vams
+from lambdas.live_view import LookedIntoEnvironment
 from lambdas.observability import Json, observed
 from lambdas.simulators import SimulatingEnvironment
 
 
-class LaunchEnvironment(BackendsEnvironment, SimulatingEnvironment):
+class LaunchEnvironment(BackendsEnvironment, SimulatingEnvironment, LookedIntoEnvironment):
     """The function's environment variables."""
 
     pipeline_arn: Annotated[str, Field(alias="GAITWAY_PIPELINE_ARN", min_length=1)]
@@ -37,6 +38,7 @@ def _launch() -> Launch:
         pipeline_arn=environment.pipeline_arn,
         simulators=environment.simulators,
         backends=environment.backends,
+        allow_live_view=environment.allow_live_view,
     )
 
 

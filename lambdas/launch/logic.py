@@ -24,6 +24,7 @@ from gaitway.contracts.run import (
     RunState,
     to_json,
 )
+from lambdas.live_view import check_live_view
 from lambdas.observability import Json, logger
 from lambdas.simulators import check_simulator
 
@@ -69,6 +70,7 @@ class Launch:
         pipeline_arn: The inner state machine.
         simulators: The deployed simulators.
         backends: The deployed back ends.
+        allow_live_view: Whether simulations can be looked into.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class Launch:
         pipeline_arn: str,
         simulators: Simulators,
         backends: Collection[Backend] = (DEFAULT_BACKEND,),
+        *,
+        allow_live_view: bool = False,
     ) -> None:
         self._runs = runs
         self._callers = callers
@@ -88,6 +92,7 @@ class Launch:
         self._pipeline_arn = pipeline_arn
         self._simulators = simulators
         self._backends = backends
+        self._allow_live_view = allow_live_view
 
     def handle(self, event: Json) -> Json:
         """Handle a message.
@@ -122,6 +127,7 @@ class Launch:
         if request is not None:
             check_simulator(request.training_config, self._simulators)
             check_backend(request.compute_config, self._backends)
+            check_live_view(request.training_config, self._simulators, allowed=self._allow_live_view)
         size = len(json.dumps(to_json(message)))
         if size > MAX_MESSAGE_BYTES:
             raise RequestError(

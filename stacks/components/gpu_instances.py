@@ -16,15 +16,20 @@ _BOOT_SCRIPT = Path(__file__).parent / "instance_boot.sh"
 class GpuInstances(Construct):
     """Disk, metadata, boot script and permissions of the instances.
 
+    Args:
+        allow_sessions: Whether people may enter them through AWS Systems Manager's Session Manager.
+
     Attributes:
         launch_template: How they start.
         role: The role of the ECS agent on them.
     """
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, allow_sessions: bool) -> None:
         super().__init__(scope, construct_id)
         self.launch_template = self._new_launch_template("LaunchTemplate")
         self.role = self._new_role()
+        if allow_sessions:
+            self._allow_sessions()
 
     def add_efa_launch_template(self, gpus: int, security_groups: list[ec2.ISecurityGroup]) -> ec2.LaunchTemplate:
         """Make a launch template whose instances have an Elastic Fabric Adapter.
@@ -97,3 +102,24 @@ class GpuInstances(Construct):
             "What the ECS agent on an instance needs is AWS's to say, and changes with the agent.",
         )
         return role
+
+    def _allow_sessions(self) -> None:
+        """Let the agent of AWS Systems Manager, which Amazon's image has, take sessions; they can forward ports.
+
+        The least that it needs, without encryption by a key of one's own:
+        docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+        """
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "ssm:UpdateInstanceInformation",
+                    "ssmmessages:CreateControlChannel",
+                    "ssmmessages:CreateDataChannel",
+                    "ssmmessages:OpenControlChannel",
+                    "ssmmessages:OpenDataChannel",
+                ],
+                # docs.aws.amazon.com/service-authorization/latest/reference/list_amazonmessagegatewayservice.html
+                resources=["*"],
+            )
+        )
+        acknowledge(self.role, "IAM5[Resource::*]", "The channels of the instance's own agent take no resource.")

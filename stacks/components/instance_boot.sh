@@ -50,10 +50,10 @@ ask() {
     curl -fsS --max-time 5 --retry 3 -H "X-aws-ec2-metadata-token: $token" "$metadata/latest/meta-data/$1"
 }
 if token="$(curl -fsS --max-time 5 --retry 3 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$metadata/latest/api/token")" &&
-    type="$(ask instance-type)" && purchase="$(ask instance-life-cycle)"; then
+    id="$(ask instance-id)" && type="$(ask instance-type)" && purchase="$(ask instance-life-cycle)"; then
     [[ $purchase == spot ]] || purchase=on-demand
     mkdir -p "$(dirname "$machine")"
-    printf '{"instanceType": "%s", "purchase": "%s"}\n' "$type" "$purchase" >"$machine"
+    printf '{"instanceId": "%s", "instanceType": "%s", "purchase": "%s"}\n' "$id" "$type" "$purchase" >"$machine"
     chmod 0644 "$machine"
 else
     echo "the instance's metadata does not tell what it is" >&2

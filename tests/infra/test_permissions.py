@@ -109,6 +109,23 @@ def test_the_only_managed_policy_is_that_of_the_ecs_agent(aws: Synthesis) -> Non
     assert managed == ["arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"]
 
 
+def test_people_can_enter_an_instance_only_where_the_settings_allow_a_live_view(
+    aws: Synthesis, embedded: Synthesis
+) -> None:
+    assert aws.allowed("GpuInstances/Role") == set()
+    # docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+    assert embedded.allowed("GpuInstances/Role") == {
+        Allowed(action, "*")
+        for action in (
+            "ssm:UpdateInstanceInformation",
+            "ssmmessages:CreateControlChannel",
+            "ssmmessages:CreateDataChannel",
+            "ssmmessages:OpenControlChannel",
+            "ssmmessages:OpenDataChannel",
+        )
+    }
+
+
 def test_findings_are_acknowledged_where_they_are_found_and_with_a_reason(aws: Synthesis) -> None:
     import aws_cdk as cdk
 

@@ -118,7 +118,11 @@ class InstanceMetadata(Handler):
         self.tell("a-token" if self.path == "/latest/api/token" else None)
 
     def get(self) -> None:
-        known = {"instance-type": "g6.2xlarge", "instance-life-cycle": self.lifecycle}
+        known = {
+            "instance-id": "i-0123456789abcdef0",
+            "instance-type": "g6.2xlarge",
+            "instance-life-cycle": self.lifecycle,
+        }
         has_token = self.headers["X-aws-ec2-metadata-token"] == "a-token"
         self.tell(known.get(self.path.removeprefix("/latest/meta-data/")) if has_token else None)
 
@@ -144,7 +148,7 @@ def test_an_instance_writes_down_what_it_is(
     service = {"GAITWAY_METADATA_SERVICE": metadata}
     subprocess.run([BOOT], env=instance | service, check=True, capture_output=True)
     machine = json.loads(Path(instance["GAITWAY_MACHINE_FILE"]).read_text(encoding="utf-8"))
-    assert machine == {"instanceType": "g6.2xlarge", "purchase": purchase}
+    assert machine == {"instanceId": "i-0123456789abcdef0", "instanceType": "g6.2xlarge", "purchase": purchase}
 
 
 def test_an_instance_that_is_not_told_what_it_is_boots(instance: dict[str, str]) -> None:

@@ -450,3 +450,25 @@ def test_a_bucket_that_appears_late_is_waited_for(world_without_bucket: World) -
 
     assert job.wait() == EXIT_DONE
     assert set(world.objects()) == TRAINED
+
+
+def test_the_record_says_where_a_simulation_is_shown_for_as_long_as_it_is_and_if_that_was_asked_for(
+    world: World,
+) -> None:
+    world.submit(TRAINING.model_copy(update={"live_view": True}))
+    # That of an attempt which was killed.
+    world.table.update(world.run_id, live_view_port=4242)
+    job = world.start_job("show_itself")
+    until(lambda: world.record.live_view_port == 4711, 60)
+    (world.directory / "looked-at").touch()
+    assert job.wait() == 0, job.output
+    assert world.record.live_view_port is None
+
+
+def test_a_page_that_nobody_asked_for_is_not_shown(world: World) -> None:
+    world.submit()
+    job = world.start_job("show_itself")
+    job.wait_for("Live view: port 4711")
+    (world.directory / "looked-at").touch()
+    assert job.wait() == 0, job.output
+    assert world.record.live_view_port is None

@@ -53,6 +53,7 @@ def _run(job: SimulationJob, task: str, settings: TaskSettings) -> None:
     from isaaclab.envs import DirectMARLEnvCfg, multi_agent_to_single_agent
 
     from gaitway.simulators.common.isaaclab.evaluate import evaluate_policy
+    from gaitway.simulators.isaaclab3.launch import add_live_view
     from gaitway.simulators.isaaclab3.libraries import find_library
     from gaitway.simulators.isaaclab3.video import film, record_with_ours
 
@@ -62,6 +63,8 @@ def _run(job: SimulationJob, task: str, settings: TaskSettings) -> None:
         # A task's name may have a namespace.
         film(settings.env, EVALUATION_VIDEOS, task.replace("/", "-"), training.steps_per_episode)
         record_with_ours()
+    if training.live_view:
+        add_live_view(settings.env)
     env: Any = gymnasium.make(task, cfg=settings.env, disable_env_checker=True)
     recorders = list(env.unwrapped.video_recorders)
     if isinstance(settings.env, DirectMARLEnvCfg) and training.rl_library != "skrl":

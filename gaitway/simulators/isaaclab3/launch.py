@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import isaaclab.app
 
 from gaitway.simulators.common.exits import KNOWN_ERRORS
+from gaitway.simulators.common.optional import optional
 
 _LAUNCH: Any = isaaclab.app.launch_simulation
 
@@ -22,16 +24,19 @@ class _Passing(SystemExit):
 
 
 @contextmanager
-def launch_quietly(config: Any, arguments: Any = None) -> Iterator[Any]:  # noqa: ANN401
+def launch_quietly(config: Any, arguments: Any = None, *, live_view: bool = False) -> Iterator[Any]:  # noqa: ANN401
     """Launch a simulation as `isaaclab.app.launch_simulation` does.
 
     Args:
         config: The environment's configuration.
         arguments: Isaac Lab's launcher arguments.
+        live_view: Whether it serves a page that shows it.
 
     Yields:
         The configuration of the physics.
     """
+    if live_view:
+        add_live_view(config)
     try:
         with _LAUNCH(config, arguments) as physics:
             try:
@@ -42,6 +47,16 @@ def launch_quietly(config: Any, arguments: Any = None) -> Iterator[Any]:  # noqa
         raise passing.error from None
 
 
-def say_known_errors_once() -> None:
-    """Make the backends of Isaac Lab's training, which are imported later, launch this way."""
-    isaaclab.app.launch_simulation = launch_quietly
+def add_live_view(config: Any) -> None:  # noqa: ANN401
+    """Let the simulation of a configuration serve a page that shows it; a warning says why it cannot."""
+    with optional("there is no live view"):
+        # Imported now: what it needs is loaded by simulations that are looked at, and by no others.
+        from gaitway.simulators.isaaclab3.live_view import visualizer
+
+        present = config.sim.visualizer_cfgs
+        config.sim.visualizer_cfgs = [*(present if isinstance(present, list) else [present]), visualizer()]
+
+
+def launch_our_way(*, live_view: bool) -> None:
+    """Make the backends of Isaac Lab's training, which are imported later, launch with `launch_quietly`."""
+    isaaclab.app.launch_simulation = partial(launch_quietly, live_view=live_view)

@@ -47,7 +47,7 @@ def train(job_file: Path, job: SimulationJob, ranks: Ranks, assets: Assets) -> N
     from isaaclab_rl.entrypoints import run_train_cli
 
     from gaitway.simulators.common.isaaclab.training import Training
-    from gaitway.simulators.isaaclab3.launch import say_known_errors_once
+    from gaitway.simulators.isaaclab3.launch import launch_our_way
     from gaitway.simulators.isaaclab3.leapp import export_for_robot
     from gaitway.simulators.isaaclab3.libraries import find_library
     from gaitway.simulators.isaaclab3.video import record_with_ours
@@ -57,7 +57,7 @@ def train(job_file: Path, job: SimulationJob, ranks: Ranks, assets: Assets) -> N
 
     find_library(training.rl_library).watch(Training(job, ranks, completed, directory, export_further))
     record_with_ours()
-    say_known_errors_once()
+    launch_our_way(live_view=training.live_view and ranks.leads)
     if not ranks.is_distributed:
         # torchrun forwards the signal to every rank; there the next attempt resumes from the newest checkpoint.
         _save_on_sigterm()

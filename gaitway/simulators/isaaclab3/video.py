@@ -13,6 +13,8 @@ from gaitway.simulators.common.optional import optional
 from gaitway.simulators.common.video import write_video
 
 _RECORDER = "VideoRecorder"
+_VIEWER = "newton_gl"
+"""The one that draws pictures; a live view is a viewer, too."""
 _WIDTH, _HEIGHT = 1280, 720
 _CLOSER = 0.5
 """Tasks place their camera so that it sees many environments."""
@@ -33,7 +35,7 @@ class FollowingRecorder(video_recorder.VideoRecorder):  # type: ignore[misc]
     def _follow(self) -> None:
         """Look at the first environment's robot, from where the task's camera would look at the origin, but closer."""
         position = _position(self._env)
-        viewers = [viewer for viewer in getattr(self._env.sim, "visualizers", []) if hasattr(viewer, "set_camera_view")]
+        viewers = [viewer for viewer in self._env.sim.visualizers if viewer.cfg.visualizer_type == _VIEWER]
         if position is None or not viewers:
             return
         viewer = viewers[0]
@@ -95,7 +97,7 @@ def film(config: Any, directory: Path, name: str, steps: int) -> None:  # noqa: 
     ]
     config.video_recorders = [
         VideoRecorderCfg(
-            source="visualizer:newton_gl",
+            source=f"visualizer:{_VIEWER}",
             output_dir=str(directory),
             output_filename_prefix=name,
             video_length=min(steps, round(config.episode_length_s / (config.sim.dt * config.decimation))),

@@ -166,6 +166,7 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
             ["computeConfig.gpusPerNode is 2", "sb3 trains in one process", "another library"],
         ),
         (training(rlLibrary="sb3") | {"computeConfig": {"numNodes": 2}}, ["numNodes is 2", "sb3 trains in one"]),
+        (training(liveView=True) | {"computeConfig": {"numNodes": 2}}, ["numNodes is 2", "liveView is true"]),
         ([], ["inputParameters is []", "a JSON object"]),
         ("train please", ["inputParameters is 'train please'", "not valid JSON"]),
         ("[1]", ["inputParameters is [1]", "a JSON object"]),
