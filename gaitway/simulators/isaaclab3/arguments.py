@@ -58,7 +58,7 @@ def train_arguments(
         arguments += ["--seed", str(seed)]
     if training.record_video and ranks.leads and can_draw():
         # Not Kit's, which is the default.
-        arguments += ["--video", "--viz", "newton_gl,viser" if training.live_view else "newton_gl"]
+        arguments += ["--video", "--viz", "newton_gl"]
     arguments += ["--distributed"] if ranks.is_distributed else ["--device", device]
     if directory is not None and library in _HAS_NAME:
         arguments += ["--run_timestamp", directory.name[:_LENGTH_OF_TIME]]

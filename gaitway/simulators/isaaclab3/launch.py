@@ -36,7 +36,7 @@ def launch_quietly(config: Any, arguments: Any = None, *, live_view: bool = Fals
         The configuration of the physics.
     """
     if live_view:
-        add_live_view(config)
+        add_live_view(config, arguments)
     try:
         with _LAUNCH(config, arguments) as physics:
             try:
@@ -47,14 +47,23 @@ def launch_quietly(config: Any, arguments: Any = None, *, live_view: bool = Fals
         raise passing.error from None
 
 
-def add_live_view(config: Any) -> None:  # noqa: ANN401
-    """Let the simulation of a configuration serve a page that shows it; a warning says why it cannot."""
+def add_live_view(config: Any, arguments: Any = None) -> None:  # noqa: ANN401
+    """Let the simulation of a configuration serve a page that shows it; a warning says why it cannot.
+
+    Args:
+        config: The environment's configuration.
+        arguments: Isaac Lab's launcher arguments.
+    """
     with optional("there is no live view"):
         # Imported now: what it needs is loaded by simulations that are looked at, and by no others.
         from gaitway.simulators.isaaclab3.live_view import visualizer
 
         present = config.sim.visualizer_cfgs
-        config.sim.visualizer_cfgs = [*(present if isinstance(present, list) else [present]), visualizer()]
+        added = visualizer()
+        config.sim.visualizer_cfgs = [*(present if isinstance(present, list) else [present]), added]
+        if named := getattr(arguments, "visualizer", None):
+            # Of the configuration's, Isaac Lab then takes those that the command line names, as for a video.
+            arguments.visualizer = [*([named] if isinstance(named, str) else named), added.visualizer_type]
 
 
 def launch_our_way(*, live_view: bool) -> None:
