@@ -103,7 +103,7 @@ def _reach(record: RunRecord, port: int, target: Target) -> AbstractContextManag
     if record.machine is None or record.machine.instance_id is None:
         raise ForwardingError(
             f"the record of {record.run_id} does not name its instance, so no port can be forwarded from there: deploy "
-            "this version (`gaitway doctor` says which one is deployed), and start another run"
+            f"this version (`{target.command('doctor')}` says which one is deployed), and start another run"
         )
     return _forwarded(record.machine.instance_id, port, target)
 
