@@ -123,8 +123,8 @@ def _for_our_page_only() -> Iterator[None]:
     websockets.readthedocs.io/en/stable/reference/asyncio/server.html
     """
     serve: Any = websockets_server.serve
-    websockets_server.serve = partial(serve, origins=[_OUR_PAGE])  # type: ignore[misc, assignment]
+    websockets_server.serve = partial(serve, origins=[_OUR_PAGE])
     try:
         yield
     finally:
-        websockets_server.serve = serve  # type: ignore[misc]
+        websockets_server.serve = serve
