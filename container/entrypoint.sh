@@ -12,6 +12,12 @@ fail() {
 : "${GAITWAY_PYTHON:?gaitway: the image must set it to the interpreter of the runner}"
 [[ -x $GAITWAY_PYTHON ]] || fail "there is no interpreter $GAITWAY_PYTHON: build the image from container/Dockerfile"
 : "${GAITWAY_EFS_ROOT:?gaitway: the job definition must set it to where the file system is mounted}"
+if [[ ${GAITWAY_BACKEND:-} == sagemaker && ! -d $GAITWAY_EFS_ROOT ]]; then
+    # SageMaker mounts the whole file system. The first job of a deployment makes the runs' directory as the access point
+    # would, through which everyone else mounts it; only root may give it away.
+    [[ $EUID -eq 0 ]] && owner=(-o 1000 -g 1000) || owner=()
+    install -d -m 750 "${owner[@]}" "$GAITWAY_EFS_ROOT" || fail "$GAITWAY_EFS_ROOT cannot be made: is EFS mounted there?"
+fi
 [[ -d $GAITWAY_EFS_ROOT && -w $GAITWAY_EFS_ROOT ]] ||
     fail "$GAITWAY_EFS_ROOT is no directory that can be written to: the job definition must mount the file system there"
 if [[ ${GAITWAY_SIMULATOR:-} == isaaclab2 && ! -e ${GAITWAY_GPU_DEVICE:-/dev/nvidiactl} ]]; then

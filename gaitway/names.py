@@ -124,6 +124,26 @@ class Names:
         return self.of(f"multi-node-{gpus}")
 
     @property
+    def training_queue(self) -> str:
+        """Where jobs wait that SageMaker trains."""
+        return self.of("training")
+
+    @property
+    def training_environment(self) -> str:
+        """Of the limit of that queue, and of its shares."""
+        return self.of("training")
+
+    @property
+    def training_role(self) -> str:
+        """Of the role of training jobs."""
+        return self.of("training-job")
+
+    @property
+    def training_template(self) -> str:
+        """Of the parameter that holds what all training jobs have in common."""
+        return f"/{self.deployment}/training-job"
+
+    @property
     def repository(self) -> str:
         """Of the repository of the job's image."""
         return self.deployment

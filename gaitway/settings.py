@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
 from gaitway.contracts.limits import HEARTBEAT_SECONDS
 from gaitway.contracts.text import Like
-from gaitway.instances.prices import LOCAL
+from gaitway.instances.prices import LOCAL, ML
 from gaitway.instances.types import INSTANCE_SIZES
 from gaitway.libraries.simulators import SIMULATORS, Simulator
 from gaitway.names import DEFAULT_DEPLOYMENT, Names, check_deployment_name
@@ -33,7 +33,7 @@ _BLOCK = ("app", "pipelines", "useIsaacLabTraining")
 _CONFIG_FILE = "configFile"
 
 
-DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch",)
+DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker")
 """Those for which there are stacks."""
 _BUILT_SIMULATOR: Simulator = "isaaclab-2"
 MAX_GPUS_PER_NODE = 8
@@ -166,6 +166,17 @@ class Settings(BaseModel):
     one job are in the first. Empty: the first two of the region. `gaitway doctor` shows which types a zone offers."""
     backends: Annotated[tuple[Backend, ...], Field(min_length=1), BeforeValidator(_split)] = (DEFAULT_BACKEND,)
     """What jobs can run on: a request chooses with `computeConfig.backend`. `batch` must be one of them."""
+    sagemaker_instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
+        "ml.g6.2xlarge",
+        "ml.g6.12xlarge",
+    )
+    """Types that SageMaker may start, with `sagemaker` in `backends`: the first with as many GPUs as a job needs. The
+    account needs a quota for training jobs of each; for Spot, another one."""
+    sagemaker_max_instances: Annotated[int, Field(ge=1, le=1000)] = 4
+    """The most instances of SageMaker that run at once, over all training jobs; others wait in the queue."""
+    sagemaker_warm_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
+    """How long SageMaker keeps an instance after a job for the next one with the same needs, which then starts in
+    seconds; it is billed all that time. Not together with `useSpot`."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
         "g6.2xlarge",
         "g6e.2xlarge",
@@ -244,8 +255,24 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _training_jobs_fit(self) -> Self:
+        for name in self.sagemaker_instance_types:
+            if not name.startswith(ML) or name.removeprefix(ML) not in INSTANCE_SIZES:
+                raise ValueError(
+                    f"sagemakerInstanceTypes holds {name!r}, but allowed are "
+                    f"{', '.join(f'{ML}{size}' for size in INSTANCE_SIZES)}"
+                )
+        if self.sagemaker_warm_seconds and self.use_spot:
+            # docs.aws.amazon.com/sagemaker/latest/dg/train-warm-pools.html
+            raise ValueError(
+                f"sagemakerWarmSeconds is {self.sagemaker_warm_seconds}, but useSpot is True, and SageMaker keeps no "
+                "Spot instance: leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _prices_are_of_instances(self) -> Self:
-        known = (*INSTANCE_SIZES, LOCAL)
+        known = (*INSTANCE_SIZES, *(f"{ML}{size}" for size in INSTANCE_SIZES), LOCAL)
         for name in self.instance_prices:
             if name not in known:
                 raise ValueError(f"instancePrices holds {name!r}, but allowed are {', '.join(known)}")
@@ -338,7 +365,27 @@ class Settings(BaseModel):
     @property
     def further_backends(self) -> dict[Backend, dict[int, JobSize]]:
         """The back ends beside AWS Batch, with the sizes of their jobs as `job_sizes` has them."""
-        return {}
+        return {"sagemaker": self._training_sizes} if "sagemaker" in self.backends else {}
+
+    @property
+    def sagemaker_types(self) -> dict[int, str]:
+        """The type that SageMaker starts, by the processes per node that a request may name."""
+        found = {}
+        for processes in range(1, MAX_GPUS_PER_NODE + 1):
+            for name in self.sagemaker_instance_types:
+                if INSTANCE_SIZES[name.removeprefix(ML)].gpus >= processes:
+                    found[processes] = name
+                    break
+        return found
+
+    @property
+    def _training_sizes(self) -> dict[int, JobSize]:
+        sizes = {processes: INSTANCE_SIZES[name.removeprefix(ML)] for processes, name in self.sagemaker_types.items()}
+        # A training job has its instances to itself.
+        return {
+            processes: JobSize(processes, size.vcpus, size.usable_memory_mib, self.sagemaker_max_instances, size.gpus)
+            for processes, size in sizes.items()
+        }
 
     @property
     def pinned_simulators(self) -> tuple[Simulator, ...]:

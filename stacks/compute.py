@@ -16,6 +16,7 @@ from stacks.components.metrics import grant_metrics
 from stacks.components.network import Network
 from stacks.components.simulation_job import SimulationJob
 from stacks.components.task_tokens import grant_task_answers
+from stacks.components.training_jobs import TrainingJobs
 from stacks.storage import StorageStack
 
 
@@ -74,6 +75,19 @@ class ComputeStack(cdk.Stack):
         run.add_to_policy(iam.PolicyStatement(actions=["batch:DescribeJobs"], resources=["*"]))
         acknowledge(run, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         grant_metrics(run, settings.names)
+        if "sagemaker" in settings.backends:
+            TrainingJobs(
+                self,
+                "TrainingJobs",
+                settings,
+                network=network,
+                file_system=storage.file_system,
+                assets=storage.assets,
+                job=job,
+            )
+            # By which a training job finds out which attempt of which job it is.
+            described = ["batch:DescribeServiceJob", "batch:ListServiceJobs", "sagemaker:DescribeTrainingJob"]
+            run.add_to_policy(iam.PolicyStatement(actions=described, resources=["*"]))
         cdk.CfnOutput(self, "JobQueueArns", value=cdk.Fn.join(",", [each.queue.job_queue_arn for each in queues]))
         if build is not None:
             build.wait_for_all_of(self)

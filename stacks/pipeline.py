@@ -89,6 +89,7 @@ class PipelineStack(cdk.Stack):
             job_state=self._job_state(),
             handle_failure=handle_failure,
             job_queues=job_queues,
+            training_queues=self._training_queues(),
             pipeline=pipeline_arn,
             workflow=workflow.machine.state_machine_arn,
         )
@@ -157,6 +158,7 @@ class PipelineStack(cdk.Stack):
                 "GAITWAY_JOB_TAGS": json.dumps(names.job_tags),
                 **self._job_sizes(),
                 **self._further_backends(),
+                **({"GAITWAY_TRAINING_JOB": names.training_template} if self._training_queues() else {}),
             },
         )
         # A submission without a revision is checked against the ARN of the newest one:
@@ -174,7 +176,30 @@ class PipelineStack(cdk.Stack):
         function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs and ListJobs take no resource.")
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem", "ConditionCheckItem")
+        if queues := self._training_queues():
+            self._allow_training(function, queues)
         return function
+
+    def _allow_training(self, function: PipelineFunction, queues: list[str]) -> None:
+        """Let submit_job submit training jobs."""
+        names = self._settings.names
+        template = self.format_arn(
+            service="ssm", resource="parameter", resource_name=names.training_template.removeprefix("/")
+        )
+        function.allow("ssm:GetParameter", on=[template])
+        jobs = self._batch_arn("service-job", "*")
+        function.allow("batch:SubmitServiceJob", on=[*queues, jobs])
+        self._allow_on_jobs(function, "batch:TagResource", "aws:RequestTag", kind="service-job")
+        function.allow("batch:DescribeServiceJob", "batch:ListServiceJobs", on=["*"])
+        # Whether Batch asks for it is not documented; SageMaker does of those who create training jobs themselves.
+        role = self.format_arn(service="iam", region="", resource="role", resource_name=names.training_role)
+        function.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["iam:PassRole"],
+                resources=[role],
+                conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+            )
+        )
 
     def _collect_results(self) -> PipelineFunction:
         function = self._function("collect_results")
@@ -199,11 +224,13 @@ class PipelineStack(cdk.Stack):
         return function
 
     def _heartbeat(self, handle_failure: PipelineFunction, job_queues: list[str]) -> PipelineFunction:
+        training = self._training_queues()
         function = self._function(
             "heartbeat",
             environment={
                 "GAITWAY_HANDLE_FAILURE_FUNCTION": handle_failure.function.function_arn,
                 "GAITWAY_JOB_QUEUES": json.dumps(job_queues),
+                **({"GAITWAY_TRAINING_QUEUES": json.dumps(training)} if training else {}),
             },
         )
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
@@ -214,6 +241,8 @@ class PipelineStack(cdk.Stack):
         grant_task_answers(function.role, "Failure", of=self._settings.names.machine("pipeline"))
         self._allow_ending_jobs(function)
         function.allow("batch:DescribeJobs", "batch:ListJobs", on=["*"])
+        if training:
+            function.allow("batch:DescribeServiceJob", "batch:ListServiceJobs", on=["*"])
         function.allow_metrics()
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs and ListJobs take no resource.")
         return function
@@ -226,6 +255,8 @@ class PipelineStack(cdk.Stack):
         self._allow_on_executions(function, "states:StopExecution")
         grant_task_answers(function.role, "Failure", of=self._settings.names.machine("pipeline"))
         function.allow("batch:DescribeJobs", on=["*"])
+        if self._training_queues():
+            function.allow("batch:DescribeServiceJob", on=["*"])
         acknowledge(function.role, "IAM5[Resource::*]", "Batch's DescribeJobs takes no resource.")
         return function
 
@@ -239,13 +270,15 @@ class PipelineStack(cdk.Stack):
     def _allow_ending_jobs(self, function: PipelineFunction) -> None:
         """Let a function end jobs, but only of this deployment."""
         self._allow_on_jobs(function, "batch:TerminateJob", "aws:ResourceTag")
+        if self._training_queues():
+            self._allow_on_jobs(function, "batch:TerminateServiceJob", "aws:ResourceTag", kind="service-job")
 
-    def _allow_on_jobs(self, function: PipelineFunction, action: str, tags: str) -> None:
+    def _allow_on_jobs(self, function: PipelineFunction, action: str, tags: str, kind: str = "job") -> None:
         """Allow a function some actions on jobs that have this deployment's tag, or are given it.
 
         docs.aws.amazon.com/batch/latest/userguide/batch-supported-iam-actions-resources.html
         """
-        jobs = self._batch_arn("job", "*")
+        jobs = self._batch_arn(kind, "*")
         ours = {f"{tags}/{key}": value for key, value in self._settings.names.job_tags.items()}
         function.role.add_to_policy(
             iam.PolicyStatement(actions=[action], resources=[jobs], conditions={"StringEquals": ours})
@@ -263,6 +296,11 @@ class PipelineStack(cdk.Stack):
         """Name our queues."""
         names, gpu_counts = self._settings.names, self._settings.gpu_counts
         return [name(gpus) for name in (names.job_queue, names.multi_node_job_queue) for gpus in gpu_counts]
+
+    def _training_queues(self) -> list[str]:
+        """Name the queue of training jobs by its ARN, if there is one."""
+        has_one = "sagemaker" in self._settings.backends
+        return [self._batch_arn("job-queue", self._settings.names.training_queue)] if has_one else []
 
     def _batch_arn(self, resource: str, name: str) -> str:
         return self.format_arn(service="batch", resource=resource, resource_name=name)

@@ -46,6 +46,7 @@ class StorageStack(cdk.Stack):
             subnets=network.file_system_subnets,
             zones=network.file_system_zones,
             security_group=network.file_system_security_group,
+            has_training_jobs="sagemaker" in settings.backends,
         )
         cdk.CfnOutput(self, "AssetBucketName", value=self.assets.bucket.bucket_name)
         cdk.CfnOutput(self, "RunTableName", value=self.runs.table.table_name)

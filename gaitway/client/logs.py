@@ -57,8 +57,19 @@ class RunLogs:
         Raises:
             LogNotFoundError: There is no such node, or the job is forgotten.
         """
-        job = self._job(record, node)
-        return job.log if job else None
+        return self._log_of(self._job(record, node))
+
+    def _log_of(self, job: Job | None) -> LogAddress | None:
+        """Find the log of a job's newest attempt; None where there is none yet."""
+        if job is None or job.log is None or not job.log.is_prefix:
+            return job.log if job else None
+        try:
+            found = self._logs.describe_log_streams(logGroupName=job.log.group, logStreamNamePrefix=job.log.stream)
+        except self._logs.exceptions.ResourceNotFoundException:
+            return None
+        # By their names, which end with the time.
+        names = sorted(stream["logStreamName"] for stream in found["logStreams"])
+        return LogAddress(job.log.group, names[-1]) if names else None
 
     def _job(self, record: RunRecord, node: int) -> Job | None:
         """Describe the job of a run, or of one of its nodes; None where there is none yet."""
@@ -94,7 +105,7 @@ class RunLogs:
             # what it uploads then.
             record = look()
             job = self._job(record, node)
-            newest = job.log if job else None
+            newest = self._log_of(job)
             if stream is not None:
                 events, token = self._read_on(stream, token)
                 yield from events

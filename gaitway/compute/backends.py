@@ -11,9 +11,10 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-from gaitway.compute import batch, batch_job
+from gaitway.compute import batch, batch_job, sagemaker, service_job, training_job
 from gaitway.compute.jobs import Described, Job, JobRequest, Jobs, Submitter
 from gaitway.compute.sizes import FURTHER_BACKENDS, check_backend
 from gaitway.compute.targets import TargetVariables
@@ -57,6 +58,15 @@ ADAPTERS: Mapping[Backend, Adapter] = {
         target=lambda _, variables: TargetVariables.of(variables).targets,
         documents=batch.documents,
         events={batch_job.EVENT_TYPE: batch_job.read_event},
+    ),
+    "sagemaker": Adapter(
+        jobs=lambda client, queues: sagemaker.ServiceJobs(client("batch"), queues),
+        submitter=lambda client, variables: sagemaker.ServiceJobSubmitter(
+            client("batch"), partial(sagemaker.read_template, client, variables)
+        ),
+        target=sagemaker.read_template,
+        documents=training_job.documents,
+        events={service_job.EVENT_TYPE: service_job.read_event},
     ),
 }
 """The back ends that this version can use; a deployment has those of its setting `backends`."""

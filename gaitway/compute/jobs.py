@@ -35,6 +35,8 @@ class LogAddress:
 
     group: str
     stream: str
+    is_prefix: bool = False
+    """Whether the stream's name is known only in its beginning: the newest of that beginning is meant."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class JobSize(Model):
     """The number of GPUs of its instances."""
 
 
-_TYPES: Mapping[Backend, str] = {"batch": "instanceTypes"}
-_LIMITS: Mapping[Backend, str] = {"batch": "maxVcpus"}
+_TYPES: Mapping[Backend, str] = {"batch": "instanceTypes", "sagemaker": "sagemakerInstanceTypes"}
+_LIMITS: Mapping[Backend, str] = {"batch": "maxVcpus", "sagemaker": "sagemakerMaxInstances"}
 """The settings that decide which sizes there are."""
 
 JobSizes = dict[int, JobSize]

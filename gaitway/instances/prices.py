@@ -17,6 +17,12 @@ LIST_PRICES: dict[str, float] = _TABLE["usd_per_hour"]
 """By instance type."""
 
 
+ML = "ml."
+"""Before the name of an instance type of SageMaker."""
+SAGEMAKER_FACTOR: float = _TABLE["sagemaker_factor"]
+"""What an hour of SageMaker costs, as a multiple of the same EC2 type."""
+
+
 class Price(NamedTuple):
     """The price of an hour of an instance."""
 
@@ -29,12 +35,14 @@ def price_of(instance_type: str, settings: Mapping[str, float]) -> Price | None:
     """Look a price up; None where it is not known.
 
     Args:
-        instance_type: `g6.2xlarge`, or `local`.
+        instance_type: `g6.2xlarge`, `ml.g6.2xlarge`, or `local`.
         settings: Prices that a deployer has set (`instancePrices`), which come first.
     """
     if instance_type in settings:
         return Price(settings[instance_type], "setting")
     if instance_type == LOCAL:
         return Price(0.0, None)
-    listed = LIST_PRICES.get(instance_type)
-    return Price(listed, AS_OF) if listed is not None else None
+    listed = LIST_PRICES.get(instance_type.removeprefix(ML))
+    if listed is None:
+        return None
+    return Price(listed * SAGEMAKER_FACTOR if instance_type.startswith(ML) else listed, AS_OF)

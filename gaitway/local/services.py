@@ -125,6 +125,12 @@ def file_system_of(access_point_id: str) -> str:
     return str(access_point["FileSystemId"])
 
 
+def file_system_exists(file_system_id: str) -> bool:
+    """Say whether there is such a file system of EFS."""
+    with request_scope(ACCOUNT_ID, REGION):
+        return file_system_id in efs._file_systems
+
+
 def zones_of(subnets: list[str]) -> set[str]:
     """Return the Availability Zones of subnets; what does not exist has none that anything could be in."""
     with request_scope(ACCOUNT_ID, REGION):

@@ -111,23 +111,27 @@ def run(
         return EXIT_DONE
     reporter = Reporter(ownership, task_tokens)
     if record.spec is None:
-        reporter.fail(
+        _report(
+            reporter,
+            host,
             Failure.of(
                 ArtifactError(
                     "the run's record holds no specification that this image can read: was the run constructed, and "
                     f"is the image as new as the functions? {_SAME_VERSION}"
                 )
-            )
+            ),
         )
         return EXIT_FAILED
     if record.is_newer:
-        reporter.fail(
+        _report(
+            reporter,
+            host,
             Failure.of(
                 PlatformError(
                     f"the run's record has schema version {record.schema_version}, newer than this image reads: "
                     f"the run might do something else than was asked for. {_SAME_VERSION}"
                 )
-            )
+            ),
         )
         return EXIT_FAILED
 
@@ -191,11 +195,17 @@ def run(
             salvage(attempt, failure)
             # HandleFailure follows this report and salvages from the same directory, so it must be released before.
             held.close()
-            reporter.fail(failure)
+            _report(reporter, host, failure)
             return EXIT_FAILED
     reporter.succeed(result)
     logger.info("%s succeeded: %s", run_id, result.manifest)
     return EXIT_DONE
+
+
+def _report(reporter: Reporter, host: Host, failure: Failure) -> None:
+    """Tell the inner machine, and show it where the back end shows it."""
+    reporter.fail(failure)
+    host.report_failure(failure)
 
 
 def _begun(record: RunRecord, machine: Machine | None, image: Image, at: datetime) -> AttemptHistory:

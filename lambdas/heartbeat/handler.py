@@ -13,7 +13,8 @@ from pydantic import Field, Json
 from gaitway.aws.metrics import Metrics
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
-from gaitway.compute.backends import DEFAULT, jobs_of
+from gaitway.compute.backends import jobs_of
+from gaitway.contracts.backends import Backend
 from lambdas.environment import CLIENT_CONFIG, PublishingEnvironment
 from lambdas.heartbeat.logic import THREADS, Heartbeat
 from lambdas.observability import Json as JsonObject
@@ -27,6 +28,13 @@ class HeartbeatEnvironment(PublishingEnvironment):
     """Name or ARN."""
     job_queues: Annotated[Json[list[str]], Field(alias="GAITWAY_JOB_QUEUES")]
     """ARNs."""
+    training_queues: Annotated[Json[list[str]], Field(alias="GAITWAY_TRAINING_QUEUES")] = Field(default_factory=list)
+    """ARNs of the queues of service jobs."""
+
+    @property
+    def queues(self) -> dict[Backend, list[str]]:
+        """The queues of each back end that has some."""
+        return {"batch": self.job_queues, "sagemaker": self.training_queues}
 
 
 @cache
@@ -37,7 +45,7 @@ def _heartbeat() -> Heartbeat:
     return Heartbeat(
         runs=RunTable(boto3.client("dynamodb", config=config), environment.run_table),
         task_tokens=TaskTokens(stepfunctions),
-        jobs=jobs_of(partial(boto3.client, config=config), {DEFAULT: environment.job_queues}),
+        jobs=jobs_of(partial(boto3.client, config=config), environment.queues),
         stepfunctions=stepfunctions,
         lambda_=boto3.client("lambda", config=config),
         metrics=Metrics(boto3.client("cloudwatch", config=config), environment.metrics_namespace),

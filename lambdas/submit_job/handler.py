@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from functools import cache, partial
+from typing import Annotated
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
 
 from gaitway.aws.run_table import RunTable
 from gaitway.compute.backends import submitter_of
@@ -19,7 +21,10 @@ from lambdas.submit_job.logic import SubmitJob
 
 
 class SubmitJobEnvironment(BackendsEnvironment, TargetVariables):
-    """The function's environment variables."""
+    """The function's environment variables. Each back end reads where its jobs go from its own."""
+
+    training_job: Annotated[str | None, Field(alias="GAITWAY_TRAINING_JOB")] = None
+    """See `gaitway.compute.sagemaker`."""
 
 
 @cache

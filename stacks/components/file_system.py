@@ -10,6 +10,8 @@ from aws_cdk import aws_efs as efs
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+RUNS_PATH = "/gaitway"
+"""The directory of runs in the file system."""
 MOUNT_PATH = "/mnt/gaitway"
 """Where jobs and functions see it; Lambda takes paths below /mnt only."""
 
@@ -31,6 +33,7 @@ class RunFileSystem(Construct):
         subnets: ec2.SubnetSelection,
         zones: Sequence[str] | None,
         security_group: ec2.ISecurityGroup,
+        has_training_jobs: bool = False,
     ) -> None:
         """Make the file system.
 
@@ -41,6 +44,7 @@ class RunFileSystem(Construct):
             subnets: The subnets of its mount targets, one in a zone.
             zones: The zones of these subnets, if they are known and may change.
             security_group: Of the mount targets.
+            has_training_jobs: Whether SageMaker mounts it, which knows neither access points nor TLS.
         """
         super().__init__(scope, construct_id)
         self.file_system = efs.FileSystem(
@@ -54,7 +58,7 @@ class RunFileSystem(Construct):
             lifecycle_policy=efs.LifecyclePolicy.AFTER_30_DAYS,
             out_of_infrequent_access_policy=efs.OutOfInfrequentAccessPolicy.AFTER_1_ACCESS,
             enable_automatic_backups=True,
-            file_system_policy=_only_roles_over_tls(),
+            file_system_policy=_whoever_reaches_it() if has_training_jobs else _only_roles_over_tls(),
             # It may hold the only copy of a checkpoint.
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
@@ -62,7 +66,7 @@ class RunFileSystem(Construct):
             self._name_mount_targets(zones)
         self.access_point = self.file_system.add_access_point(
             "Runs",
-            path="/gaitway",
+            path=RUNS_PATH,
             create_acl=efs.Acl(owner_uid="1000", owner_gid="1000", permissions="750"),
             posix_user=efs.PosixUser(uid="1000", gid="1000"),
         )
@@ -85,6 +89,16 @@ class RunFileSystem(Construct):
         """Let a role mount the file system through the access point."""
         self._grant(role, "elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite")
 
+    def grant_root(self, role: iam.IRole) -> None:
+        """Let a role mount the whole file system as root, as SageMaker does for its training jobs."""
+        actions = ("ClientMount", "ClientWrite", "ClientRootAccess")
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=[f"elasticfilesystem:{action}" for action in actions],
+                resources=[self.file_system.file_system_arn],
+            )
+        )
+
     def _grant(self, role: iam.IRole, *actions: str) -> None:
         role.add_to_principal_policy(
             iam.PolicyStatement(
@@ -104,6 +118,25 @@ def _only_roles_over_tls() -> iam.PolicyDocument:
                 principals=[iam.AnyPrincipal()],
                 actions=[f"elasticfilesystem:Client{what}" for what in ("Mount", "Write", "RootAccess")],
                 conditions={"Bool": {"aws:SecureTransport": "false"}},
+            )
+        ]
+    )
+
+
+def _whoever_reaches_it() -> iam.PolicyDocument:
+    """Leave it to the security group who may mount it: only jobs and our functions reach the mount targets.
+
+    SageMaker mounts a FileSystemDataSource by its id and a directory, without an access point
+    (docs.aws.amazon.com/sagemaker/latest/APIReference/API_FileSystemDataSource.html). No page says that it does so
+    with a role, or over TLS. Its containers are root, and must be able to write where others wrote:
+    docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
+    """
+    return iam.PolicyDocument(
+        statements=[
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=[f"elasticfilesystem:Client{what}" for what in ("Mount", "Write", "RootAccess")],
+                conditions={"Bool": {"elasticfilesystem:AccessedViaMountTarget": "true"}},
             )
         ]
     )

@@ -55,6 +55,7 @@ class SimulationJob(Construct):
     Attributes:
         role: The role of every process of the job: it may mount the file system, and assume the run's role.
         run_access: The role of runs; a session of the runner is limited to its own run.
+        attempts: The most attempts at a job.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class SimulationJob(Construct):
         self._image = image
         self._file_system = file_system
         self._run_table = run_table
-        self._attempts = _SPOT_ATTEMPTS if settings.use_spot else _ATTEMPTS
+        self.attempts = _SPOT_ATTEMPTS if settings.use_spot else _ATTEMPTS
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
         file_system.grant_read_write(self.role)
         self.run_access = iam.Role(self, "RunAccess", assumed_by=iam.ArnPrincipal(self.role.role_arn))
@@ -87,7 +88,7 @@ class SimulationJob(Construct):
         # What both definitions share. A submission sets a shorter timeout.
         common: Any = {
             "parameters": {"run_id": ""},
-            "retry_attempts": self._attempts,
+            "retry_attempts": self.attempts,
             # What no rule matches is tried again.
             "retry_strategies": [batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_exit_code=_FAILED))],
             "timeout": LONGEST_ATTEMPT,
@@ -109,6 +110,42 @@ class SimulationJob(Construct):
         # A range without an end, which the construct cannot write, lets a submission choose the number of nodes:
         # docs.aws.amazon.com/batch/latest/APIReference/API_NodeOverrides.html
         resource.add_property_override("NodeProperties.NodeRangeProperties.0.TargetNodes", "0:")
+
+    @property
+    def image_uri(self) -> str:
+        """The image, with its tag or digest."""
+        return self._image.uri
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of every job, whatever it runs on."""
+        settings = self._settings
+        return {
+            # botocore reads the first, every other SDK the second. ECS agents set both from version 1.104 on, and
+            # neither where a definition sets one: github.com/aws/amazon-ecs-agent/pull/4946. Which agent an instance
+            # has does not matter with both.
+            "AWS_DEFAULT_REGION": cdk.Aws.REGION,
+            "AWS_REGION": cdk.Aws.REGION,
+            "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
+            "GAITWAY_INSTANCE_PRICES": json.dumps(settings.instance_prices, sort_keys=True),
+            "GAITWAY_METRICS_NAMESPACE": settings.names.metrics_namespace,
+            "GAITWAY_RUN_ACCESS_ROLE": self.run_access.role_arn,
+            "GAITWAY_RUN_TABLE": self._run_table,
+            "GAITWAY_SIMULATORS": json.dumps(settings.simulators),
+        }
+
+    def grant_pull(self, role: iam.IRole) -> None:
+        """Let a role pull the image."""
+        self._image.grant_pull(role)
+
+    def admit(self, role: iam.Role) -> None:
+        """Let the jobs of another role do runs, too: they may assume the run's role."""
+        policy = self.run_access.assume_role_policy
+        assert policy is not None
+        policy.add_statements(
+            iam.PolicyStatement(actions=["sts:AssumeRole"], principals=[iam.ArnPrincipal(role.role_arn)])
+        )
+        self.run_access.grant_assume_role(role)
 
     def _container(self, construct_id: str, *, multi_node: bool = False) -> batch.EcsEc2ContainerDefinition:
         settings, file_system = self._settings, self._file_system
@@ -143,22 +180,12 @@ class SimulationJob(Construct):
             # who may describe jobs can read its command line.
             command=["Ref::run_id"],
             environment={
-                # botocore reads the first, every other SDK the second. ECS agents set both from version 1.104 on, and
-                # neither where a definition sets one: github.com/aws/amazon-ecs-agent/pull/4946. Which agent an
-                # instance has does not matter with both.
-                "AWS_DEFAULT_REGION": cdk.Aws.REGION,
-                "AWS_REGION": cdk.Aws.REGION,
+                **self.environment,
                 "GAITWAY_CACHE_ROOT": _CACHE_PATH,
                 "GAITWAY_EFS_ROOT": MOUNT_PATH,
                 # Batch passes a job the number of its attempt, but not how many there are.
-                "GAITWAY_JOB_ATTEMPTS": str(self._attempts),
-                "GAITWAY_HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
-                "GAITWAY_INSTANCE_PRICES": json.dumps(settings.instance_prices, sort_keys=True),
-                "GAITWAY_METRICS_NAMESPACE": settings.names.metrics_namespace,
+                "GAITWAY_JOB_ATTEMPTS": str(self.attempts),
                 "GAITWAY_MACHINE_FILE": f"{_MACHINE_PATH}/machine.json",
-                "GAITWAY_RUN_ACCESS_ROLE": self.run_access.role_arn,
-                "GAITWAY_RUN_TABLE": self._run_table,
-                "GAITWAY_SIMULATORS": json.dumps(settings.simulators),
                 **(_NCCL if multi_node else {}),
             },
             job_role=self.role,

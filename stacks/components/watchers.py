@@ -36,6 +36,7 @@ class Watchers(Construct):
         job_state: PipelineFunction,
         handle_failure: PipelineFunction,
         job_queues: Sequence[str],
+        training_queues: Sequence[str],
         pipeline: str,
         workflow: str,
     ) -> None:
@@ -48,6 +49,7 @@ class Watchers(Construct):
             job_state: Receives events of jobs and callers that end.
             handle_failure: Ends runs.
             job_queues: ARNs of the queues whose jobs are ours.
+            training_queues: ARNs of the queues whose service jobs are ours, if there are any.
             pipeline: ARN of the inner machine.
             workflow: ARN of our own outer machine. Those of other callers are not known here: their runs are cancelled
                 once they have had no caller for longer than a caller's own retries take.
@@ -106,6 +108,18 @@ class Watchers(Construct):
             "execution-ended": execution_ended,
             "caller-ended": caller_ended,
         }
+        if training_queues:
+            self.rules["training-ended"] = events.Rule(
+                self,
+                "TrainingEnded",
+                description="Gaitway: a job on SageMaker succeeded, or failed and is attempted no more",
+                event_pattern=events.EventPattern(
+                    source=["aws.batch"],
+                    detail_type=["Batch Service Job State Change"],
+                    detail={"status": ["SUCCEEDED", "FAILED"], "jobQueue": list(training_queues)},
+                ),
+                targets=[self._target(job_state)],
+            )
 
     def _on_end(
         self, construct_id: str, description: str, machine: str, function: PipelineFunction, message: dict[str, object]

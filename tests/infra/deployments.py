@@ -43,6 +43,12 @@ SETTINGS: dict[str, dict[str, str]] = {
     "jobs": {"jobVcpus": "4", "jobMemoryMib": "14000", "heartbeatSeconds": "120", "tracing": "false"},
     "bounded": {"permissionsBoundary": BOUNDARY, "alarmEmail": ADDRESS},
     "tagged": {"tags": json.dumps(TAGS)},
+    "training-jobs": {
+        "backends": "batch,sagemaker",
+        "sagemakerInstanceTypes": "ml.g6e.2xlarge,ml.g6e.48xlarge",
+        "sagemakerMaxInstances": "8",
+        "sagemakerWarmSeconds": "600",
+    },
     "vams": {
         "autoRegisterWithVAMS": "true",
         "vamsImportFunctionName": VAMS_IMPORT,

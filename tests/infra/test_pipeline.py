@@ -19,6 +19,7 @@ from gaitway.compute.targets import TargetVariables
 from gaitway.libraries.simulators import SIMULATORS
 from gaitway.settings import load_settings
 from lambdas.environment import Environment
+from tests.infra.conftest import Synthesise
 from tests.infra.templates import ROOT, Resource, Synthesis, batch_arn, containers
 
 REFERENCES = {
@@ -223,7 +224,9 @@ def test_functions_and_machines_are_traced(aws: Synthesis, embedded: Synthesis) 
         assert {machine.properties["TracingConfiguration"]["Enabled"] for machine in machines} == {mode == "Active"}
 
 
-def test_the_embedded_deployment_consists_of_the_same_resources(aws: Synthesis, embedded: Synthesis) -> None:
+def test_the_embedded_deployment_consists_of_the_same_resources(synthesise: Synthesise, embedded: Synthesis) -> None:
+    aws = synthesise(load_settings({"acceptNvidiaEula": "true", "backends": "batch,sagemaker"}, ROOT))
+
     def listed(synthesis: Synthesis) -> list[tuple[str, str, str]]:
         return sorted(
             (resource.stack, resource.name, resource.type)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gaitway.contracts.errors import InterruptedRunError
+from gaitway.contracts.errors import Failure, InterruptedRunError
 from gaitway.contracts.history import Machine
 from gaitway.contracts.run import RunState
 from gaitway.contracts.workload import TrainingConfig
@@ -31,6 +31,9 @@ class Desk:
 
     def is_attempted_again_after_stop(self) -> bool:
         return self.may_be_attempted_again
+
+    def report_failure(self, failure: Failure) -> None:
+        """A desk shows nothing."""
 
     def image(self) -> Image:
         return Image("a desk")

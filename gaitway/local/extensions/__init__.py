@@ -18,6 +18,7 @@ from gaitway.local.extensions import (
     lambda_quotas,
     lambda_updates,
     marks,
+    sagemaker,
     saved_queries,
     schedules,
     size_quotas,
@@ -64,6 +65,7 @@ def register_all(runtime: Runtime) -> None:
     lambda_quotas.register()
     lambda_updates.register()
     marks.register()
+    sagemaker.register(runtime)
     saved_queries.register()
     schedules.register()
     size_quotas.register()
@@ -72,13 +74,14 @@ def register_all(runtime: Runtime) -> None:
 
 
 def answer(path: str) -> Response | None:
-    """Answer a request that is not for an AWS service: a container's to the ECS agent. None for any other."""
-    return batch.service().jobs.agent.answer(path)
+    """Answer a request that is not for an AWS service: a container's to the ECS agent, or a test's."""
+    return batch.service().jobs.agent.answer(path) or sagemaker.answer(path)
 
 
 def start_all() -> None:
     """Begin background work, once MiniStack has restored its state."""
     batch.start()
+    sagemaker.start()
 
 
 def shut_down_all() -> None:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from gaitway.aws.errors import AWS_ERRORS
 from gaitway.compute.batch import BatchJobs
+from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Machine
 from gaitway.contracts.model import Model
 from gaitway.contracts.text import Like
@@ -130,6 +131,9 @@ class BatchHost:
             logger.warning("AWS Batch did not say why the job was asked to stop: %s", error)
             return False
         return job is not None and not _is_ended(job)
+
+    def report_failure(self, failure: Failure) -> None:
+        """Batch shows the exit code, which says it."""
 
     def image(self) -> Image:
         """Describe the job's container image, from the ECS agent's metadata."""

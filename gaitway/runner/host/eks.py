@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from gaitway.compute.eks.api import KubernetesApi, KubernetesError
 from gaitway.compute.eks.manifests import BACKEND, job_path
 from gaitway.compute.eks.status import PyTorchJob
+from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Machine
 from gaitway.contracts.model import Model
 from gaitway.contracts.text import Like
@@ -133,6 +134,9 @@ class EksHost:
             logger.warning("Kubernetes describes the job in a form that is not known: %s", error)
             return False
         return not job.is_over(datetime.now(UTC))
+
+    def report_failure(self, failure: Failure) -> None:
+        """Kubernetes shows the exit code, which says it."""
 
     def image(self) -> Image:
         """Describe the container's image: how long it was pulled is not known in the pod."""

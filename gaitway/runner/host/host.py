@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Machine
 from gaitway.runner.stop import StopRequest
 
@@ -94,6 +95,10 @@ class Host(Protocol):
 
     def is_attempted_again_after_stop(self) -> bool:
         """Return, after a signal to stop, whether another attempt follows: not if a user ended the job."""
+        ...
+
+    def report_failure(self, failure: Failure) -> None:
+        """Show why the run failed where the back end shows it; no further attempt shall follow."""
         ...
 
     def image(self) -> Image:

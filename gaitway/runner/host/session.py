@@ -19,6 +19,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Deferre
 from botocore.exceptions import ClientError
 
 from gaitway.aws.run_table import RunTable
+from gaitway.contracts.backends import DEFAULT_BACKEND
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import RunRecord
 from gaitway.runner.host.hosts import ACTIONS
@@ -97,7 +98,7 @@ def run_policies(record: RunRecord | None, partition: str, metrics_namespace: st
     """
     # Neither these nor CloudWatch's PutMetricData can be limited to a resource.
     statements: list[dict[str, Any]] = [
-        {"Action": ["states:SendTaskHeartbeat", *ACTIONS], "Resource": "*"},
+        {"Action": ["states:SendTaskHeartbeat", *ACTIONS.get(_backend(record), ())], "Resource": "*"},
         {
             "Action": ["cloudwatch:PutMetricData"],
             "Resource": "*",
@@ -131,6 +132,10 @@ def run_policies(record: RunRecord | None, partition: str, metrics_namespace: st
             yield policy
             shorter_than = len(policy)
         length //= 2
+
+
+def _backend(record: RunRecord | None) -> str:
+    return record.spec.compute.backend if record is not None and record.spec is not None else DEFAULT_BACKEND
 
 
 def _resource(partition: str, uri: S3Uri, length: int) -> str:

@@ -32,3 +32,5 @@ def start() -> None:
 def shut_down() -> None:
     """End all jobs' processes."""
     service().jobs.close()
+    for part in service().parts:
+        part.close()

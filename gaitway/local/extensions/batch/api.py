@@ -1,7 +1,8 @@
 """AWS Batch's HTTP API: a table from path to operation, in the form of a MiniStack service module."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 from urllib.parse import unquote
 
 from gaitway.local.extensions.batch.errors import ClientError
@@ -16,19 +17,47 @@ _SUMMARY_FIELDS = {
 }  # fmt: skip
 
 
+class Part(Protocol):
+    """A part of Batch that another extension supplies."""
+
+    name: str
+
+    def check_queue(self, request: Json) -> None:
+        """Check what a new queue refers to."""
+
+    def tags(self, resource_arn: str) -> dict[str, str] | None:
+        """Return the tags of one of its resources; None for any other."""
+
+    def dispatch(self) -> None:
+        """Start what waits, as far as there is room."""
+
+    def to_state(self) -> Json:
+        """Return everything, for `from_state` to restore."""
+
+    def from_state(self, state: Json) -> None:
+        """Restore what `to_state` returned."""
+
+    def close(self) -> None:
+        """Start nothing more, and kill what runs."""
+
+    def reset(self) -> None:
+        """Forget everything."""
+
+
 class BatchService:
     """What MiniStack needs from a service: requests, and state to save, restore and reset."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.resources = Resources()
         self.jobs = Jobs(self.resources, runtime)
+        self.parts: list[Part] = []
         resources, jobs = self.resources, self.jobs
         self._operations: dict[str, Callable[[Json], Json]] = {
             "createcomputeenvironment": resources.create_compute_environment,
             "updatecomputeenvironment": resources.update_compute_environment,
             "deletecomputeenvironment": self.delete_compute_environment,
             "describecomputeenvironments": resources.describe_compute_environments,
-            "createjobqueue": resources.create_job_queue,
+            "createjobqueue": self.create_job_queue,
             "updatejobqueue": resources.update_job_queue,
             "deletejobqueue": self.delete_job_queue,
             "describejobqueues": resources.describe_job_queues,
@@ -41,6 +70,11 @@ class BatchService:
             "terminatejob": self._terminate_job,
             "canceljob": self._cancel_job,
         }
+
+    def add(self, part: Part, operations: Mapping[str, Callable[[Json], Json]]) -> None:
+        """Add a part, with what it answers."""
+        self.parts.append(part)
+        self._operations |= operations
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
@@ -57,6 +91,8 @@ class BatchService:
             if name.startswith("update"):
                 # There may be room now for jobs that wait.
                 self.jobs.dispatch()
+                for part in self.parts:
+                    part.dispatch()
             return json_response(response)
         except KeyError as error:
             return error_response("ClientException", f"Error executing request, Exception : {error} is required")
@@ -65,17 +101,30 @@ class BatchService:
 
     def get_state(self) -> Json:
         """Return what is saved when the emulator stops."""
-        return {"resources": self.resources.to_state(), "jobs": self.jobs.to_state()}
+        parts = {part.name: part.to_state() for part in self.parts}
+        return {"resources": self.resources.to_state(), "jobs": self.jobs.to_state(), **parts}
 
     def load_persisted_state(self, state: Json) -> None:
         """Restore what was saved."""
         self.resources.from_state(state["resources"])
         self.jobs.from_state(state["jobs"])
+        for part in self.parts:
+            # An older emulator has not saved it.
+            if part.name in state:
+                part.from_state(state[part.name])
 
     def reset(self) -> None:
         """Forget everything."""
         self.jobs.reset()
+        for part in self.parts:
+            part.reset()
         self.resources.from_state(Resources().to_state())
+
+    def create_job_queue(self, request: Json) -> Json:
+        """CreateJobQueue."""
+        for part in self.parts:
+            part.check_queue(request)
+        return self.resources.create_job_queue(request)
 
     def delete_compute_environment(self, request: Json) -> Json:
         """DeleteComputeEnvironment: its instances go, and the jobs on them lose their host."""
@@ -90,6 +139,14 @@ class BatchService:
         if queue:
             self.jobs.end_queue(queue["jobQueueArn"])
         return {}
+
+    def tags_of(self, resource_arn: str) -> dict[str, str]:
+        """Return a resource's tags, to read or to change."""
+        for part in self.parts:
+            tags = part.tags(resource_arn)
+            if tags is not None:
+                return tags
+        return self.resources.tags(resource_arn)
 
     def _submit_job(self, request: Json) -> Json:
         job = self.jobs.submit(request)
@@ -136,7 +193,7 @@ class BatchService:
         return summary
 
     def _tags(self, method: str, resource_arn: str, body: bytes, query_params: dict[str, list[str]]) -> Json:
-        tags = self.resources.tags(resource_arn)
+        tags = self.tags_of(resource_arn)
         if method == "GET":
             return {"tags": tags}
         if method == "POST":

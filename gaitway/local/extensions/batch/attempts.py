@@ -124,7 +124,7 @@ class ContainerAttempt:
     def _run_process(self, variables: dict[str, str], log_stream: LogStream, on_running: Callable[[], None]) -> Attempt:
         container = self._container
         spec = prepare(self.job, container, self._number, self.compute_environment, variables, self._runtime)
-        process = ContainerProcess(self.job.job_id, spec, log_stream, self._runtime.guard)
+        process = ContainerProcess(("AWS_BATCH_JOB_ID", self.job.job_id), spec, log_stream, self._runtime.guard)
         with self._lock:
             self._process = process
             is_over = self._is_killed or self.stop_reason is not None

@@ -51,10 +51,11 @@ def free_ports(nodes: Sequence[Job]) -> dict[str, str]:
     one, so that two of them must not use the same port.
     """
     images = [image_of(node.container) for node in nodes if node.container]
-    return {name: str(_free_port()) for image in images if image for name in image.port_variables}
+    return {name: str(free_port()) for image in images if image for name in image.port_variables}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine on which nothing listens."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         port: int = listener.getsockname()[1]

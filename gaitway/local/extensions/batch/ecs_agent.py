@@ -75,6 +75,12 @@ class EcsAgent:
             variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"{runtime.endpoint_url}{_CREDENTIALS}{task.task_id}"
         return variables
 
+    def lend(self, task: Task, runtime: Runtime) -> dict[str, str]:
+        """Register a container that is no task of ECS; return the variable that tells it where its credentials are."""
+        with self._lock:
+            self._tasks[task.task_id] = task
+        return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{runtime.endpoint_url}{_CREDENTIALS}{task.task_id}"}
+
     def end(self, task_id: str) -> None:
         """Forget a task: its container receives no answers any more."""
         with self._lock:

@@ -1,6 +1,7 @@
 """Container images of the embedded AWS: each is replaced by a program on this machine."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class Image:
     environment: dict[str, str] = field(default_factory=dict)
     port_variables: tuple[str, ...] = ()
     """Environment variables that say on which port the main node of a multi-node parallel job listens."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Directories of the image, and those of this machine that stand for them."""
 
 
 _INTERPRETER = str(Path(sys.executable).parent)
@@ -38,6 +41,7 @@ IMAGES = {
             "WARP_CACHE_PATH": str(isaaclab3.KERNELS),
         },
         port_variables=("GAITWAY_NODE_PORT",),
+        files={"/opt/gaitway/src": REPOSITORY_ROOT},
     ),
     # An image without an entrypoint: the job's command runs as it is.
     "gaitway/shell:local": Image(entrypoint=[], environment={"PATH": _PATH}),

@@ -21,13 +21,28 @@ _MAX_EVENT_BYTES = 16_384
 class ContainerProcess:
     """A running attempt. It is its own session and process group."""
 
-    def __init__(self, job_id: str, spec: ProcessSpec, log_stream: LogStream, guard: Guard) -> None:
+    def __init__(
+        self,
+        mark: tuple[str, str],
+        spec: ProcessSpec,
+        log_stream: LogStream,
+        guard: Guard,
+        grace_seconds: float = STOP_GRACE_SECONDS,
+    ) -> None:
         """Start the process.
+
+        Args:
+            mark: A variable of its environment, and its value, by which the container's processes are found.
+            spec: What to start.
+            log_stream: Where its output goes.
+            guard: Ends it with the emulator.
+            grace_seconds: Between the signal to stop and the one to end.
 
         Raises:
             ContainerStartError: Its program does not exist or cannot be executed.
         """
-        self._job_id = job_id
+        self._mark = mark
+        self._grace_seconds = grace_seconds
         self._spec = spec
         self._log_stream = log_stream
         self._guard = guard
@@ -48,7 +63,7 @@ class ContainerProcess:
             shutil.rmtree(spec.working_directory, ignore_errors=True)
             raise ContainerStartError(f"CannotStartContainerError: {error}") from error
         guard.watch(self._process.pid)
-        self._log_thread = threading.Thread(target=self._forward_output, name=f"batch-log-{job_id}", daemon=True)
+        self._log_thread = threading.Thread(target=self._forward_output, name=f"log-{mark[1]}", daemon=True)
         self._log_thread.start()
 
     def wait(self) -> int:
@@ -74,7 +89,7 @@ class ContainerProcess:
             # Later, its process id may belong to another process, and the next attempt of its job has the same job id.
             if self._has_ended or self._kill_timer:
                 return
-            self._kill_timer = threading.Timer(STOP_GRACE_SECONDS, self.kill)
+            self._kill_timer = threading.Timer(self._grace_seconds, self.kill)
             self._kill_timer.daemon = True
             self._kill_timer.start()
         with contextlib.suppress(ProcessLookupError):
@@ -82,7 +97,7 @@ class ContainerProcess:
 
     def kill(self) -> None:
         """End every process of the container at once, also those that opened their own session."""
-        end_processes("AWS_BATCH_JOB_ID", self._job_id, [self._process.pid])
+        end_processes(*self._mark, [self._process.pid])
 
     def _forward_output(self) -> None:
         """Write the output to CloudWatch Logs, each time with all lines since the last write."""

@@ -19,6 +19,15 @@ _COMPUTE_ENVIRONMENTS_OF_A_QUEUE = 3
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 """docs.aws.amazon.com/batch/latest/APIReference/API_SubmitJob.html and API_RegisterJobDefinition.html"""
 _OWN_PREFIX = "AWS_BATCH"
+_MOST_ATTEMPTS = 10
+_MOST_RULES = 5
+_PATTERN_CHARACTERS = 512
+"""docs.aws.amazon.com/batch/latest/userguide/service-job-retries.html"""
+_HIGHEST_PRIORITY = 9999
+_SHARE = re.compile(r"[A-Za-z0-9]{1,255}\*?")
+"""docs.aws.amazon.com/batch/latest/APIReference/API_SubmitServiceJob.html and API_ShareAttributes.html"""
+_TAG_KEY_CHARACTERS, _TAG_VALUE_CHARACTERS = 128, 256
+"""docs.aws.amazon.com/batch/latest/userguide/using-tags.html"""
 
 OVERRIDES_CHARACTERS = 8192
 """docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html"""
@@ -40,6 +49,42 @@ def check_job(request: Json) -> None:
         overrides.append(item.get("containerOverrides", {}))
     for override in overrides:
         _check_environment(override)
+
+
+def check_service_job(request: Json) -> None:
+    """Check the submission of a service job: docs.aws.amazon.com/batch/latest/APIReference/API_SubmitServiceJob.html.
+
+    Raises:
+        ClientError: It is too large, or something in it is out of range. No page says how large a payload may be: the
+            limit of other jobs counts.
+    """
+    _check_size("Job", request, _JOB_KIB)
+    _check_name("jobName", request["jobName"])
+    if request["serviceJobType"] != "SAGEMAKER_TRAINING":
+        raise ClientError(f"Invalid serviceJobType: {request['serviceJobType']}")
+    strategy = request.get("retryStrategy", {"attempts": 1})
+    if not 1 <= strategy["attempts"] <= _MOST_ATTEMPTS:
+        raise ClientError(f"attempts must be between 1 and {_MOST_ATTEMPTS}, got {strategy['attempts']}")
+    rules = strategy.get("evaluateOnExit", [])
+    if len(rules) > _MOST_RULES:
+        raise ClientError(f"evaluateOnExit has at most {_MOST_RULES} rules, got {len(rules)}")
+    for rule in rules:
+        pattern = rule.get("onStatusReason", "")
+        if len(pattern) > _PATTERN_CHARACTERS or "*" in pattern[:-1] or rule.get("action") not in ("RETRY", "EXIT"):
+            raise ClientError(f"Invalid rule of evaluateOnExit: {rule}")
+    if not 0 <= request.get("schedulingPriority", 0) <= _HIGHEST_PRIORITY:
+        raise ClientError(f"schedulingPriority must be between 0 and {_HIGHEST_PRIORITY}")
+    if not _SHARE.fullmatch(request.get("shareIdentifier", "any")):
+        raise ClientError("shareIdentifier must have up to 255 letters and digits, with a star at the end at most")
+    for key, value in request.get("tags", {}).items():
+        if not 1 <= len(key) <= _TAG_KEY_CHARACTERS or len(value) > _TAG_VALUE_CHARACTERS:
+            raise ClientError(f"Invalid tag: {key}")
+    try:
+        is_object = isinstance(json.loads(request["serviceRequestPayload"]), dict)
+    except ValueError:
+        is_object = False
+    if not is_object:
+        raise ClientError("serviceRequestPayload must be a JSON object")
 
 
 def check_definition(request: Json) -> None:

@@ -33,6 +33,8 @@ def new_job(request: Json, resources: Resources) -> Job:
     queue = resources.job_queue(request["jobQueue"])
     if queue["state"] != "ENABLED":
         raise ClientError(f"Job Queue {queue['jobQueueName']} is not in ENABLED state.")
+    if queue.get("jobQueueType") == "SAGEMAKER_TRAINING":
+        raise ClientError(f"Job Queue {queue['jobQueueName']} takes service jobs only.")
     definition = resources.job_definition(request["jobDefinition"])
     if definition["status"] != "ACTIVE":
         raise ClientError(f"JobDefinition {request['jobDefinition']} is not in ACTIVE status")

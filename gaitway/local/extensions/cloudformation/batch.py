@@ -44,7 +44,7 @@ def _delete_compute_environment(arn: str, properties: Json) -> None:
 
 def _create_job_queue(logical_id: str, properties: Json, stack_name: str) -> Created:
     request = {"jobQueueName": generated_name(stack_name, logical_id)} | to_api(properties)
-    arn = service().resources.create_job_queue(request)["jobQueueArn"]
+    arn = service().create_job_queue(request)["jobQueueArn"]
     return arn, {"JobQueueArn": arn}
 
 

@@ -16,6 +16,8 @@ _NAMES = {
     "AWS::Batch::ComputeEnvironment": "ComputeEnvironmentName",
     "AWS::Batch::JobDefinition": "JobDefinitionName",
     "AWS::Batch::JobQueue": "JobQueueName",
+    "AWS::Batch::SchedulingPolicy": "Name",
+    "AWS::Batch::ServiceEnvironment": "ServiceEnvironmentName",
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::CompositeAlarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
@@ -26,6 +28,7 @@ _NAMES = {
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::SNS::Topic": "TopicName",
+    "AWS::SSM::Parameter": "Name",
     "AWS::SQS::Queue": "QueueName",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
@@ -38,6 +41,10 @@ _REPLACING = {
     "AWS::Batch::JobDefinition": ("JobDefinitionName",),
     # .../aws-resource-batch-jobqueue.html
     "AWS::Batch::JobQueue": ("JobQueueName", "JobQueueType"),
+    # .../aws-resource-batch-schedulingpolicy.html
+    "AWS::Batch::SchedulingPolicy": ("Name",),
+    # .../aws-resource-batch-serviceenvironment.html
+    "AWS::Batch::ServiceEnvironment": ("ServiceEnvironmentName", "ServiceEnvironmentType"),
 }
 """Properties with "Update requires: Replacement", for our types."""
 

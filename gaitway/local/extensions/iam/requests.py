@@ -53,6 +53,9 @@ def _with_our_resources(extract_resource_arn: _Extract) -> _Extract:
             return _batch_resource(path.rstrip("/").rpartition("/")[2].lower(), _document(body))
         if service == "states" and (token := _document(body).get("taskToken")):
             return _machine_of(token) or f"arn:aws:states:{region}:{account_id}:stateMachine:unknown"
+        if service == "sagemaker":
+            name = _document(body).get("TrainingJobName")
+            return f"arn:aws:sagemaker:{region}:{account_id}:training-job/{name}" if name else "*"
         if service == "codebuild" and (builds := _document(body).get("ids")):
             # Builds are described with a permission on their project; their ids begin with its name.
             projects = {str(build).partition(":")[0] for build in builds}
@@ -79,8 +82,17 @@ def _batch_resource(operation: str, request: Json) -> str:
                 # docs.aws.amazon.com/service-authorization/latest/reference/list_awsbatch.html
                 several.further = (("batch:TagResource", arn("job", "new")),)
             return several
+        if operation == "submitservicejob":
+            queue = resources.job_queue(request["jobQueue"])["jobQueueArn"]
+            new = arn("service-job", "new")
+            several = _several(queue, new)
+            if request.get("tags"):
+                several.further = (("batch:TagResource", new),)
+            return several
     except (ClientError, KeyError):
         return "*"
+    if operation == "terminateservicejob":
+        return arn("service-job", str(request.get("jobId")))
     if operation in ("terminatejob", "canceljob"):
         return arn("job", str(request.get("jobId")))
     return "*"
@@ -118,10 +130,13 @@ def _with_our_keys(request_tag_context: _Context) -> _Context:
         keys = request_tag_context(service, action, body, parameters)
         if service == "dynamodb":
             keys["dynamodb:LeadingKeys"] = sorted(set(_leading_keys(_document(body))))
-        if action == "batch:SubmitJob":
+        if action in ("batch:SubmitJob", "batch:SubmitServiceJob"):
             keys |= {f"aws:RequestTag/{key}": value for key, value in _document(body).get("tags", {}).items()}
         if action in ("batch:TerminateJob", "batch:CancelJob"):
             keys |= {f"aws:ResourceTag/{key}": value for key, value in _tags_of_job(_document(body)).items()}
+        if action == "batch:TerminateServiceJob":
+            tags = batch.service().tags_of(arn("service-job", str(_document(body).get("jobId"))))
+            keys |= {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
         if action == "cloudwatch:PutMetricData" and (namespace := _namespace(body, parameters)):
             keys["cloudwatch:namespace"] = namespace
         return keys
