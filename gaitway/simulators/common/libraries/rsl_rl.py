@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from gaitway.contracts.errors import RequestError
 from gaitway.simulators.common.checkpoint_files import read_checkpoint
 
+OPTIMISER = "optimizer_state_dict"
+ANEW = "the state of the optimiser cannot be taken from a checkpoint of this other release: the optimiser starts anew"
 _POLICY = "model_state_dict"
 _MODELS = ("actor_state_dict", "critic_state_dict")
 _NORMALISERS = ("obs_norm_state_dict", "privileged_obs_norm_state_dict")
@@ -66,6 +69,71 @@ def as_policy(contents: dict[str, Any]) -> dict[str, Any]:
         if entry in _MODELS:
             policy |= {_to_policy(entry, name): tensor for name, tensor in model.items()}
     return contents | {_POLICY: policy}
+
+
+def is_of_policy(contents: dict[str, Any]) -> bool:
+    """Return whether a checkpoint, read as `as_models` does, was saved by release 2 or 3."""
+    return _POLICY in contents
+
+
+def is_of_models(contents: dict[str, Any]) -> bool:
+    """Return whether a checkpoint, read as `as_policy` does, was saved by release 4 or 5."""
+    return _MODELS[0] in contents
+
+
+def optimiser_of_policy(contents: dict[str, Any], actor: nn.Module, critic: nn.Module) -> dict[str, Any] | None:
+    """Return the state of release 3's optimiser in the order of release 5's.
+
+    An optimiser knows its parameters by number, and torch.optim.Optimizer.load_state_dict compares neither names nor
+    shapes: in the order in which it was saved, a memory would get the moments of a layer.
+
+    Args:
+        contents: A checkpoint of release 2 or 3.
+        actor: The network of release 5 that the state is for.
+        critic: The other one.
+
+    Returns:
+        None if their parameters are not those of the checkpoint: then the optimiser has to start anew.
+    """
+    saved = [_to_model(name) for name in contents[_POLICY]]
+    own = [(entry, name) for entry, model in zip(_MODELS, (actor, critic), strict=True) for name in _names_in(model)]
+    return _reordered(contents.get(OPTIMISER), saved, own)
+
+
+def optimiser_of_models(contents: dict[str, Any], policy: nn.Module) -> dict[str, Any] | None:
+    """Return the state of release 5's optimiser in the order of release 3's, as `optimiser_of_policy` the other way.
+
+    Args:
+        contents: A checkpoint of release 4 or 5.
+        policy: The network of release 3 that the state is for.
+    """
+    saved = [(entry, _NOISE.get(name, name)) for entry in _MODELS for name in contents.get(entry, {})]
+    return _reordered(contents.get(OPTIMISER), saved, [_to_model(name) for name in _names_in(policy)])
+
+
+def _names_in(module: nn.Module) -> list[str]:
+    return [name for name, _ in module.named_parameters()]
+
+
+def _reordered(state: Any, saved: list[tuple[str, str]], own: list[tuple[str, str]]) -> dict[str, Any] | None:  # noqa: ANN401
+    """Number the parameters of an optimiser's one group anew.
+
+    Args:
+        state: The optimiser's.
+        saved: Entries of the networks in the order in which they were saved: module by module, first its parameters, as
+            an optimiser has them, too.
+        own: The parameters in the order that is wanted.
+    """
+    saved = [(entry, name) for entry, name in saved if not name.startswith("obs_normalizer.")]
+    groups = state.get("param_groups") if isinstance(state, dict) else None
+    if not groups or len(groups) != 1 or len(groups[0]["params"]) != len(saved) or sorted(saved) != sorted(own):
+        return None
+    number = dict(zip(saved, groups[0]["params"], strict=True))
+    moments = state["state"]
+    return {
+        "state": {new: moments[number[name]] for new, name in enumerate(own) if number[name] in moments},
+        "param_groups": [groups[0] | {"params": list(range(len(own)))}],
+    }
 
 
 def _to_model(name: str) -> tuple[str, str]:

@@ -15,7 +15,15 @@ from torch.utils.tensorboard import SummaryWriter
 from gaitway.simulators.common.checkpoint_files import load_entry
 from gaitway.simulators.common.errors import NotANumberError
 from gaitway.simulators.common.files import written_whole
-from gaitway.simulators.common.libraries.rsl_rl import as_models, read
+from gaitway.simulators.common.libraries.rsl_rl import (
+    ANEW,
+    OPTIMISER,
+    as_models,
+    is_of_policy,
+    optimiser_of_policy,
+    read,
+)
+from gaitway.simulators.common.optional import warn
 from gaitway.simulators.common.policy import Memory
 from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.common.recurrent import RecurrentActions, states_of
@@ -57,7 +65,14 @@ class WatchedRunner(OnPolicyRunner):  # type: ignore[misc]
             ranks: The processes that train.
         """
         # With the optimiser comes the learning rate, which the adaptive schedule has moved.
-        self.alg.load(contents, {"optimizer": True, "rnd": True}, strict=True)
+        parts = {"optimizer": True, "rnd": True}
+        if is_of_policy(contents):
+            state = optimiser_of_policy(contents, self.alg._raw_actor, self.alg._raw_critic)
+            contents = contents | {OPTIMISER: state}
+            parts["optimizer"] = state is not None
+            if state is None:
+                warn(ANEW)
+        self.alg.load(contents, parts, strict=True)
         # The library's own loader would repeat the iteration that is done.
         self.current_learning_iteration = completed
         steps = self.cfg["num_steps_per_env"] * self.env.num_envs * ranks.world_size

@@ -18,7 +18,16 @@ from gaitway.simulators.common.checkpoint_files import load_entry
 from gaitway.simulators.common.errors import NotANumberError
 from gaitway.simulators.common.files import written_whole
 from gaitway.simulators.common.isaaclab.training import LoadedPolicy, Training
-from gaitway.simulators.common.libraries.rsl_rl import as_policy, read, refuse_distillation
+from gaitway.simulators.common.libraries.rsl_rl import (
+    ANEW,
+    OPTIMISER,
+    as_policy,
+    is_of_models,
+    optimiser_of_models,
+    read,
+    refuse_distillation,
+)
+from gaitway.simulators.common.optional import warn
 from gaitway.simulators.common.policy import Memory
 from gaitway.simulators.common.recurrent import RecurrentActions, states_of
 from gaitway.simulators.common.watch import ENVIRONMENT
@@ -116,7 +125,13 @@ class _Runner(rsl_rl.runners.OnPolicyRunner):  # type: ignore[misc]
         contents = _load_policy(self, given)
         if job.continue_from is None:
             return
-        load_entry(self.alg.optimizer.load_state_dict, contents, "optimizer_state_dict", _setting(self), given)
+        is_foreign = is_of_models(contents)
+        if is_foreign:
+            contents |= {OPTIMISER: optimiser_of_models(contents, self.alg.policy)}
+        if is_foreign and contents[OPTIMISER] is None:
+            warn(ANEW)
+        else:
+            load_entry(self.alg.optimizer.load_state_dict, contents, OPTIMISER, _setting(self), given)
         # rsl_rl 3 would start again with the learning rate of the settings.
         self.alg.learning_rate = self.alg.optimizer.param_groups[0]["lr"]
         if getattr(self.alg, "rnd", None):
