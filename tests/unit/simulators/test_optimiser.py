@@ -1,4 +1,4 @@
-"""A training that goes on from a checkpoint of another release of rsl_rl takes its optimiser along: its steps are the same.
+"""A training that goes on from a checkpoint of another release of rsl_rl takes its optimiser along: same steps.
 
 The checkpoints are real ones, which the releases have written. The networks are built from their own entries: what
 counts is the order in which each release hands its parameters to the optimiser.
