@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 B = TypeVar("B", bound=BaseModel)
 
 _FIELD = "trainingConfig.resumeFrom"
-_OF_ONE_RUN = frozenset({"resume_checkpoint", "resume_from", "further_iterations"})
-"""Fields that say where a run begins."""
+_OF_ONE_RUN = frozenset({"resume_checkpoint", "resume_from", "further_iterations", "live_view"})
+"""Fields that say where a run begins, and whether people may look into it."""
 _CUSTOM_ENVIRONMENT = frozenset({"custom_environment_path", "custom_environment_s3_uri"})
 
 

@@ -28,8 +28,8 @@ _ANY_PORT = 0
 _ENVIRONMENTS = 16
 """A browser without a GPU still moves so many."""
 _SECONDS_PER_FRAME = 1 / 20
-_DIRECTION = np.array([1.0, -1.2, 0.8])
-"""From what is looked at to the camera."""
+_DIRECTION = np.array([0.45, -0.55, 0.4])
+"""From what is looked at to the camera, by the size of what is looked at."""
 _LEAST_METRES = 1.5
 _OUR_PAGE = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::\d+)?")
 """Its origin in the browser. Pages of other origins may open WebSockets to this machine, too."""
@@ -88,7 +88,7 @@ class LiveView(ViserVisualizer):  # type: ignore[misc]
         low, high = positions.min(axis=0), positions.max(axis=0)
         centre, size = (low + high) / 2, max(float(np.linalg.norm(high - low)), _LEAST_METRES)
         camera = self._viewer._server.initial_camera
-        camera.position = tuple(centre + size * _DIRECTION / np.linalg.norm(_DIRECTION))
+        camera.position = tuple(centre + size * _DIRECTION)
         camera.look_at = tuple(centre)
 
     def _positions(self) -> NDArray[np.float64]:

@@ -263,7 +263,12 @@ def test_what_is_not_given_is_as_in_the_older_run(world: World) -> None:
         packed.writestr("tasks/__init__.py", "")
     package = world.put("packages/tasks.zip", archive.getvalue())
     older = TrainingConfig(
-        task=TASK, num_envs=32, max_iterations=20, hydra_overrides=["agent.algorithm.gamma=0.9"], record_video=True
+        task=TASK,
+        num_envs=32,
+        max_iterations=20,
+        hydra_overrides=["agent.algorithm.gamma=0.9"],
+        record_video=True,
+        live_view=True,
     )
     leave(world, older, RunState.FAILED, inputs={CUSTOM_ENVIRONMENT: InputFile(uri=package)})
     world.put(f"older/{CHECKPOINTS}model_9.pt")
@@ -273,4 +278,6 @@ def test_what_is_not_given_is_as_in_the_older_run(world: World) -> None:
     assert (training.max_iterations, training.task, training.num_envs) == (20, TASK, 32)
     assert training.hydra_overrides == ["agent.algorithm.gamma=0.9"]
     assert not training.record_video
+    # Only who asks for it is looked into.
+    assert not training.live_view
     assert spec.inputs[CUSTOM_ENVIRONMENT].uri == package
