@@ -123,6 +123,17 @@ class Names:
         """Where jobs of several nodes wait for such instances."""
         return self.of(f"multi-node-{gpus}")
 
+    def orders(self, cluster: str) -> str:
+        """Of the queue of a cluster's agent; the end says that it is first in, first out.
+
+        docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
+        """
+        return self.of(f"{cluster}-orders.fifo")
+
+    def agent_parameter(self, cluster: str) -> str:
+        """Of the parameter from which a cluster's agent reads what it has to know."""
+        return f"/{self.deployment}/agent/{cluster}"
+
     @property
     def training_queue(self) -> str:
         """Where jobs wait that SageMaker trains."""

@@ -33,8 +33,10 @@ _BLOCK = ("app", "pipelines", "useIsaacLabTraining")
 _CONFIG_FILE = "configFile"
 
 
-DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker")
+DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker", "hyperpod-slurm")
 """Those for which there are stacks."""
+CLUSTERS: tuple[Backend, ...] = ("hyperpod-slurm",)
+"""Those whose jobs an agent beside their scheduler submits."""
 _BUILT_SIMULATOR: Simulator = "isaaclab-2"
 MAX_GPUS_PER_NODE = 8
 """No instance has more."""
@@ -177,6 +179,8 @@ class Settings(BaseModel):
     sagemaker_warm_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
     """How long SageMaker keeps an instance after a job for the next one with the same needs, which then starts in
     seconds; it is billed all that time. Not together with `useSpot`."""
+    cluster_nodes: Annotated[int, Field(ge=1, le=64)] = 2
+    """Nodes of a cluster in `backends`: a request for more is refused at once."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
         "g6.2xlarge",
         "g6e.2xlarge",
@@ -365,7 +369,11 @@ class Settings(BaseModel):
     @property
     def further_backends(self) -> dict[Backend, dict[int, JobSize]]:
         """The back ends beside AWS Batch, with the sizes of their jobs as `job_sizes` has them."""
-        return {"sagemaker": self._training_sizes} if "sagemaker" in self.backends else {}
+        of_clusters = {
+            name: {processes: self._on_cluster(size) for processes, size in self.job_sizes.items()}
+            for name in self.clusters
+        }
+        return ({"sagemaker": self._training_sizes} if "sagemaker" in self.backends else {}) | of_clusters
 
     @property
     def sagemaker_types(self) -> dict[int, str]:
@@ -386,6 +394,15 @@ class Settings(BaseModel):
             processes: JobSize(processes, size.vcpus, size.usable_memory_mib, self.sagemaker_max_instances, size.gpus)
             for processes, size in sizes.items()
         }
+
+    @property
+    def clusters(self) -> tuple[Backend, ...]:
+        """Those of the back ends whose jobs an agent beside their scheduler submits."""
+        return tuple(name for name in self.backends if name in CLUSTERS)
+
+    def _on_cluster(self, size: JobSize) -> JobSize:
+        """A cluster has as many nodes as it has, and every job may use all of them."""
+        return size._replace(max_nodes=self.cluster_nodes)
 
     @property
     def pinned_simulators(self) -> tuple[Simulator, ...]:

@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from gaitway.settings import Settings
+from stacks.components.cluster_agent import ClusterAgent
 from stacks.components.findings import acknowledge
 from stacks.components.gpu_instances import GpuInstances
 from stacks.components.gpu_queue import GpuQueue
@@ -65,6 +66,16 @@ class ComputeStack(cdk.Stack):
             file_system=storage.file_system,
             run_table=storage.runs.table.table_name,
         )
+        for cluster in settings.clusters:
+            ClusterAgent(
+                self,
+                "".join(part.title() for part in cluster.split("-")),
+                settings,
+                cluster=cluster,
+                job=job,
+                runs=storage.runs,
+                file_system=storage.file_system,
+            )
         run = job.run_access
         storage.runs.grant(run, "GetItem", "UpdateItem")
         storage.assets.grant_get(run)

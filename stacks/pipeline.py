@@ -90,6 +90,7 @@ class PipelineStack(cdk.Stack):
             handle_failure=handle_failure,
             job_queues=job_queues,
             training_queues=self._training_queues(),
+            has_clusters=bool(settings.clusters),
             pipeline=pipeline_arn,
             workflow=workflow.machine.state_machine_arn,
         )
@@ -159,6 +160,7 @@ class PipelineStack(cdk.Stack):
                 **self._job_sizes(),
                 **self._further_backends(),
                 **({"GAITWAY_TRAINING_JOB": names.training_template} if self._training_queues() else {}),
+                **self._orders(),
             },
         )
         # A submission without a revision is checked against the ARN of the newest one:
@@ -178,6 +180,7 @@ class PipelineStack(cdk.Stack):
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem", "ConditionCheckItem")
         if queues := self._training_queues():
             self._allow_training(function, queues)
+        self._allow_orders(function)
         return function
 
     def _allow_training(self, function: PipelineFunction, queues: list[str]) -> None:
@@ -211,7 +214,11 @@ class PipelineStack(cdk.Stack):
         return function
 
     def _handle_failure(self, network: Network) -> PipelineFunction:
-        function = self._function("handle_failure", directories=RunDirectories(self._storage.file_system, network))
+        function = self._function(
+            "handle_failure",
+            directories=RunDirectories(self._storage.file_system, network),
+            environment=self._orders(),
+        )
         self._storage.assets.grant_read(function.role)
         self._storage.assets.grant_write(function.role)
         self._allow_ending_runs(function)
@@ -219,7 +226,7 @@ class PipelineStack(cdk.Stack):
 
     def _tell_caller(self) -> PipelineFunction:
         """Make handle_failure once more, without the file system: where that cannot be mounted, nothing starts."""
-        function = self._function("handle_failure", called="tell_caller")
+        function = self._function("handle_failure", called="tell_caller", environment=self._orders())
         self._allow_ending_runs(function)
         return function
 
@@ -231,6 +238,7 @@ class PipelineStack(cdk.Stack):
                 "GAITWAY_HANDLE_FAILURE_FUNCTION": handle_failure.function.function_arn,
                 "GAITWAY_JOB_QUEUES": json.dumps(job_queues),
                 **({"GAITWAY_TRAINING_QUEUES": json.dumps(training)} if training else {}),
+                **self._orders(),
             },
         )
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
@@ -267,8 +275,20 @@ class PipelineStack(cdk.Stack):
         grant_task_answers(function.role, "Success", "Failure")
         function.allow_metrics()
 
+    def _orders(self) -> dict[str, str]:
+        """The queues of the clusters' agents; nothing where there are none."""
+        queues = {cluster: self._settings.names.orders(cluster) for cluster in self._settings.clusters}
+        return {"GAITWAY_CLUSTER_ORDERS": json.dumps(queues)} if queues else {}
+
+    def _allow_orders(self, function: PipelineFunction) -> None:
+        """Let a function give orders to the clusters' agents."""
+        for cluster in self._settings.clusters:
+            queue = self.format_arn(service="sqs", resource=self._settings.names.orders(cluster))
+            function.allow("sqs:GetQueueUrl", "sqs:SendMessage", on=[queue])
+
     def _allow_ending_jobs(self, function: PipelineFunction) -> None:
         """Let a function end jobs, but only of this deployment."""
+        self._allow_orders(function)
         self._allow_on_jobs(function, "batch:TerminateJob", "aws:ResourceTag")
         if self._training_queues():
             self._allow_on_jobs(function, "batch:TerminateServiceJob", "aws:ResourceTag", kind="service-job")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Provides what tests need and Python does not bring: a browser for pages (the system's, Debian's package, or the one
-# that Playwright downloads), for an instance's boot, which needs root all the same, the kernel's packet filter, and
-# Mesa, with which Newton draws videos.
+# that Playwright downloads), for an instance's boot, which needs root all the same, the kernel's packet filter, Mesa,
+# with which Newton draws videos, and Slurm, on which jobs of a cluster run.
 set -euo pipefail
 has_any() {
     local name
@@ -27,7 +27,17 @@ if [[ "$(id -u)" == 0 ]] && command -v apt-get > /dev/null; then
     if [[ "${libraries}" != *libEGL_mesa.so* || "${libraries}" != *libOpenGL.so* ]]; then
         packages+=(libegl1 libegl-mesa0 libgl1 libopengl0)
     fi
+    if ! has_any slurmctld /usr/sbin/slurmctld; then
+        packages+=(slurmctld slurmd slurm-client munge)
+    fi
     if [[ ${#packages[@]} -gt 0 ]]; then
+        # Tests start their own daemons: this keeps Debian from starting those that it has just installed.
+        policy=/usr/sbin/policy-rc.d
+        if [[ ! -e "${policy}" ]]; then
+            trap 'rm -f "${policy}"' EXIT
+            printf '#!/bin/sh\nexit 101\n' > "${policy}"
+            chmod +x "${policy}"
+        fi
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null
     fi

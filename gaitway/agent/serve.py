@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from gaitway.agent.agent import Agent, ReportError
 from gaitway.agent.scheduler import SchedulerError
@@ -15,15 +17,18 @@ WAIT_SECONDS = 3
 """Between two looks at the scheduler; an order is received at once."""
 _PAUSE_SECONDS = 5.0
 """After a failure."""
+_PASSING: tuple[type[Exception], ...] = (*AWS_ERRORS, SchedulerError, ReportError)
+"""What another try may get over, so that a line in the log is enough."""
 
 
 def serve(agent: Agent, stop: threading.Event) -> None:
     """Carry out orders and report states until `stop` is set."""
     while not stop.is_set():
-        for step in (lambda: agent.take_orders(WAIT_SECONDS), agent.report_states):
+        steps: tuple[Callable[[], None], ...] = (partial(agent.take_orders, WAIT_SECONDS), agent.report_states)
+        for step in steps:
             try:
                 step()
-            except (*AWS_ERRORS, SchedulerError, ReportError) as error:
+            except _PASSING as error:
                 logger.warning("tried again later: %s", error)
                 stop.wait(_PAUSE_SECONDS)
             except Exception:

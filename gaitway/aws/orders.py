@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from gaitway.contracts.cluster import StopOrder, SubmitOrder, key_of
@@ -28,12 +29,17 @@ class Orders:
 
     Args:
         sqs: An SQS client.
-        queue_url: The queue.
+        queue: Name of the queue.
     """
 
-    def __init__(self, sqs: Any, queue_url: str) -> None:  # noqa: ANN401 - its stubs are no dependency
+    def __init__(self, sqs: Any, queue: str) -> None:  # noqa: ANN401 - its stubs are no dependency
         self._sqs = sqs
-        self._queue_url = queue_url
+        self._queue = queue
+
+    @cached_property
+    def _queue_url(self) -> str:
+        url: str = self._sqs.get_queue_url(QueueName=self._queue)["QueueUrl"]
+        return url
 
     def send(self, order: SubmitOrder | StopOrder) -> None:
         """Give an order."""

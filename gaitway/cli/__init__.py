@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gaitway.cli import acceptance, assets, compare, doctor, generate, local, outputs, requests, runs, tensorboard, view
+from gaitway.cli import (
+    acceptance,
+    agent,
+    assets,
+    compare,
+    doctor,
+    generate,
+    local,
+    outputs,
+    requests,
+    runs,
+    tensorboard,
+    view,
+)
 from gaitway.cli.demo import run_demo
 from gaitway.cli.exits import EXIT_CODES, HANDLED, Exit, explain, tell
 from gaitway.cli.target import WHERE
@@ -53,6 +66,7 @@ for _command in (
     runs.cancel,
     doctor.doctor,
     acceptance.acceptance,
+    agent.agent,
 ):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(local.app, name="local")

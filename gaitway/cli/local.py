@@ -7,12 +7,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gaitway.cli.exits import Exit
+from gaitway.cli.exits import Exit, UsageProblemError
 from gaitway.cli.target import DeploymentOption, choose_names, embedded_commands
 from gaitway.local import launcher
 from gaitway.local.cdk import DeployError
 from gaitway.local.launcher import LocalStatus
 from gaitway.local.server_process import ServerStartError
+from gaitway.local.slurm import SlurmStartError
 from gaitway.names import DEFAULT_NAMES, Names
 
 app = typer.Typer(help="The embedded AWS on this machine.", no_args_is_help=True)
@@ -21,13 +22,26 @@ _errors = Console(stderr=True)
 
 
 @app.command()
-def up(deployment: DeploymentOption = None) -> None:
+def up(
+    deployment: DeploymentOption = None,
+    clusters: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            help=f"Start clusters beside it, with commas: {', '.join(launcher.CLUSTERS)}. Later calls keep them.",
+        ),
+    ] = "",
+) -> None:
     """Start the embedded AWS and deploy to it; harmless where it is up already. Other deployments in it stay."""
     names = choose_names(deployment)
+    further = [name for name in clusters.split(",") if name]
+    for name in further:
+        if name not in launcher.CLUSTERS:
+            raise UsageProblemError(f"--with holds {name!r}, allowed: {', '.join(launcher.CLUSTERS)}")
     try:
         with _console.status("Embedded AWS") as spinner:
-            launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"), names)
-    except (DeployError, ServerStartError) as error:
+            launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"), names, further)
+    except (DeployError, ServerStartError, SlurmStartError) as error:
         _errors.print(f"The embedded AWS is not up. {error}", markup=False, style="red")
         raise typer.Exit(Exit.FAILED) from None
     _console.print(_table(launcher.status(names), names))

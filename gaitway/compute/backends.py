@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from gaitway.compute import batch, batch_job, sagemaker, service_job, training_job
+from gaitway.compute import batch, batch_job, cluster, cluster_job, sagemaker, service_job, slurm, training_job
 from gaitway.compute.jobs import Described, Job, JobRequest, Jobs, Submitter
 from gaitway.compute.sizes import FURTHER_BACKENDS, check_backend
 from gaitway.compute.targets import TargetVariables
 from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
+from gaitway.contracts.cluster import EVENT_TYPE, AgentConfig, SubmitOrder
 from gaitway.contracts.errors import PlatformError
 from gaitway.contracts.request import ComputeConfig
 
@@ -37,8 +38,8 @@ Variables = Mapping[str, str]
 class Adapter:
     """What a back end consists of in the control plane."""
 
-    jobs: Callable[[ClientOf, Sequence[str]], Jobs]
-    """Makes its `Jobs`, from clients and the ARNs of the queues whose jobs are ours."""
+    jobs: Callable[[ClientOf, Sequence[str], Variables], Jobs]
+    """Makes its `Jobs`, from clients, the ARNs of the queues whose jobs are ours, and where the deployment has jobs."""
     submitter: Callable[[ClientOf, Variables], Submitter]
     """Makes its `Submitter`."""
     target: Callable[[ClientOf, Variables], Any]
@@ -49,9 +50,29 @@ class Adapter:
     """By the detail type of its events: reads the job whose state has changed."""
 
 
+def _cluster(backend: Backend, documents: Callable[[SubmitOrder, AgentConfig], dict[str, str]]) -> Adapter:
+    """Make the adapter of a cluster.
+
+    Args:
+        backend: The cluster.
+        documents: Writes what its agent submits for an order.
+    """
+
+    def documents_of_job(job: JobRequest, config: AgentConfig) -> dict[str, str]:
+        return documents(cluster.order_of(job, cluster.id_of(backend, job.name)), config)
+
+    return Adapter(
+        jobs=lambda client, _, variables: cluster.jobs_of_cluster(backend, client, variables),
+        submitter=lambda client, variables: cluster.jobs_of_cluster(backend, client, variables),
+        target=lambda client, variables: cluster.config_of(backend, client, variables),
+        documents=documents_of_job,
+        events={EVENT_TYPE: cluster_job.read_event},
+    )
+
+
 ADAPTERS: Mapping[Backend, Adapter] = {
     "batch": Adapter(
-        jobs=lambda client, queues: batch.BatchJobs(client("batch"), queues),
+        jobs=lambda client, queues, _: batch.BatchJobs(client("batch"), queues),
         submitter=lambda client, variables: batch.BatchSubmitter(
             client("batch"), TargetVariables.of(variables).targets
         ),
@@ -60,7 +81,7 @@ ADAPTERS: Mapping[Backend, Adapter] = {
         events={batch_job.EVENT_TYPE: batch_job.read_event},
     ),
     "sagemaker": Adapter(
-        jobs=lambda client, queues: sagemaker.ServiceJobs(client("batch"), queues),
+        jobs=lambda client, queues, _: sagemaker.ServiceJobs(client("batch"), queues),
         submitter=lambda client, variables: sagemaker.ServiceJobSubmitter(
             client("batch"), partial(sagemaker.read_template, client, variables)
         ),
@@ -68,19 +89,25 @@ ADAPTERS: Mapping[Backend, Adapter] = {
         documents=training_job.documents,
         events={service_job.EVENT_TYPE: service_job.read_event},
     ),
+    "hyperpod-slurm": _cluster("hyperpod-slurm", slurm.documents),
 }
 """The back ends that this version can use; a deployment has those of its setting `backends`."""
 
 
-def jobs_of(client: ClientOf, queues: Mapping[Backend, Sequence[str]] | None = None) -> Jobs:
+def jobs_of(
+    client: ClientOf, queues: Mapping[Backend, Sequence[str]] | None = None, variables: Variables | None = None
+) -> Jobs:
     """Return the jobs of all back ends as one.
 
     Args:
         client: Makes the clients of the adapters.
         queues: ARNs of the queues whose jobs are ours, by back end; needed to list jobs only.
+        variables: The environment of the function that asks, or as much of it as is known elsewhere.
     """
     known = queues or {}
-    return AllJobs({name: adapter.jobs(client, known.get(name, ())) for name, adapter in ADAPTERS.items()})
+    return AllJobs(
+        {name: adapter.jobs(client, known.get(name, ()), variables or {}) for name, adapter in ADAPTERS.items()}
+    )
 
 
 def submitter_of(client: ClientOf, backends: Collection[Backend], variables: Variables) -> Submitter:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import ConfigDict, Field, Json
+
+from gaitway.aws.cluster_jobs import ClusterJobTable
 from gaitway.aws.errors import AWS_ERRORS
+from gaitway.aws.orders import Orders
 from gaitway.compute.cluster_job import read_item
 from gaitway.compute.jobs import Described, Job, JobRequest, JobState
-from gaitway.contracts.cluster import StopOrder, SubmitOrder, name_of_job
+from gaitway.contracts.cluster import AgentConfig, StopOrder, SubmitOrder, name_of_job
 from gaitway.contracts.errors import PlatformError
+from gaitway.contracts.model import Model
+from gaitway.contracts.request import ComputeConfig
 
 if TYPE_CHECKING:
-    from gaitway.aws.cluster_jobs import ClusterJobTable, JobItem
-    from gaitway.aws.orders import Orders
-    from gaitway.contracts.request import ComputeConfig
+    from gaitway.aws.cluster_jobs import JobItem
 
 
 class ClusterJobs:
@@ -53,6 +57,8 @@ class ClusterJobs:
 
     def living(self) -> Iterator[Job]:
         """List the jobs that have not ended: see `Jobs.living`."""
+        if self._orders is None:
+            return
         for job_id in self._table.living():
             if job_id.startswith(f"{self._backend}/"):
                 yield Job(id=job_id, name=name_of_job(job_id), state=JobState.RUNNING, service=self._backend)
@@ -78,34 +84,74 @@ class ClusterJobs:
         if newest is not None and not newest.has_ended:
             job_id = newest.job_id
         else:
-            job_id = self._id(job.name, _number(newest.job_id) + 1 if newest is not None else 1)
+            job_id = id_of(self._backend, job.name, _number(newest.job_id) + 1 if newest is not None else 1)
             # If another call has written it meanwhile, both give the same order.
             self._table.create(job_id)
-        self._send(
-            SubmitOrder(
-                job_id=job_id,
-                run_id=job.run_id,
-                compute=job.compute,
-                timeout_seconds=job.timeout_seconds,
-                task=job.task,
-                group_id=job.group_id,
-            )
-        )
+        self._send(order_of(job, job_id))
         return job_id
 
     def _newest(self, name: str) -> JobItem | None:
         newest, number = None, 1
-        while (item := self._table.get(self._id(name, number))) is not None:
+        while (item := self._table.get(id_of(self._backend, name, number))) is not None:
             newest, number = item, number + 1
         return newest
-
-    def _id(self, name: str, number: int) -> str:
-        return f"{self._backend}/{name}-{number}"
 
     def _send(self, order: SubmitOrder | StopOrder) -> None:
         if self._orders is None:
             raise PlatformError(f"{self._backend} has no queue of orders here: was it removed from the deployment?")
         self._orders.send(order)
+
+
+def id_of(backend: str, name: str, number: int = 1) -> str:
+    """Name a job of a run's execution; the execution may need another one when the first has ended."""
+    return f"{backend}/{name}-{number}"
+
+
+def order_of(job: JobRequest, job_id: str) -> SubmitOrder:
+    """Write the order for a job."""
+    return SubmitOrder(
+        job_id=job_id,
+        run_id=job.run_id,
+        compute=job.compute,
+        timeout_seconds=job.timeout_seconds,
+        task=job.task,
+        group_id=job.group_id,
+    )
+
+
+class ClusterVariables(Model):
+    """The variables of a function that say where the jobs of clusters are."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    run_table: Annotated[str, Field(alias="GAITWAY_RUN_TABLE")] = ""
+    orders: Annotated[Json[dict[str, str]], Field(alias="GAITWAY_CLUSTER_ORDERS")] = Field(default_factory=dict)
+    """Names of the queues of the clusters' agents."""
+
+
+def jobs_of_cluster(backend: str, client: Callable[[str], Any], variables: Mapping[str, str]) -> ClusterJobs:
+    """Return the jobs of a cluster.
+
+    Args:
+        backend: The cluster.
+        client: Makes clients.
+        variables: The environment of the function that asks.
+    """
+    places = ClusterVariables.model_validate(dict(variables), strict=False)
+    queue = places.orders.get(backend)
+    return ClusterJobs(
+        backend,
+        ClusterJobTable(client("dynamodb"), places.run_table),
+        Orders(client("sqs"), queue) if queue is not None else None,
+    )
+
+
+def config_of(backend: str, client: Callable[[str], Any], variables: Mapping[str, str]) -> AgentConfig:
+    """Read what the agent of a cluster is told: the parameter has the name that the queue has."""
+    queue = ClusterVariables.model_validate(dict(variables), strict=False).orders[backend]
+    deployment = queue.removesuffix(f"-{backend}-orders.fifo")
+    value = client("ssm").get_parameter(Name=f"/{deployment}/agent/{backend}")["Parameter"]["Value"]
+    return AgentConfig.read(value)
 
 
 def _number(job_id: str) -> int:

@@ -26,8 +26,16 @@ class JobSize(Model):
     """The number of GPUs of its instances."""
 
 
-_TYPES: Mapping[Backend, str] = {"batch": "instanceTypes", "sagemaker": "sagemakerInstanceTypes"}
-_LIMITS: Mapping[Backend, str] = {"batch": "maxVcpus", "sagemaker": "sagemakerMaxInstances"}
+_TYPES: Mapping[Backend, str] = {
+    "batch": "instanceTypes",
+    "sagemaker": "sagemakerInstanceTypes",
+    "hyperpod-slurm": "instanceTypes",
+}
+_LIMITS: Mapping[Backend, str] = {
+    "batch": "maxVcpus",
+    "sagemaker": "sagemakerMaxInstances",
+    "hyperpod-slurm": "clusterNodes",
+}
 """The settings that decide which sizes there are."""
 
 JobSizes = dict[int, JobSize]

@@ -44,7 +44,12 @@ MANIFEST = "manifest.json"
 
 def run_directory(efs_root: Path, run_id: str) -> Path:
     """The run's directory on EFS."""
-    return efs_root / "runs" / run_id
+    return efs_root / run_directory_name(run_id)
+
+
+def run_directory_name(run_id: str) -> str:
+    """The run's directory, seen from where EFS is mounted."""
+    return f"runs/{run_id}"
 
 
 class ManifestEntry(UserModel, Stored):

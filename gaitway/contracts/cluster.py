@@ -95,8 +95,8 @@ class NodeSize(Stored):
 class AgentConfig(Stored):
     """What the stacks tell a cluster's agent: the value of a parameter of Systems Manager."""
 
-    queue_url: str
-    """The queue of its orders."""
+    queue: str
+    """Name of the queue of its orders."""
     run_table: str
     sizes: dict[str, NodeSize]
     """By `gpusPerNode`."""
@@ -104,6 +104,12 @@ class AgentConfig(Stored):
     """Variables of every job: the runner's, as `gaitway.runner.host.environment` reads them."""
     efs_root: str
     """Where nodes and jobs have the file system."""
+    file_system: str
+    """Id of the file system, for what mounts it on a node."""
+    access_point: str
+    """Id of its access point."""
+    mounts: tuple[str, ...]
+    """Directories of the node that a job's container has at the same place."""
     job_attempts: Annotated[int, Field(ge=1)]
     """The most attempts at a job that fails on its own."""
     image: str | None = None

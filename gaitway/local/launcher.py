@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -19,12 +19,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gaitway.client.deployment import Deployment, NotDeployedError, read_deployment
 from gaitway.commands import Commands
 from gaitway.contracts.model import Model
-from gaitway.installation import REPOSITORY_ROOT, require_checkout, require_extra
-from gaitway.local import isaaclab3
+from gaitway.installation import REPOSITORY_ROOT, NotInstalledError, require_checkout, require_extra
+from gaitway.local import isaaclab3, slurm
 from gaitway.local.cdk import CdkDeployer, Progress
 from gaitway.local.guard import MARKER, processes_with
+from gaitway.local.record import ServerRecord
 from gaitway.local.runtime import HOST, REGION
-from gaitway.local.server_process import bypass_proxies, running_server, start_server, stop_server
+from gaitway.local.server_process import ServerStartError, bypass_proxies, running_server, start_server, stop_server
+from gaitway.local.slurm import SlurmCluster
+from gaitway.local.slurm_agent import SlurmAgent
 from gaitway.names import DEFAULT_NAMES, Names
 
 STATE_VARIABLE = "GAITWAY_LOCAL_STATE"
@@ -32,6 +35,10 @@ STATE_VARIABLE = "GAITWAY_LOCAL_STATE"
 
 SIMULATORS_VARIABLE = "GAITWAY_LOCAL_SIMULATORS"
 """Environment variable for the setting `simulators`, where Isaac Lab 3 shall be left out although it is installed."""
+
+SLURM = "slurm"
+CLUSTERS = {SLURM: "hyperpod-slurm"}
+"""What can be started beside the emulator, with the back end that it is."""
 
 EMBEDDED = "embedded"
 """The simulator that `CONFIG_FILE` names, and that runs everywhere: a cart-pole in torch."""
@@ -119,10 +126,18 @@ class Launcher:
         state_directory: Directory of all its files.
         deployer: Deploys the stacks to it.
         names: Names of the deployment: the emulator may hold several.
+        clusters: Names of the clusters that are started beside the emulator: see `CLUSTERS`.
     """
 
-    def __init__(self, state_directory: Path, deployer: Deployer, names: Names = DEFAULT_NAMES) -> None:
+    def __init__(
+        self,
+        state_directory: Path,
+        deployer: Deployer,
+        names: Names = DEFAULT_NAMES,
+        clusters: Collection[str] = (),
+    ) -> None:
         self.state_directory = state_directory
+        self._clusters = clusters
         self._deployer = deployer
         self._names = names
         self._commands = Commands(names, is_embedded=True)
@@ -152,13 +167,18 @@ class Launcher:
                 if record is None:
                     progress("starting")
                     record = start_server(self.state_directory)
-                return LocalAws(
+                up = LocalAws(
                     endpoint_url=record.endpoint_url, deployment=self._deployed(record.endpoint_url, progress)
                 )
+                if SLURM in self._clusters:
+                    progress("starting Slurm")
+                    self._start_slurm(record, up.session())
             except BaseException:
                 if started:
                     stop_server(self.state_directory)
                 raise
+            progress("ready")
+            return up
 
     def status(self) -> LocalStatus:
         """Return the state of the embedded AWS."""
@@ -203,8 +223,29 @@ class Launcher:
                 Name=self._digest_parameter, Value=digest, Type="String", Overwrite=True
             )
             deployment = read_deployment(session.client("cloudformation"), self._commands)
-        progress("ready")
         return deployment
+
+    def slurm(self) -> SlurmCluster:
+        """Return the cluster of this state directory."""
+        return SlurmCluster(self.state_directory / SLURM)
+
+    def slurm_agent(self) -> SlurmAgent:
+        """Return the cluster's agent.
+
+        Raises:
+            ServerStartError: The emulator does not run.
+        """
+        record = running_server(self.state_directory)
+        if record is None:
+            raise ServerStartError("the embedded AWS is not up")
+        return SlurmAgent(self.slurm(), self._names, record.endpoint_url, record.emulator_id)
+
+    def _start_slurm(self, record: ServerRecord, session: boto3.Session) -> None:
+        # Marked, so that it ends with the emulator, however that ends.
+        self.slurm().start({MARKER: record.emulator_id})
+        agent = self.slurm_agent()
+        agent.configure(session, self.state_directory)
+        agent.start(session)
 
     def _current_deployment(self, session: boto3.Session) -> Deployment | None:
         # An emulator that is just being stopped does not answer.
@@ -235,15 +276,37 @@ def default_state_directory() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or REPOSITORY_ROOT / ".gaitway" / "local").absolute()
 
 
-def default_launcher(names: Names = DEFAULT_NAMES) -> Launcher:
+def default_launcher(names: Names = DEFAULT_NAMES, further: Collection[str] = ()) -> Launcher:
     """Return the launcher of a deployment in this repository's embedded AWS.
+
+    Args:
+        names: Names of the deployment.
+        further: Clusters that it shall have, beside those that it was brought up with before.
 
     Raises:
         NotInstalledError: There is no checkout, whose stacks it would deploy.
     """
     require_checkout("the embedded AWS")
     directory = default_state_directory()
-    return Launcher(directory, CdkDeployer(directory / "cdk", names, default_settings()), names)
+    clusters = _clusters(directory, names, further)
+    deployer = CdkDeployer(directory / "cdk", names, default_settings() | cluster_settings(clusters))
+    return Launcher(directory, deployer, names, clusters)
+
+
+def cluster_settings(clusters: Collection[str]) -> dict[str, str]:
+    """Return the settings of a deployment that uses clusters."""
+    return {"backends": ",".join(["batch", *(CLUSTERS[name] for name in clusters)])} if clusters else {}
+
+
+def _clusters(directory: Path, names: Names, further: Collection[str]) -> tuple[str, ...]:
+    """Return the clusters that a deployment has had since its state began, and some more, which it has from now on."""
+    record = directory / f"clusters-{names.deployment}"
+    known = record.read_text().split() if record.exists() else []
+    clusters = tuple(name for name in CLUSTERS if name in {*known, *further})
+    if further:
+        directory.mkdir(parents=True, exist_ok=True)
+        record.write_text(" ".join(clusters))
+    return clusters
 
 
 def default_settings() -> dict[str, str]:
@@ -253,9 +316,12 @@ def default_settings() -> dict[str, str]:
     return {} if isaaclab3.why_missing() else {"simulators": f"isaaclab-3,{EMBEDDED}"}
 
 
-def up(progress: Progress = lambda _: None, names: Names = DEFAULT_NAMES) -> LocalAws:
-    """Bring the embedded AWS up, with a deployment in it: see `Launcher.up`."""
-    return default_launcher(names).up(progress)
+def up(progress: Progress = lambda _: None, names: Names = DEFAULT_NAMES, further: Collection[str] = ()) -> LocalAws:
+    """Bring the embedded AWS up, with a deployment in it and clusters beside it: see `Launcher.up`."""
+    missing = slurm.why_missing() if SLURM in further else None
+    if missing:
+        raise NotInstalledError(missing)
+    return default_launcher(names, further).up(progress)
 
 
 def status(names: Names = DEFAULT_NAMES) -> LocalStatus:

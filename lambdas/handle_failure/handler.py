@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,7 @@ def _handle_failure() -> HandleFailure:
     return HandleFailure(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         callers=TaskTokens(boto3.client("stepfunctions", config=CLIENT_CONFIG)),
-        jobs=jobs_of(partial(boto3.client, config=IMPATIENT_CLIENT_CONFIG)),
+        jobs=jobs_of(partial(boto3.client, config=IMPATIENT_CLIENT_CONFIG), variables=os.environ),
         s3=boto3.client("s3", config=IMPATIENT_CLIENT_CONFIG),
         metrics=Metrics(boto3.client("cloudwatch", config=IMPATIENT_CLIENT_CONFIG), environment.metrics_namespace),
         efs_root=environment.efs_root,

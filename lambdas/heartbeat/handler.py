@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def _heartbeat() -> Heartbeat:
     return Heartbeat(
         runs=RunTable(boto3.client("dynamodb", config=config), environment.run_table),
         task_tokens=TaskTokens(stepfunctions),
-        jobs=jobs_of(partial(boto3.client, config=config), environment.queues),
+        jobs=jobs_of(partial(boto3.client, config=config), environment.queues, os.environ),
         stepfunctions=stepfunctions,
         lambda_=boto3.client("lambda", config=config),
         metrics=Metrics(boto3.client("cloudwatch", config=config), environment.metrics_namespace),

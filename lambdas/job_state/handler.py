@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 from typing import Annotated
 
@@ -32,7 +33,7 @@ def _job_state() -> JobState:
     return JobState(
         runs=RunTable(boto3.client("dynamodb", config=CLIENT_CONFIG), environment.run_table),
         task_tokens=TaskTokens(stepfunctions),
-        jobs=jobs_of(partial(boto3.client, config=CLIENT_CONFIG)),
+        jobs=jobs_of(partial(boto3.client, config=CLIENT_CONFIG), variables=os.environ),
         stepfunctions=stepfunctions,
         asset_bucket=environment.asset_bucket,
     )

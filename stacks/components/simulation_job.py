@@ -17,9 +17,9 @@ from stacks.components.file_system import MOUNT_PATH, RunFileSystem
 from stacks.components.job_image import JobImage
 from stacks.components.logs import log_group
 
-_CACHE_PATH = "/var/cache/gaitway"
+CACHE_PATH = "/var/cache/gaitway"
 """On the instance, made by `instance_boot.sh`, and in the container."""
-_MACHINE_PATH = "/etc/gaitway"
+MACHINE_PATH = "/etc/gaitway"
 """Path on the instance, where `instance_boot.sh` writes its type, and in the container. A directory, because Docker
 would create one for a missing file."""
 _EFA_DEVICE = "/dev/infiniband/uverbs0"
@@ -181,11 +181,11 @@ class SimulationJob(Construct):
             command=["Ref::run_id"],
             environment={
                 **self.environment,
-                "GAITWAY_CACHE_ROOT": _CACHE_PATH,
+                "GAITWAY_CACHE_ROOT": CACHE_PATH,
                 "GAITWAY_EFS_ROOT": MOUNT_PATH,
                 # Batch passes a job the number of its attempt, but not how many there are.
                 "GAITWAY_JOB_ATTEMPTS": str(self.attempts),
-                "GAITWAY_MACHINE_FILE": f"{_MACHINE_PATH}/machine.json",
+                "GAITWAY_MACHINE_FILE": f"{MACHINE_PATH}/machine.json",
                 **(_NCCL if multi_node else {}),
             },
             job_role=self.role,
@@ -200,9 +200,9 @@ class SimulationJob(Construct):
                     enable_transit_encryption=True,
                     use_job_role=True,
                 ),
-                batch.EcsVolume.host(name="cache", container_path=_CACHE_PATH, host_path=_CACHE_PATH),
+                batch.EcsVolume.host(name="cache", container_path=CACHE_PATH, host_path=CACHE_PATH),
                 batch.EcsVolume.host(
-                    name="machine", container_path=_MACHINE_PATH, host_path=_MACHINE_PATH, readonly=True
+                    name="machine", container_path=MACHINE_PATH, host_path=MACHINE_PATH, readonly=True
                 ),
             ],
             linux_parameters=linux_parameters,

@@ -37,6 +37,7 @@ class Watchers(Construct):
         handle_failure: PipelineFunction,
         job_queues: Sequence[str],
         training_queues: Sequence[str],
+        has_clusters: bool,
         pipeline: str,
         workflow: str,
     ) -> None:
@@ -50,6 +51,7 @@ class Watchers(Construct):
             handle_failure: Ends runs.
             job_queues: ARNs of the queues whose jobs are ours.
             training_queues: ARNs of the queues whose service jobs are ours, if there are any.
+            has_clusters: Whether agents of clusters report jobs, too.
             pipeline: ARN of the inner machine.
             workflow: ARN of our own outer machine. Those of other callers are not known here: their runs are cancelled
                 once they have had no caller for longer than a caller's own retries take.
@@ -117,6 +119,18 @@ class Watchers(Construct):
                     source=["aws.batch"],
                     detail_type=["Batch Service Job State Change"],
                     detail={"status": ["SUCCEEDED", "FAILED"], "jobQueue": list(training_queues)},
+                ),
+                targets=[self._target(job_state)],
+            )
+        if has_clusters:
+            self.rules["cluster-job-ended"] = events.Rule(
+                self,
+                "ClusterJobEnded",
+                description="Gaitway: a job on a cluster ended",
+                event_pattern=events.EventPattern(
+                    source=["gaitway.agent"],
+                    detail_type=["Gaitway Job State Change"],
+                    detail={"state": ["succeeded", "failed"]},
                 ),
                 targets=[self._target(job_state)],
             )

@@ -42,6 +42,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "no-efa": {"useEfa": "false", "instancePrices": '{"g6.2xlarge": 0.8}'},
     "jobs": {"jobVcpus": "4", "jobMemoryMib": "14000", "heartbeatSeconds": "120", "tracing": "false"},
     "bounded": {"permissionsBoundary": BOUNDARY, "alarmEmail": ADDRESS},
+    "slurm": {"backends": "batch,hyperpod-slurm", "clusterNodes": "4"},
     "tagged": {"tags": json.dumps(TAGS)},
     "training-jobs": {
         "backends": "batch,sagemaker",

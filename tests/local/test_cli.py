@@ -128,8 +128,8 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
     commands = {line.split()[1] for line in said}
     everything = typer.main.get_command(app)
     assert isinstance(everything, typer.core.TyperGroup)
-    # `demo` is two runs more; `acceptance`, `assets`, `local` and `view` have pages and tests of their own.
-    assert commands >= everything.commands.keys() - {"acceptance", "assets", "demo", "local", "view"}
+    # `demo` is two runs more; `acceptance`, `agent`, `assets` `local` and `view` have pages and tests of their own.
+    assert commands >= everything.commands.keys() - {"acceptance", "agent", "assets", "demo", "local", "view"}
     assert "succeeded" in said["gaitway logs RUN --follow --local"].splitlines()[-1]
     assert f"{ITERATIONS}/{ITERATIONS}" in said["gaitway watch RUN --local"]
     assert f"{ITERATIONS}/{ITERATIONS}" in said["gaitway ls --local"]

@@ -13,6 +13,7 @@ from gaitway.local.extensions import (
     event_targets,
     iam,
     idle_functions,
+    instance_metadata,
     lambda_files,
     lambda_interpreter,
     lambda_quotas,
@@ -74,8 +75,8 @@ def register_all(runtime: Runtime) -> None:
 
 
 def answer(path: str) -> Response | None:
-    """Answer a request that is not for an AWS service: a container's to the ECS agent, or a test's."""
-    return batch.service().jobs.agent.answer(path) or sagemaker.answer(path)
+    """Answer a request that is for no AWS service: to the ECS agent, to a node's metadata, or a test's."""
+    return batch.service().jobs.agent.answer(path) or instance_metadata.answer(path) or sagemaker.answer(path)
 
 
 def start_all() -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gaitway.compute.backends import DEFAULT
-from gaitway.runner.host import batch, eks, sagemaker
+from gaitway.runner.host import batch, eks, sagemaker, slurm
 from gaitway.runner.host.host import Host
 
 BACKEND = "GAITWAY_BACKEND"
 """The variable that names the back end of the job."""
 ACTIONS: Mapping[str, tuple[str, ...]] = {DEFAULT: batch.ACTIONS, "sagemaker": sagemaker.ACTIONS}
 """By back end: the AWS actions with which hosts describe their own jobs. AWS cannot limit them to one job."""
-PREFIXES: tuple[str, ...] = (batch.PREFIX, *sagemaker.PREFIXES)
+PREFIXES: tuple[str, ...] = (batch.PREFIX, *sagemaker.PREFIXES, slurm.PREFIX)
 """Prefixes of the variables that describe a job and hold no secret."""
 
 ClientOf = Callable[[str], Any]
@@ -21,8 +21,9 @@ ClientOf = Callable[[str], Any]
 
 _HOSTS: Mapping[str, Callable[[Mapping[str, str], ClientOf], Host]] = {
     DEFAULT: batch.BatchHost.of,
-    eks.BACKEND: eks.EksHost.of,
+    "hyperpod-eks": eks.EksHost.of,
     "sagemaker": sagemaker.SageMakerHost.of,
+    "hyperpod-slurm": slurm.SlurmHost.of,
 }
 
 

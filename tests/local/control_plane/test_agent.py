@@ -86,9 +86,10 @@ def cluster(shared_clients: SharedClients, world: World) -> Iterator[Cluster]:
     sqs = shared_clients.client("sqs")
     # What an agent has received and not removed is received again at once.
     attributes = {"FifoQueue": "true", "VisibilityTimeout": "0"}
-    url = sqs.create_queue(QueueName=f"orders-{uuid.uuid4().hex[:12]}.fifo", Attributes=attributes)["QueueUrl"]
+    queue = f"orders-{uuid.uuid4().hex[:12]}.fifo"
+    url = sqs.create_queue(QueueName=queue, Attributes=attributes)["QueueUrl"]
     table = ClusterJobTable(shared_clients.client("dynamodb"), world.table_name)
-    yield Cluster(MemoryScheduler(), table, Orders(sqs, url), Events(shared_clients.client("events")))
+    yield Cluster(MemoryScheduler(), table, Orders(sqs, queue), Events(shared_clients.client("events")))
     sqs.delete_queue(QueueUrl=url)
 
 

@@ -139,6 +139,10 @@ def _with_our_keys(request_tag_context: _Context) -> _Context:
             keys |= {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
         if action == "cloudwatch:PutMetricData" and (namespace := _namespace(body, parameters)):
             keys["cloudwatch:namespace"] = namespace
+        if action == "events:PutEvents":
+            # docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+            sources = sorted({str(entry.get("Source")) for entry in _document(body).get("Entries", [])})
+            keys["events:source"] = sources[0] if len(sources) == 1 else sources
         return keys
 
     return context

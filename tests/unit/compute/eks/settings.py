@@ -21,11 +21,14 @@ def eks(**cluster: Any) -> Eks:
         "access_point_id": "fsap-0123456789abcdef0",
     }
     config = AgentConfig(
-        queue_url="https://sqs.us-east-1.amazonaws.com/000000000000/orders",
+        queue="gaitway-hyperpod-eks-orders.fifo",
         run_table="gaitway-runs",
         sizes={str(gpus): NodeSize(gpus=gpus, vcpus=8 * gpus, memory_mib=28 * 1024 * gpus) for gpus in (1, 2, 4)},
         job_environment={"GAITWAY_RUN_TABLE": "gaitway-runs", "GAITWAY_METRICS_NAMESPACE": "Gaitway"},
         efs_root="/mnt/gaitway",
+        file_system="fs-0123456789abcdef0",
+        access_point="fsap-0123456789abcdef0",
+        mounts=(),
         job_attempts=3,
         image="000000000000.dkr.ecr.us-east-1.amazonaws.com/gaitway@sha256:0",
         command=(),

@@ -1,0 +1,5 @@
+"""`python -m gaitway.cli`, for a process that has an interpreter, and maybe no command on its path."""
+
+from gaitway.cli import main
+
+main()

@@ -1,0 +1,127 @@
+"""What the agent of a cluster needs: its queue of orders, its settings, and the role of the cluster's nodes."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from gaitway.settings import Settings
+from stacks.components.file_system import MOUNT_PATH, RunFileSystem
+from stacks.components.findings import acknowledge
+from stacks.components.run_table import RunTable
+from stacks.components.simulation_job import CACHE_PATH, MACHINE_PATH, SimulationJob
+
+_EVENT_SOURCE = "gaitway.agent"
+_ENTRYPOINT = "/opt/gaitway/src/container/entrypoint.sh"
+"""Of the job's image (container/Dockerfile): a cluster's container runtime does not run an image's own."""
+_RECEIVES = 20
+"""An order that fails is received again every minute, and put aside after this: a controller may be away so long."""
+
+
+class ClusterAgent(Construct):
+    """The cluster's side of a back end; the cluster itself is not made here.
+
+    Attributes:
+        role: The execution role of the cluster's instance groups: of the agent, and of the jobs.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: Settings,
+        *,
+        cluster: str,
+        job: SimulationJob,
+        runs: RunTable,
+        file_system: RunFileSystem,
+    ) -> None:
+        """Make them.
+
+        Args:
+            scope: Parent.
+            construct_id: Id.
+            settings: The deployment's.
+            cluster: The back end.
+            job: Whose image, variables and role of runs these jobs have, too.
+            runs: The run table.
+            file_system: Where runs live.
+        """
+        super().__init__(scope, construct_id)
+        names = settings.names
+        orders = self._queue(names.orders(cluster))
+        config = {
+            "queue": names.orders(cluster),
+            "run_table": runs.table.table_name,
+            "sizes": {
+                str(processes): {"gpus": size.gpus, "vcpus": size.vcpus, "memory_mib": size.memory_mib}
+                for processes, size in settings.job_sizes.items()
+            },
+            "job_environment": {
+                **job.environment,
+                "GAITWAY_EFS_ROOT": MOUNT_PATH,
+                "GAITWAY_MACHINE_FILE": f"{MACHINE_PATH}/machine.json",
+            },
+            "efs_root": MOUNT_PATH,
+            "file_system": file_system.file_system.file_system_id,
+            "access_point": file_system.access_point.access_point_id,
+            "mounts": [MOUNT_PATH, CACHE_PATH, MACHINE_PATH],
+            "job_attempts": job.attempts,
+            "image": job.image_uri,
+            "command": [_ENTRYPOINT],
+        }
+        parameter = ssm.StringParameter(
+            self,
+            "Config",
+            parameter_name=names.agent_parameter(cluster),
+            description=f"Gaitway: what the agent of {cluster} has to know",
+            string_value=cdk.Stack.of(self).to_json_string(config),
+        )
+        # docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html: of each instance group.
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+        parameter.grant_read(self.role)
+        orders.grant_consume_messages(self.role)
+        self._allow_reports(runs)
+        file_system.grant_read_write(self.role)
+        job.grant_pull(self.role)
+        job.admit(self.role)
+        cdk.CfnOutput(cdk.Stack.of(self), f"{construct_id}RoleArn", value=self.role.role_arn)
+
+    def _allow_reports(self, runs: RunTable) -> None:
+        """Let the agent read and write its jobs, and send events as an agent only."""
+        runs.grant(self.role, "GetItem", "UpdateItem")
+        runs.grant_list(self.role)
+        bus = cdk.Stack.of(self).format_arn(service="events", resource="event-bus", resource_name="default")
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["events:PutEvents"],
+                resources=[bus],
+                # docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+                conditions={"StringEquals": {"events:source": _EVENT_SOURCE}},
+            )
+        )
+
+    def _queue(self, name: str) -> sqs.Queue:
+        dead = sqs.Queue(
+            self,
+            "Refused",
+            fifo=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=cdk.Duration.days(14),
+        )
+        acknowledge(dead, "SQS3", "This is the dead-letter queue; nothing reads it that could fail again.")
+        return sqs.Queue(
+            self,
+            "Orders",
+            queue_name=name,
+            fifo=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            visibility_timeout=cdk.Duration.seconds(60),
+            retention_period=cdk.Duration.days(14),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=_RECEIVES),
+        )
