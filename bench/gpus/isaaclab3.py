@@ -8,16 +8,19 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
 from bench.gpus.jobs import Account, JobError, Trained, account, kill_simulator, passed_on, train_bare
+from bench.gpus.model import Iteration, fit
 from gaitway.contracts.artifacts import EXPORTED, RESULTS, VIDEOS, Results
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.workload import EvaluationConfig, TrainingConfig
@@ -28,12 +31,14 @@ from tests.local.runner_world import World
 
 TASKS = {"cartpole": "Isaac-Cartpole-Direct", "ant": "Isaac-Ant-Direct", "humanoid": "Isaac-Humanoid-Direct"}
 LIBRARIES: tuple[RlLibrary, ...] = ("rsl_rl", "skrl", "rl_games")
-PARTS = ("speed", "reward", "recovery", "scaling")
+PARTS = ("speed", "reward", "recovery", "scaling", "shares", "lost")
 NUM_ENVS = 4096
 GOAL_RATIO = 0.99
 GOAL_EFFICIENCY = 0.95
 SPEED_ITERATIONS = 100
 SCALING_ITERATIONS = 60
+PREDICTED = (4, 8)
+"""Numbers of GPUs that the model of an iteration's seconds is asked for, where they were not measured."""
 REWARDS: dict[str, tuple[int, float]] = {"cartpole": (150, 4.5), "ant": (500, 100.0), "humanoid": (900, 100.0)}
 """By task: the most iterations, and the mean reward of an episode that counts as reached."""
 DOLLARS_PER_HOUR = {"p5.4xlarge (1 H100)": 6.88}
@@ -77,6 +82,8 @@ def measure(options: argparse.Namespace) -> int:
         "reward": _reward,
         "recovery": _recovery,
         "scaling": _scaling,
+        "shares": _shares,
+        "lost": _lost,
     }
     failed = 0
     with tempfile.TemporaryDirectory() as temporary:
@@ -232,27 +239,112 @@ def _job(world: World, after: int) -> None:
 
 def _scaling(aws: Account, page: Page, options: argparse.Namespace, directory: Path) -> None:
     """Steps per second of several processes, one per GPU, over those of one."""
-    processes = options.processes or sorted({1, torch.cuda.device_count()})
     page.add(
         "",
         f"### Several GPUs of one host, {SCALING_ITERATIONS} iterations",
         "",
-        "| task | library | environments per GPU | GPUs | steps/s | efficiency | job, s |",
-        "|---|---|---|---|---|---|---|",
+        "| task | library | environments per GPU | GPUs | steps/s | efficiency | iteration, s | job, s |",
+        "|---|---|---|---|---|---|---|---|",
     )
+    measured: dict[tuple[str, RlLibrary], list[Iteration]] = {}
     for task, library in _pairs(options):
         for num_envs in options.environments:
             alone: float | None = None
-            for count in processes:
-                training = _training(task, library, SCALING_ITERATIONS, num_envs=num_envs)
-                trained = aws.train(training, gpus=count)
+            for count in _counts(options):
+                trained = aws.train(_training(task, library, SCALING_ITERATIONS, num_envs=num_envs), gpus=count)
                 alone = trained.steps_per_second if count == 1 else alone
                 efficiency = f"{trained.steps_per_second / count / alone:.3f}" if alone else "not measured"
+                iteration = Iteration(num_envs, count, trained.steps_per_iteration / trained.steps_per_second)
+                measured.setdefault((task, library), []).append(iteration)
                 page.add(
                     f"| {TASKS[task]} | {library} | {num_envs} | {count} | {_thousands(trained)} | {efficiency} | "
-                    f"{trained.process_seconds:.0f} |"
+                    f"{iteration.seconds:.3f} | {trained.process_seconds:.0f} |"
                 )
     page.add("", f"Goal: efficiency ≥ {GOAL_EFFICIENCY} at 8192 environments per GPU or more.")
+    for (task, library), iterations in measured.items():
+        model = fit(iterations)
+        if model is None:
+            continue
+        page.add(
+            "", f"{TASKS[task]}, {library}: {model}.", "", "| environments per GPU | GPUs | predicted efficiency |"
+        )
+        page.add("|---|---|---|")
+        for num_envs in options.environments:
+            for count in PREDICTED:
+                page.add(f"| {num_envs} | {count} | {model.efficiency(num_envs, count):.3f} |")
+
+
+def _shares(aws: Account, page: Page, options: argparse.Namespace, directory: Path) -> None:
+    """Where an iteration's time goes, by hooks in the processes; and whether all of them hold the same policy."""
+    page.add(
+        "",
+        f"### Where the time of an iteration goes, {SCALING_ITERATIONS} iterations",
+        "",
+        "Measured with waiting for the GPU before and after each part, which takes time. Communication is part of "
+        "learning, and includes waiting for the other processes: the one that waits least shows what NCCL takes.",
+        "",
+        "| task | library | environments per GPU | GPUs | iteration, s | physics | learning | communication, each "
+        "| same weights | same normalisers |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    )
+    hooks = str(Path(__file__).with_name("shares"))
+    for task, library in _pairs(options):
+        for num_envs in options.environments:
+            for count in _counts(options):
+                training = _training(task, library, SCALING_ITERATIONS, num_envs=num_envs)
+                trained = aws.train(training, gpus=count, first_on_path=hooks)
+                shares = [json.loads(each) for each in trained.shares]
+                if len(shares) != count:
+                    raise JobError(f"{len(shares)} of {count} processes wrote their shares")
+                seconds = [share["seconds"] for share in shares]
+                first, whole = seconds[0], seconds[0]["whole"]
+                together = ", ".join(f"{each['communication'] / each['whole']:.1%}" for each in seconds)
+                page.add(
+                    f"| {TASKS[task]} | {library} | {num_envs} | {count} | {whole / shares[0]['updates']:.3f} | "
+                    f"{first['physics'] / whole:.1%} | {first['update'] / whole:.1%} | {together} | "
+                    f"{_same(shares, 'weights')} | {_same(shares, 'normalisers')} |"
+                )
+
+
+def _same(shares: list[dict[str, Any]], what: str) -> str:
+    return "yes" if len({share[what] for share in shares}) == 1 else "no"
+
+
+def _lost(aws: Account, page: Page, options: argparse.Namespace, directory: Path) -> None:
+    """Seconds from the loss of the last process to the next iteration of the next attempt."""
+    page.add(
+        "",
+        "### A process that is lost (kill -9), checkpoints every 10 iterations",
+        "",
+        "| task | library | GPUs | killed after | the attempt ended, s | iterations go on, s | iterations in the end |",
+        "|---|---|---|---|---|---|---|",
+    )
+    for task, library in _pairs(options):
+        for count in (each for each in _counts(options) if each > 1):
+            total, after = SCALING_ITERATIONS, SCALING_ITERATIONS // 2
+            with aws.run(_training(task, library, total, interval=10), gpus=count) as world:
+                job = world.start_runner(**_OF_TWO_ATTEMPTS, **passed_on())
+                job.wait_for(f"Trained iterations: {after}/")
+                killed = time.monotonic()
+                kill_simulator(world, rank=count - 1)
+                if job.wait() != EXIT_ATTEMPT_AGAIN:
+                    raise JobError(f"the first attempt did not ask for another one:\n{job.output[-3000:]}")
+                ended = time.monotonic() - killed
+                job = world.start_runner(**{**_OF_TWO_ATTEMPTS, **passed_on(), "AWS_BATCH_JOB_ATTEMPT": "2"})
+                job.wait_for("Trained iterations: ")
+                goes_on = time.monotonic() - killed
+                if job.wait():
+                    raise JobError(job.output[-3000:])
+                results = Results.read(world.objects()[RESULTS].decode())
+                assert results.training is not None
+            page.add(
+                f"| {TASKS[task]} | {library} | {count} | {after} | {ended:.0f} | {goes_on:.0f} | "
+                f"{results.training.iterations} |"
+            )
+
+
+def _counts(options: argparse.Namespace) -> list[int]:
+    return options.processes or sorted({1, torch.cuda.device_count()})
 
 
 def _thousands(trained: Trained) -> str:

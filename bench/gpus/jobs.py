@@ -52,8 +52,10 @@ class Trained:
     """Of all environments, from the times at which iterations were logged: rollouts, learning, logging, checkpoints."""
     process_seconds: float
     """From the start of the process, or of the job, to its end."""
-    iterations: int
-    directory: Path
+    steps_per_iteration: int
+    """Of all environments of all processes."""
+    shares: tuple[str, ...] = ()
+    """What the hooks of `shares` wrote, by rank."""
 
 
 def passed_on() -> dict[str, str]:
@@ -88,15 +90,23 @@ class Account:
         finally:
             world.close()
 
-    def train(self, training: TrainingConfig, *, gpus: int = 1) -> Trained:
+    def train(self, training: TrainingConfig, *, gpus: int = 1, first_on_path: str | None = None) -> Trained:
         """Train as a job.
+
+        Args:
+            training: What to train.
+            gpus: As many processes, one on each.
+            first_on_path: A directory that comes first on PYTHONPATH.
 
         Raises:
             JobError: It failed.
         """
         with self.run(training, gpus=gpus) as world:
             began = time.monotonic()
-            job = world.start_runner(GAITWAY_SIMULATOR="isaaclab3", **passed_on())
+            variables = passed_on()
+            if first_on_path is not None:
+                variables["PYTHONPATH"] = os.pathsep.join((first_on_path, variables.get("PYTHONPATH", "")))
+            job = world.start_runner(GAITWAY_SIMULATOR="isaaclab3", **variables)
             if job.wait():
                 raise JobError(job.output[-3000:])
             # Each process has as many environments as the run says.
@@ -159,17 +169,20 @@ def read_training(directory: Path, training: TrainingConfig, processes: int, sec
     units = rows.index[-1] - rows.index[0]
     per_unit = (1 if by_steps else steps) * training.num_envs * processes
     elapsed = rows[WALL_TIME].iloc[-1] - rows[WALL_TIME].iloc[0]
-    iterations = int(metrics.index[-1] // steps) if by_steps else len(metrics)
-    return Trained(metrics, float(units * per_unit / elapsed), seconds, iterations, directory)
+    shares = tuple(path.read_text() for path in sorted(directory.rglob("shares-*.json")))
+    steps_per_iteration = steps * training.num_envs * processes
+    return Trained(metrics, float(units * per_unit / elapsed), seconds, steps_per_iteration, shares)
 
 
-def kill_simulator(world: World) -> None:
-    """Kill the simulator of a run as the kernel does, with all its processes.
+def kill_simulator(world: World, rank: int | None = None) -> None:
+    """Kill the simulator of a run as the kernel does, with all its processes or the one of a rank.
 
     Raises:
         JobError: There is none.
     """
     found = [process for process in psutil.process_iter() if _is_simulator_of(process, world)]
+    if rank is not None:
+        found = [process for process in found if process.environ().get("RANK") == str(rank)]
     if not found:
         raise JobError("no simulator is running")
     for process in found:

@@ -29,6 +29,7 @@ class TrainingWatch:
 
     def __init__(self, ranks: Ranks, total: int, completed: int, steps_per_iteration: int) -> None:
         self.completed = completed
+        self.ranks = ranks
         self._leads = ranks.leads
         self._total = total
         self._steps_per_iteration = steps_per_iteration * ranks.world_size

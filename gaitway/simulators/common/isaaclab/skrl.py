@@ -10,11 +10,13 @@ import gymnasium
 import skrl.utils.runner.torch
 import torch
 from isaaclab_rl.skrl import SkrlVecEnvWrapper
+from skrl.resources.preprocessors.torch import RunningStandardScaler
 from torch import Tensor, nn
 
 from gaitway.contracts.errors import RequestError
 from gaitway.libraries import record_of
 from gaitway.simulators.common.checkpoint_files import load_entry
+from gaitway.simulators.common.collectives import average_moments
 from gaitway.simulators.common.files import written_whole
 from gaitway.simulators.common.isaaclab.training import LoadedPolicy, Training
 from gaitway.simulators.common.libraries.skrl import BestCheckpoint, read
@@ -99,6 +101,8 @@ class _Runner(skrl.utils.runner.torch.Runner):  # type: ignore[misc]
 
         def watched(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
             update(*args, **kwargs)
+            scalers = [each for each in agent.checkpoint_modules.values() if isinstance(each, RunningStandardScaler)]
+            average_moments([(each.running_mean, each.running_variance) for each in scalers], self.training.ranks)
             tracked = agent.tracking_data
             losses = {
                 name: tracked[tag][-1]

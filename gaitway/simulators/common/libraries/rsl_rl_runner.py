@@ -23,6 +23,7 @@ from gaitway.simulators.common.libraries.rsl_rl import (
     optimiser_of_policy,
     read,
 )
+from gaitway.simulators.common.libraries.rsl_rl_normalisers import SharedNormalisers
 from gaitway.simulators.common.optional import warn
 from gaitway.simulators.common.policy import Memory
 from gaitway.simulators.common.ranks import Ranks
@@ -42,6 +43,11 @@ class WatchedRunner(OnPolicyRunner):  # type: ignore[misc]
         self.alg.update = self._update_watched
         self._log = self.logger.log
         self.logger.log = self._log_watched
+        if watch.ranks.is_distributed:
+            models = [model for model in vars(self.alg).values() if isinstance(model, nn.Module)]
+            self._normalisers = SharedNormalisers(models, watch.ranks)
+            self._compute_returns = self.alg.compute_returns
+            self.alg.compute_returns = self._compute_returns_together
 
     def train_on(self, iterations: int, *, init_at_random_ep_len: bool) -> None:
         """Train a number of further iterations.
@@ -82,6 +88,10 @@ class WatchedRunner(OnPolicyRunner):  # type: ignore[misc]
         """Save under rsl_rl's own name."""
         with written_whole(Path(path)) as temporary:
             super().save(str(temporary), infos)
+
+    def _compute_returns_together(self, observations: Any) -> None:  # noqa: ANN401
+        self._normalisers.merge()
+        self._compute_returns(observations)
 
     def _update_watched(self) -> dict[str, float]:
         try:
