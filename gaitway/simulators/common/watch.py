@@ -30,7 +30,6 @@ class TrainingWatch:
     def __init__(self, ranks: Ranks, total: int, completed: int, steps_per_iteration: int) -> None:
         self.completed = completed
         self.ranks = ranks
-        self._leads = ranks.leads
         self._total = total
         self._steps_per_iteration = steps_per_iteration * ranks.world_size
         self._mean_reward: float | None = None
@@ -86,7 +85,7 @@ class TrainingWatch:
             TrainingStoppedError: It is saved.
         """
         is_between = self._began_at < self.completed < self._total
-        if not (self._leads and is_between and Path(STOP_FILE).exists()):
+        if not (self.ranks.leads and is_between and Path(STOP_FILE).exists()):
             return
         if self._told < self.completed:
             self._tell(time.monotonic())
@@ -96,7 +95,7 @@ class TrainingWatch:
         steps = (self.completed - self._told) * self._steps_per_iteration
         steps_per_second = steps / max(now - self._told_at, 1e-9)
         self._told, self._told_at = self.completed, now
-        if self._leads:
+        if self.ranks.leads:
             reward = "" if self._mean_reward is None else f", mean reward {self._mean_reward:.2f}"
             print(  # noqa: T201 - the contract's progress line
                 f"Trained iterations: {self.completed}/{self._total} ({steps_per_second:.0f} steps/s{reward})"
