@@ -21,6 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_DIRECTORY = Path.cwd()
+"""Of the run: other processes than the first work elsewhere."""
 _RANK = os.environ.get("RANK", "0")
 _WARM_UP = 10
 """Updates at the beginning that count for nothing: kernels are loaded, graphs captured."""
@@ -98,7 +100,7 @@ def _write(holder: object) -> None:
         "weights": _digest(parameter for module in modules for parameter in module.parameters()),
         "normalisers": _digest(buffer for module in modules for buffer in module.buffers()),
     }
-    Path(f"shares-{_RANK}.json").write_text(json.dumps(shares), encoding="utf-8")
+    (_DIRECTORY / f"shares-{_RANK}.json").write_text(json.dumps(shares), encoding="utf-8")
 
 
 def _modules(values: Any) -> Iterator[Any]:  # noqa: ANN401
