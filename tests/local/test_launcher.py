@@ -28,6 +28,7 @@ from gaitway.local.guard import MARKER, processes_with
 from gaitway.local.launcher import Launcher, LocalAws, LocalSession
 from gaitway.local.record import ServerRecord
 from gaitway.names import DEFAULT_NAMES
+from tests.processes import wait_until_ended
 
 OUTPUTS = {
     "GaitwayNetwork": {},
@@ -89,11 +90,6 @@ def record_of(launcher: Launcher) -> ServerRecord:
     record = ServerRecord.read(launcher.state_directory)
     assert record
     return record
-
-
-def wait_until_gone(process: psutil.Process) -> None:
-    psutil.wait_procs([process], timeout=20)
-    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def start_job(local: LocalAws, script: str) -> psutil.Process:
@@ -169,7 +165,7 @@ def test_down_keeps_the_state(launcher: Launcher, deployer: SmallDeployer) -> No
     assert process
 
     assert launcher.down()
-    wait_until_gone(process)
+    wait_until_ended(process.pid)
     assert not launcher.status().running
 
     again = up(launcher)
@@ -203,7 +199,7 @@ def test_reset_forgets_the_state(launcher: Launcher, deployer: SmallDeployer) ->
 def test_down_ends_jobs_and_the_next_up_takes_them_up_again(launcher: Launcher) -> None:
     job = start_job(up(launcher), 'test "$AWS_BATCH_JOB_ATTEMPT" = 2 || exec sleep 60')
     launcher.down()
-    wait_until_gone(job)
+    wait_until_ended(job.pid)
 
     batch: Any = up(launcher).session().client("batch")
     jobs: list[Any] = []
@@ -226,7 +222,7 @@ def test_a_killed_emulator_leaves_no_process(launcher: Launcher) -> None:
     assert len(processes) >= 3
     server.kill()
     for process in processes:
-        wait_until_gone(process)
+        wait_until_ended(process.pid)
     assert processes_with(MARKER, record.emulator_id) == []
 
 
@@ -235,7 +231,7 @@ def test_up_after_a_kill_starts_anew(launcher: Launcher, deployer: SmallDeployer
     server = record_of(launcher).process()
     assert server
     server.kill()
-    wait_until_gone(server)
+    wait_until_ended(server.pid)
     assert not launcher.status().running
     up(launcher)
     assert launcher.status().running

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-import psutil
 import pytest
 
 from gaitway.installation import REPOSITORY_ROOT
@@ -22,6 +21,7 @@ from gaitway.runner.processes.simulate import SimulatorExit, Watch, simulate
 from gaitway.runner.run import EXIT_DONE
 from tests.local.emulator import Emulator
 from tests.local.runner_world import World
+from tests.processes import wait_until_ended
 
 UID = 10001
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
@@ -162,9 +162,7 @@ time.sleep(3600)
 
     with pytest.raises(StopError):
         run(script, directory, Watch(check=check, makes_progress=lambda: True, is_done=lambda: False))
-    with suppress(psutil.NoSuchProcess):
-        # Ended, if perhaps not yet collected.
-        assert psutil.Process(int((directory / "child").read_text())).status() == psutil.STATUS_ZOMBIE
+    wait_until_ended(int((directory / "child").read_text()))
 
 
 @pytest.mark.usefixtures("as_another")

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.local.conformance.batch_world import BatchWorld, Json, batch_world
 from tests.local.conformance.workflow import until
 from tests.local.emulator import Emulator
+from tests.processes import wait_until_ended
 
 
 @pytest.fixture(scope="module")
@@ -319,8 +319,7 @@ def test_terminating_a_job_that_has_ended_changes_nothing(world: BatchWorld) -> 
 def test_the_end_of_the_main_process_ends_the_container(world: BatchWorld) -> None:
     python = "import subprocess,sys; p=subprocess.Popen(['sleep','60'],start_new_session=True); print(p.pid)"
     job = world.wait_for_end(world.run(f"python -c {shlex.quote(python)}"))
-    left = int(world.log(job)[0])
-    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+    wait_until_ended(int(world.log(job)[0]))
 
 
 def test_jobs_beyond_the_vcpus_wait_and_then_run(world: BatchWorld) -> None:

@@ -354,8 +354,8 @@ def test_a_changed_job_definition_is_the_next_revision(emulator: Emulator, stack
     assert [definition["status"] for definition in definitions] == ["INACTIVE", "ACTIVE"]
 
 
-def test_a_deleted_stack_takes_its_resources_with_it(emulator: Emulator) -> None:
-    stack = Stack(emulator)
+def test_a_deleted_stack_takes_its_own_resources_with_it(emulator: Emulator) -> None:
+    other, stack = Stack(emulator), Stack(emulator)
     outputs = stack.outputs()
     stack.delete()
 
@@ -364,7 +364,9 @@ def test_a_deleted_stack_takes_its_resources_with_it(emulator: Emulator) -> None
     assert not batch.describe_compute_environments(computeEnvironments=[outputs["Environment"]])["computeEnvironments"]
     [definition] = batch.describe_job_definitions(jobDefinitions=[outputs["Definition"]])["jobDefinitions"]
     assert definition["status"] == "INACTIVE"
-    assert outputs["Address"] not in {address["PublicIp"] for address in ec2.describe_addresses()["Addresses"]}
+    addresses = {address["PublicIp"] for address in ec2.describe_addresses()["Addresses"]}
+    assert outputs["Address"] not in addresses
+    assert other.outputs()["Address"] in addresses
     [gateway] = ec2.describe_nat_gateways(NatGatewayIds=[outputs["Nat"]])["NatGateways"]
     assert gateway["State"] == "deleted"
     assert not ec2.describe_flow_logs(FlowLogIds=[outputs["FlowLog"]])["FlowLogs"]

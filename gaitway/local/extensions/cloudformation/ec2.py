@@ -15,10 +15,10 @@ def _create_eip(logical_id: str, properties: Json, stack_name: str) -> Created:
 
 
 def _delete_eip(address: str, properties: Json) -> None:
-    xml = call_ec2("DescribeAddresses", {"PublicIp.1": address})
-    # The answer holds no address, and no allocation, where it has been released already.
-    with contextlib.suppress(ServiceError):
-        call_ec2("ReleaseAddress", {"AllocationId": element(xml, "allocationId")})
+    # MiniStack describes every address, whatever is asked for.
+    for item in call_ec2("DescribeAddresses", {}).split("<item>")[1:]:
+        if element(item, "publicIp") == address:
+            call_ec2("ReleaseAddress", {"AllocationId": element(item, "allocationId")})
 
 
 def _create_nat_gateway(logical_id: str, properties: Json, stack_name: str) -> Created:
