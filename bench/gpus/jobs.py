@@ -182,7 +182,9 @@ def kill_simulator(world: World, rank: int | None = None) -> None:
     """
     found = [process for process in psutil.process_iter() if _is_simulator_of(process, world)]
     if rank is not None:
-        found = [process for process in found if process.environ().get("RANK") == str(rank)]
+        # Other processes than the first work elsewhere, but have the same parent.
+        siblings = [sibling for process in found for sibling in process.children()]
+        found = [process for process in siblings if process.environ().get("RANK") == str(rank)]
     if not found:
         raise JobError("no simulator is running")
     for process in found:

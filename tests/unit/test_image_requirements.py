@@ -74,7 +74,7 @@ def test_what_runs_in_isaac_sim_finds_all_that_it_imports() -> None:
     # Of what the runner and the simulators share, these import nothing else.
     folders += [GAITWAY / part for part in ("contracts", "libraries")]
     # Not used there: common/video.py, since Isaac Lab 2 writes its videos itself, and common/libraries/sb3.py.
-    imported = set().union(*(imports(folder) for folder in folders)) - IN_ISAAC_LAB - {"imageio", "stable_baselines3"}
+    imported = set().union(*(imports(folder) for folder in folders)) - IN_ISAAC_LAB - {"av", "stable_baselines3"}
     assert distributions(imported) - installed("requirements-isaaclab.txt") == set()
 
 

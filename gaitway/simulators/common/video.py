@@ -22,17 +22,19 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], frames_per_seco
         frames_per_second: How fast they are shown.
     """
     # Only a run with a video waits for the codecs.
-    import imageio.v3 as iio
+    import av
 
-    # Drawn before the file is open: imageio leaves it open where an error comes in between.
     drawn = iter(frames)
     first = next(drawn)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as temporary, iio.imopen(temporary, "w", plugin="pyav", container="mp4") as video:
-        video.init_video_stream("libx264", fps=frames_per_second, pixel_format="yuv420p")
+    with written_whole(path) as temporary, av.open(temporary, "w", format="mp4") as video:
+        stream = video.add_stream("libx264", rate=frames_per_second)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = "yuv420p"
         is_black = True
         for frame in chain([first], drawn):
             is_black = is_black and bool(frame.max() <= BLACK)
-            video.write_frame(frame)
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        video.mux(stream.encode(None))
     if is_black:
         warn(f"the video {path.name} is black from its first to its last frame: look at what draws it")

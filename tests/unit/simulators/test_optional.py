@@ -54,8 +54,6 @@ class Dark(ScriptedEnvironment):
         return paint
 
 
-# imageio leaves the file open.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [(BrokenPainter, "ValueError: no font"), (OddPainter, ""), (LostStates, "RuntimeError: the states are")],
@@ -73,6 +71,7 @@ def test_a_video_that_fails_ends_no_training(
     (warning,) = warnings(capsys)
     assert warning.startswith("there is no video rl-video-step-0.mp4 of the training: ")
     assert reason in warning
+    # A file left open would be a warning.
     gc.collect()
     assert not list(tmp_path.glob("*.mp4"))
 
