@@ -31,10 +31,13 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], frames_per_seco
         stream = video.add_stream("libx264", rate=frames_per_second)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
-        is_black = True
-        for frame in chain([first], drawn):
+        is_black = is_still = True
+        for count, frame in enumerate(chain([first], drawn), start=1):
             is_black = is_black and bool(frame.max() <= BLACK)
+            is_still = is_still and bool(np.abs(frame.astype(np.int16) - first).max() <= BLACK)
             video.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         video.mux(stream.encode(None))
     if is_black:
         warn(f"the video {path.name} is black from its first to its last frame: look at what draws it")
+    elif is_still and count > 1:
+        warn(f"nothing moves in the video {path.name}: the camera may look past the robot, or it was not drawn")

@@ -20,6 +20,7 @@ from gaitway.contracts.simulation import SIMULATION_WARNING, PolicyExport
 from gaitway.simulators.common import export
 from gaitway.simulators.common.export import Origin, export_policy
 from gaitway.simulators.common.policy import TrainedPolicy
+from gaitway.simulators.common.video import write_video
 from gaitway.simulators.embedded.video import Recorder, TrainingVideos, View
 from gaitway.simulators.isaaclab2.videos import forgive_videos
 from tests.unit.simulators.scripted import ScriptedEnvironment
@@ -85,6 +86,20 @@ def test_a_black_video_is_kept_and_reported(tmp_path: Path, capsys: pytest.Captu
 
     assert warnings(capsys) == ["the video Dark.mp4 is black from its first to its last frame: look at what draws it"]
     assert (tmp_path / "Dark.mp4").is_file()
+
+
+def test_a_video_in_which_nothing_moves_is_kept_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sky, robot = np.full((64, 64, 3), 150, dtype=np.uint8), np.full((64, 64, 3), 150, dtype=np.uint8)
+    robot[30:34, 30:34] = 20
+    write_video(tmp_path / "sky.mp4", [sky, sky, sky], 30)
+    write_video(tmp_path / "robot.mp4", [sky, sky, robot], 30)
+    write_video(tmp_path / "picture.mp4", [sky], 30)
+
+    found = "nothing moves in the video sky.mp4: the camera may look past the robot, or it was not drawn"
+    assert warnings(capsys) == [found]
+    assert len(list(tmp_path.glob("*.mp4"))) == 3
 
 
 class Camera(gymnasium.Env[NDArray[np.float32], Any]):
