@@ -32,12 +32,14 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], frames_per_seco
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
         is_black = is_still = True
-        for count, frame in enumerate(chain([first], drawn), start=1):
+        pictures = 0
+        for frame in chain([first], drawn):
+            pictures += 1
             is_black = is_black and bool(frame.max() <= BLACK)
             is_still = is_still and bool(np.abs(frame.astype(np.int16) - first).max() <= BLACK)
             video.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         video.mux(stream.encode(None))
     if is_black:
         warn(f"the video {path.name} is black from its first to its last frame: look at what draws it")
-    elif is_still and count > 1:
+    elif is_still and pictures > 1:
         warn(f"nothing moves in the video {path.name}: the camera may look past the robot, or it was not drawn")
