@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 from gaitway.contracts.artifacts import CHECKPOINTS, PARAMETERS
 from gaitway.contracts.errors import InputNotFoundError, RequestError
-from gaitway.contracts.inputs import CONTINUED_CHECKPOINT, CONTINUED_PARAMETERS, CUSTOM_ENVIRONMENT
+from gaitway.contracts.inputs import AGENT_SETTINGS, CONTINUED_CHECKPOINT, CONTINUED_PARAMETERS, CUSTOM_ENVIRONMENT
 from gaitway.contracts.run import RunRecord, RunSpec, RunState
 from gaitway.contracts.workload import MAX_ITERATIONS, TrainingConfig
 from gaitway.libraries import Counts, LibraryRecord, record_of
-from lambdas.construct_run.policy import check_policy
+from lambdas.construct_run.policy import check_policy, check_settings
 
 if TYPE_CHECKING:
     from gaitway.aws.run_table import RunTable
@@ -70,6 +70,10 @@ def continue_run(request: Request, runs: RunTable, inputs: Inputs) -> Continued:
     checkpoint, number = _newest(spec.output_files, library, inputs)
     check_policy(_FIELD, CONTINUED_CHECKPOINT, checkpoint, training.rl_library, inputs)
     files = {CONTINUED_CHECKPOINT: checkpoint}
+    # The networks are those of the checkpoint, whatever the overrides of this request leave out.
+    settings = check_settings(_FIELD, checkpoint, training, inputs)
+    if settings is not None:
+        files[AGENT_SETTINGS] = settings
     texts = {}
     if library.steps_setting is not None:
         for name, file in CONTINUED_PARAMETERS.items():

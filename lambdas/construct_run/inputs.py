@@ -83,7 +83,7 @@ class Inputs:
         Raises:
             InputNotFoundError: It cannot be read.
         """
-        return self._read(uri, "a file of the run in resumeFrom").decode("utf-8", errors="replace")
+        return self._read(uri, "a file with settings").decode("utf-8", errors="replace")
 
     def resolve(self, field: str, path: str | S3Uri, places: Sequence[S3Uri]) -> InputFile:
         """Find the object that a field of the request names.

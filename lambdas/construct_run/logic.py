@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gaitway.compute.sizes import check_compute
-from gaitway.contracts.artifacts import PARAMETERS
 from gaitway.contracts.errors import RunRefusedError
 from gaitway.contracts.inputs import (
     AGENT_SETTINGS,
@@ -23,7 +22,7 @@ from gaitway.contracts.workload import RANDOM_SEED, EvaluationConfig, TrainingCo
 from gaitway.workloads import workload_of
 from lambdas.construct_run.continued import continue_run
 from lambdas.construct_run.packages import check_packages
-from lambdas.construct_run.policy import check_policy, find_policy, training_folder
+from lambdas.construct_run.policy import check_policy, check_settings, find_policy
 from lambdas.live_view import check_live_view
 from lambdas.observability import logger
 from lambdas.simulators import check_simulator
@@ -152,7 +151,7 @@ class ConstructRun:
                 if takes_any and wrote not in (None, training.library):
                     training = training.model_copy(update={"rl_library": wrote})
                     check_simulator(training, self._simulators)
-                settings = self._inputs.find(training_folder(found[name].uri) / f"{PARAMETERS}agent.yaml")
+                settings = check_settings(field, found[name], training, self._inputs)
                 if settings is not None:
                     found[AGENT_SETTINGS] = settings
         return training, found

@@ -6,18 +6,21 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gaitway.contracts.artifacts import CHECKPOINTS, EXPORTED
+from gaitway.contracts.artifacts import CHECKPOINTS, EXPORTED, PARAMETERS
 from gaitway.contracts.errors import InputNotFoundError, RequestError
 from gaitway.contracts.inputs import POLICY
 from gaitway.contracts.model import S3Uri
-from gaitway.libraries import LIBRARIES
+from gaitway.libraries import LIBRARIES, record_of
 from gaitway.libraries.checkpoints import is_meant_as_policy, may_be_policy, unmistakable
 from gaitway.libraries.content import Checkpoint, refusal
+from gaitway.libraries.recorded import SPACES, contradictions, read_settings
+from lambdas.observability import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gaitway.contracts.inputs import InputFile
+    from gaitway.contracts.workload import WorkloadConfig
     from gaitway.libraries import RlLibrary
     from lambdas.construct_run.inputs import Inputs, Listed
 
@@ -81,6 +84,49 @@ def check_policy(field: str, name: str, file: InputFile, library: RlLibrary | No
     if problem is not None:
         raise RequestError(f"{field} is {file.uri}, {problem}")
     return content.library if isinstance(content, Checkpoint) else None
+
+
+def check_settings(field: str, file: InputFile, training: WorkloadConfig, inputs: Inputs) -> InputFile | None:
+    """Refuse overrides that contradict the settings that a checkpoint was trained with, as they are beside it.
+
+    Args:
+        field: What names the checkpoint.
+        file: The checkpoint.
+        training: The request.
+        inputs: Reads the settings; what cannot be read says nothing.
+
+    Returns:
+        The agent's settings; None if they are not there.
+
+    Raises:
+        RequestError: Names the override, and what was recorded.
+    """
+    folder = training_folder(file.uri)
+    agent = inputs.find(folder / f"{PARAMETERS}agent.yaml")
+    if training.library is None or not training.hydra_overrides:
+        return agent
+    keys = {override.lstrip("+").partition("=")[0] for override in training.hydra_overrides}
+    spaces = keys & {f"env.{name}" for name in SPACES}
+    environment = inputs.find(folder / f"{PARAMETERS}env.yaml") if spaces else None
+    found = contradictions(
+        record_of(training.library), training.hydra_overrides, _settings(agent, inputs), _settings(environment, inputs)
+    )
+    for override, trained in found:
+        raise RequestError(
+            f"trainingConfig.hydraOverrides has {override}, but {field} is {file.uri}, which was trained with "
+            f"{trained}, as its params/*.yaml say: leave the override out, or give a checkpoint that fits it"
+        )
+    return agent
+
+
+def _settings(file: InputFile | None, inputs: Inputs) -> object:
+    if file is None:
+        return None
+    try:
+        return read_settings(inputs.read_text(file.uri))
+    except ValueError as error:
+        logger.info("%s is not used: %s", file.uri, error)
+        return None
 
 
 def training_folder(checkpoint: S3Uri) -> S3Uri:

@@ -34,6 +34,7 @@ _LIBRARIES = (
     "packaging",
     "pydantic",
     "pydantic-core",
+    "pyyaml",
     "typing-extensions",
     "typing-inspection",
     "wrapt",

@@ -11,20 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import yaml
-
 from gaitway.contracts.inputs import AGENT_SETTINGS
 from gaitway.contracts.simulation import SimulationJob
 from gaitway.contracts.workload import LibraryConfig
 from gaitway.libraries import RlLibrary, record_of
+from gaitway.libraries.recorded import MAX_BYTES, MISSING, read_settings, setting
 
-_MAX_BYTES = 1024**2
 _MAX_ITEMS, _MAX_DEPTH = 64, 3
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*", re.ASCII)
 """Text that means the same in YAML and in Hydra's grammar; any other is not needed for a network."""
 _LAYERS = ("layers", "activations")
 """What of skrl's networks decides about their size; releases differ in the name of the input."""
-_MISSING = object()
 
 
 def recorded_overrides(job: SimulationJob, agent: Mapping[str, Any]) -> list[str]:
@@ -55,8 +52,8 @@ def recorded_overrides(job: SimulationJob, agent: Mapping[str, Any]) -> list[str
 def _differences(library: RlLibrary, recorded: object, agent: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for key, *others in record_of(library).settings.networks:
-        current = _value(agent, key)
-        value = next((each for name in (key, *others) if (each := _value(recorded, name)) is not _MISSING), _MISSING)
+        current = setting(agent, key)
+        value = next((each for name in (key, *others) if (each := setting(recorded, name)) is not MISSING), MISSING)
         if _is_networks(current) and _is_networks(value) and len(current) == len(value):
             value = [
                 ours | {name: theirs[name] for name in _LAYERS if name in theirs}
@@ -64,17 +61,9 @@ def _differences(library: RlLibrary, recorded: object, agent: Mapping[str, Any])
             ]
         text = _text(value)
         is_alike = isinstance(current, list | tuple) == isinstance(value, list | tuple)
-        if current is not _MISSING and is_alike and text is not None and text != _text(current):
+        if current is not MISSING and is_alike and text is not None and text != _text(current):
             found[f"agent.{key}"] = text
     return found
-
-
-def _value(settings: object, key: str) -> Any:  # noqa: ANN401
-    for name in key.split("."):
-        if not isinstance(settings, Mapping) or name not in settings:
-            return _MISSING
-        settings = settings[name]
-    return settings
 
 
 def _is_networks(value: object) -> TypeGuard[list[dict[str, Any]]]:
@@ -106,26 +95,9 @@ def _text(value: object, depth: int = 0) -> str | None:
 
 def _read(path: Path) -> object:
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             return None
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a safe one
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        print(f"{path.name} of the checkpoint's training is not used: {' '.join(str(error).split())}")  # noqa: T201
+        return read_settings(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        print(f"{path.name} of the checkpoint's training is not used: {error}")  # noqa: T201
         return None
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads Python's own tags, which Isaac Lab writes, as what they hold; it creates no objects."""
-
-
-def _plain(loader: _Loader, _: str, node: yaml.Node) -> object:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    # The name of a function or a class.
-    return _MISSING
-
-
-_Loader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
-_Loader.add_multi_constructor("!", _plain)

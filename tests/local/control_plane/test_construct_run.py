@@ -268,6 +268,56 @@ def test_the_settings_of_a_checkpoints_training_come_with_it(world: World) -> No
     assert spec(world, inputParameters=evaluate(policyS3Uri=path)).inputs["agent_settings"].uri == settings
 
 
+@pytest.mark.parametrize(
+    ("library", "agent", "override", "trained"),
+    [
+        ("rsl_rl", "policy:\n  actor_hidden_dims: [32, 32]", "agent.policy.actor_hidden_dims=[64,64]", "[32, 32]"),
+        ("rsl_rl", "actor:\n  hidden_dims: !!python/tuple [8]", "agent.policy.actor_hidden_dims=[64,64]", "[8]"),
+        ("rsl_rl", "policy: {activation: elu}", "agent.policy.activation='tanh'", "elu"),
+        ("skrl", "models: {separate: false}", "+agent.models.separate=True", "False"),
+        ("rl_games", "params: {network: {mlp: {units: [8, 8]}}}", "agent.params.network.mlp.units=[8]", "[8, 8]"),
+        ("sb3", "policy_kwargs: {net_arch: [8]}", "agent.policy_kwargs.net_arch=[16]", "[8]"),
+        ("sb3", "observation_space: 4", "env.observation_space=48", "4"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["evaluate", "train"])
+def test_overrides_that_contradict_the_settings_beside_a_checkpoint_are_refused(
+    world: World, library: RlLibrary, agent: str, override: str, trained: str, mode: str
+) -> None:
+    name = {"rsl_rl": "model_9.pt", "sb3": "model_9_steps.zip"}.get(library, "c.pt")
+    file = world.put(f"a/{name}", checkpoint(library))
+    world.put(f"a/params/{'env' if override.startswith('env') else 'agent'}.yaml", agent.encode())
+    field = "policyS3Uri" if mode == "evaluate" else "resumeCheckpoint"
+    training = {"mode": mode, "rlLibrary": library, field: str(file)}
+    message = refusal(
+        world, RequestError, inputParameters={"trainingConfig": training | {"hydraOverrides": [override]}}
+    )
+    assert f"hydraOverrides has {override.lstrip('+')}, but trainingConfig.{field} is {file}" in message
+    assert f"which was trained with {trained}, as its params/*.yaml say" in message
+
+
+@pytest.mark.parametrize(
+    ("agent", "override"),
+    [
+        ("policy: {actor_hidden_dims: [32, 32]}", "agent.policy.actor_hidden_dims=[32, 32]"),
+        ("policy: {actor_hidden_dims: [32, 32]}", "agent.policy.critic_hidden_dims=[64]"),
+        ("policy: {activation: ELU}", "agent.policy.activation=elu"),
+        # How actions are clipped is for the request to say.
+        ("clip_actions: 1.0", "agent.clip_actions=2.0"),
+        ("policy: {actor_hidden_dims: null}", "agent.policy.actor_hidden_dims=[64]"),
+        ("policy: [unclosed", "agent.policy.actor_hidden_dims=[64]"),
+        ("policy: !!python/object/apply:os.system ['true']", "agent.policy.activation=elu"),
+        ("\x00", "agent.policy.actor_hidden_dims=[64]"),
+        ("- 1", "env.observation_space=4"),
+    ],
+)
+def test_what_does_not_contradict_or_cannot_be_read_is_no_reason(world: World, agent: str, override: str) -> None:
+    file = world.put("a/model_9.pt")
+    world.put("a/params/agent.yaml", agent.encode())
+    world.put("a/params/env.yaml", agent.encode())
+    spec(world, inputParameters=evaluate(policyS3Uri=str(file), hydraOverrides=[override]))
+
+
 FULL = (FILES / "rsl_rl-3.1.2.pt").read_bytes()
 
 

@@ -122,7 +122,7 @@ def test_a_run_goes_on_with_optimiser_normalisers_and_iterations(
     prepared = prepare(spec, tmp_path, world.s3, StopRequest())
     assert prepared.continue_from is not None
     assert prepared.continue_from.iterations == 3
-    assert prepared.job.inputs == {}
+    assert prepared.job.inputs.keys() == {"agent_settings"}
     assert simulate(prepared, monkeypatch) == 0
 
     before, after = newest(trained.directory, trained.library), newest(prepared.directory, trained.library)
@@ -281,3 +281,14 @@ def test_what_is_not_given_is_as_in_the_older_run(world: World) -> None:
     # Only who asks for it is looked into.
     assert not training.live_view
     assert spec.inputs[CUSTOM_ENVIRONMENT].uri == package
+
+
+@pytest.mark.parametrize("override", ["agent.policy.actor_hidden_dims=[64,64]", "agent.actor.hidden_dims=[64, 64]"])
+def test_a_run_does_not_go_on_with_other_networks(world: World, override: str) -> None:
+    output = leave(world, TrainingConfig(task=TASK, max_iterations=3)).output_files
+    world.put((output / f"{CHECKPOINTS}model_2.pt").key)
+    settings = b"policy:\n  actor_hidden_dims:\n  - 32\n  - 32\n"
+    world.put((output / "params/agent.yaml").key, settings)
+    message = refusal(world, furtherIterations=2, hydraOverrides=[override])
+    assert f"hydraOverrides has {override}, but trainingConfig.resumeFrom is s3://" in message
+    assert "which was trained with [32, 32], as its params/*.yaml say" in message
