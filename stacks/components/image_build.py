@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs_
 from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from gaitway.settings import Settings
@@ -70,7 +71,7 @@ class ImageBuild(Construct):
         self.image = JobImage(f"{repository.repository_uri}@{built.get_att_string('ImageDigest')}", repository)
 
     def wait_for_all_of(self, stack: cdk.Stack) -> None:
-        """Build only after everything else in a stack except the job definitions, which name the image.
+        """Build only after everything else in a stack except what names the image: job definitions and templates.
 
         A build takes most of an hour, and a stack that is rolled back deletes its image: what can fail in seconds must
         fail before. Call this when the stack is complete.
@@ -78,7 +79,8 @@ class ImageBuild(Construct):
         image = self._built.node.default_child
         assert isinstance(image, cdk.CfnResource)
         for resource in stack.node.find_all():
-            names_image = isinstance(resource, batch.CfnJobDefinition) or resource.node.path == image.node.path
+            is_of_jobs = isinstance(resource, batch.CfnJobDefinition | ssm.CfnParameter)
+            names_image = is_of_jobs or resource.node.path == image.node.path
             if isinstance(resource, cdk.CfnResource) and not names_image:
                 image.add_resource_dependency(resource)
 

@@ -109,3 +109,9 @@ def test_functions_may_end_training_jobs_of_this_deployment_only(both: Synthesis
     for function in ("Heartbeat", "HandleFailure", "TellCaller"):
         allowed = [one for one in both.allowed(f"{function}/Role") if one.action == "batch:TerminateServiceJob"]
         assert [one.resource for one in allowed] == [batch_arn("service-job", "*")]
+
+
+def test_the_image_is_not_built_after_what_names_it(both: Synthesis) -> None:
+    resources = both.templates["GaitwayCompute"]["Resources"]
+    (template,) = [name for name, one in resources.items() if one["Type"] == "AWS::SSM::Parameter"]
+    assert all(template not in one.get("DependsOn", []) for one in resources.values())
