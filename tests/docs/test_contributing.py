@@ -15,6 +15,11 @@ RECIPES = dict(
     part.split("\n", 1)
     for part in re.split(r"^### ", PAGE.partition("## Recipes")[2].partition("\n## ")[0], flags=re.MULTILINE)[1:]
 )
+CHANGES = (
+    *("request field", "field that names an input file", "rl library", "simulator", "compute back end", "artifact"),
+    *("timeout", "alarm", "known failure", "instance type", "command", "workload", "dependency"),
+)
+BUILTIN = ("CHANGELOG", "Annotated")
 MADE = ("build/", "dist/")
 """Folders that a clone does not have."""
 
@@ -35,6 +40,22 @@ def test_a_recipe_has_at_most_four_places(recipe: str) -> None:
     places = re.findall(r"^(\d)\. \*\*", RECIPES[recipe], re.MULTILINE)
     assert 1 <= len(places) <= 4
     assert places == [str(number) for number, _ in enumerate(places, start=1)]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_names_that_a_recipe_mentions_are_in_its_files(recipe: str) -> None:
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", RECIPES[recipe])]
+    patterns = [re.sub(r"<\w+>", "*", span) for span in spans if re.fullmatch(r"[\w./<>-]+/[\w./<>-]+", span)]
+    places = [path for pattern in patterns for path in ROOT.glob(pattern.rstrip("/"))]
+    files = [path for place in places for path in ([place] if place.is_file() else place.rglob("*.py"))]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    names = [span for span in spans if re.fullmatch(r"[A-Z][A-Z_]{3,}|([A-Z][a-z]+)+", span) and span not in BUILTIN]
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_changes_that_strangers_make_have_recipes() -> None:
+    for change in CHANGES:
+        assert any(change in recipe.lower() for recipe in RECIPES), change
 
 
 def test_every_recipe_stands_among_the_recipes() -> None:

@@ -1,4 +1,4 @@
-"""The manifests of a run: pure functions, for the agent that submits them and for whoever submits them by hand.
+"""The manifests of a run: pure functions, for the agent that submits them and for people who submit them by hand.
 
 HyperPod installs version 1 of Kubeflow's Training Operator, whose PyTorchJob these are:
 docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-install-packages-using-helm-chart.html

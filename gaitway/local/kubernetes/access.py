@@ -16,7 +16,7 @@ from gaitway.local.kubernetes.store import ApiError, Object, Store
 
 @dataclass(frozen=True)
 class User:
-    """Whoever calls the API."""
+    """The caller of the API."""
 
     name: str
     is_admin: bool = False

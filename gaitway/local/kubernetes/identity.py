@@ -1,4 +1,4 @@
-"""The agent of EKS Pod Identity: credentials for whoever shows a pod's token.
+"""The agent of EKS Pod Identity: credentials for the holder of a pod's token.
 
 docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html. On a node it answers at 169.254.170.23, an address on
 which no process of a laptop can listen.

@@ -89,7 +89,7 @@ class Kubelet:
         return pod is not None and not pod.has_ended
 
     def process_id(self, namespace: str, name: str) -> int | None:
-        """Return the id of a pod's first process, for whoever wants to harm it."""
+        """Return the id of a pod's first process, for a test that harms it."""
         body = self._store.find(POD, namespace, name)
         pod = self._running.get(body["metadata"]["uid"]) if body else None
         return pod.process_id if pod else None

@@ -4,7 +4,7 @@ Warp 1.17 compiles a module for the machine it runs on, and keeps it below WARP_
 `init_kernel_cache`) in a folder for its own version; a module's folder is named after a digest of its source and
 options, and a file in it after the GPU's architecture, or the CPU's. So one folder serves every version of Warp, every
 task and every machine. Processes may share it, also over a network: each compiles into a folder of its own, which
-appears by a rename, and whoever comes second leaves the first one's (warp/_src/context.py, `Module._compile`).
+appears by a rename, and the second process leaves the first one's (warp/_src/context.py, `Module._compile`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The policy for a robot: Isaac Lab's own export with LEAPP, from a robot's sensors to the targets of its joints.
 
-`exported/policy.onnx` is the network alone: whoever deploys it computes its observations and applies its actions. LEAPP
+`exported/policy.onnx` is the network alone: its user computes its observations and applies its actions. LEAPP
 traces that, too, and writes ONNX and a YAML that names each input and output (isaaclab_rl/entrypoints/backends/
 export_common.py). It runs in a process of its own, `python -m gaitway.simulators.isaaclab3.leapp`, since it needs torch
 without TorchScript from its first import on, and an environment in which tensors are followed.

@@ -81,7 +81,7 @@ class LiveView(ViserVisualizer):  # type: ignore[misc]
         server.request_share_url = _share_nothing
 
     def _place_camera(self) -> None:
-        """Let whoever comes see all environments that are shown."""
+        """Let every visitor see all environments that are shown."""
         positions = self._positions()
         if not len(positions):
             return

@@ -1,4 +1,4 @@
-"""A look into real Isaac Lab 3.0 while it trains, in a real browser; and what it costs whoever does not ask for it."""
+"""A look into real Isaac Lab 3.0 while it trains, in a real browser; and what it costs those who do not ask for it."""
 
 from __future__ import annotations
 
