@@ -36,7 +36,7 @@ BY_STATE = "by_state"
 """Index: `state` (partition), `created_at` (sort); it holds what `IndexedRun` has, and nothing that changes often."""
 BY_GROUP = "by_group"
 """Index: `group_id` (partition), `created_at` (sort); it holds what `IndexedRun` has."""
-_JSON_FIELDS = frozenset({"progress", "machine", "cost", "spec", "failure", "warnings"})
+_JSON_FIELDS = frozenset({"progress", "machine", "ran_with", "cost", "spec", "failure", "warnings"})
 _NUMBER_FIELDS = frozenset({"attempt", "attempts", "live_view_port", "schema_version"})
 
 _ENDED: dict[str, AttributeValueTypeDef] = {":succeeded": {"S": RunState.SUCCEEDED}, ":failed": {"S": RunState.FAILED}}

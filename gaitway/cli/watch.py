@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gaitway.contracts.history import Machine
     from gaitway.contracts.run import Progress as RunProgress
     from gaitway.contracts.run import RunRecord
+    from gaitway.contracts.simulation import RanWith
 
 POLL_SECONDS = 0.5
 PLAIN_LINE_SECONDS = 5.0
@@ -139,6 +140,12 @@ def describe_cost(record: RunRecord) -> str | None:
         return None
     limit = record.spec.compute.max_cost_usd if record.spec else None
     return f"{record.cost.usd:.2f} USD" if limit is None else f"{record.cost.usd:.2f} of {limit:.2f} USD"
+
+
+def describe_ran_with(ran_with: RanWith) -> str:
+    """Write what a simulation ran with: the simulator, versions and device."""
+    versions = ", ".join(f"{name} {version}" for name, version in ran_with.versions.items())
+    return f"{ran_with.simulator} on {ran_with.device}: {versions}"
 
 
 def describe_machine(machine: Machine) -> str:

@@ -12,7 +12,7 @@ from gaitway.contracts.history import Cost, RunHistory
 from gaitway.contracts.inputs import WithInputs
 from gaitway.contracts.model import Document, Stored, UserModel
 from gaitway.contracts.request import ComputeConfig
-from gaitway.contracts.simulation import EvaluationSummary, Resumption
+from gaitway.contracts.simulation import EvaluationSummary, RanWith, Resumption
 from gaitway.contracts.text import Like
 from gaitway.contracts.workload import AnyConfig, Mode
 
@@ -83,7 +83,7 @@ class RunConfig(UserModel, WithInputs, Document):
     training_config: AnyConfig
     compute_config: ComputeConfig
     versions: dict[str, str]
-    """Versions of the libraries that ran it."""
+    """Versions of the libraries that the runner found before the simulation began."""
     image: str | None = None
     """Container image with its digest; None if it did not run in a container."""
 
@@ -131,6 +131,8 @@ class Results(UserModel, Document):
     """Over all attempts; None where no price was known."""
     history: RunHistory | None = None
     """None where the run failed before its job began."""
+    ran_with: RanWith | None = None
+    """Of the newest attempt whose simulation began; None if none did."""
     warnings: list[str] = Field(default_factory=list)
     """What is optional and has failed, such as a video or an export; it does not fail the run."""
     files: list[ManifestEntry] | None = None

@@ -18,6 +18,7 @@ from gaitway.contracts.limits import CALLER_GRACE_SECONDS
 from gaitway.contracts.message import Caller, Message
 from gaitway.contracts.model import Document, Model, Received, S3Uri, S3UriField, Stored, UserModel
 from gaitway.contracts.request import ComputeConfig
+from gaitway.contracts.simulation import RanWith
 from gaitway.contracts.workload import AnyConfig, Mode
 
 _FILES_PATH = re.compile(r"(?:^|/)output/(?P<uuid>[^/]+)/files/$")
@@ -210,6 +211,8 @@ class RunRecord(Document):
     """What the newest attempt runs on."""
     live_view_port: int | None = None
     """Of the page that shows the simulation, on 127.0.0.1 of that machine; None while an active run has none."""
+    ran_with: RanWith | None = None
+    """Of the newest attempt whose simulation began."""
     cost: Cost | None = None
     """Over all attempts; None if no price is known."""
     spec: RunSpec | None = None

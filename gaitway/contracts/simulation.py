@@ -172,6 +172,21 @@ class Resumption(UserModel, Stored):
     """What could not be restored, and began anew, in words."""
 
 
+RAN_WITH = "ran-with.json"
+"""In the run's directory, written when a simulation begins: a `RanWith`."""
+
+
+class RanWith(UserModel, Stored):
+    """What a simulation ran with, as its own process found it."""
+
+    simulator: str
+    """`isaaclab-3`, `isaaclab-2` or `embedded`."""
+    device: str
+    """Name of the GPU, or of the CPU where there is none; in several processes, of the first one's."""
+    versions: dict[str, str]
+    """Of Python, of the packages that make the simulator, and of the RL library."""
+
+
 class EvaluationSummary(UserModel, Stored):
     """The figures over all counted episodes: exactly one per environment and round."""
 

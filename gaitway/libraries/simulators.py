@@ -31,6 +31,8 @@ class SimulatorSupport:
     """Each with its release."""
     pins: Pins | None = None
     """None where the image stands on one of NVIDIA's, which has more."""
+    packages: tuple[str, ...] = ()
+    """Distributions that it is made of, besides torch, gymnasium and an RL library: results name their versions."""
     has_presets: bool = False
     """Whether its scripts take `presets` and `physics` beside overrides of settings: Isaac Lab 3."""
     has_live_view: bool = False
@@ -43,6 +45,7 @@ SIMULATORS: dict[Simulator, SimulatorSupport] = {
         module="isaaclab3",
         libraries={"rsl_rl": "5.5.1", "rl_games": "1.6.5", "skrl": "2.1.1", "sb3": "2.9.2"},
         pins=Pins("container/requirements-isaaclab3.txt", "3.12"),
+        packages=("isaaclab", "mujoco", "mujoco-warp", "newton", "warp-lang"),
         has_presets=True,
         has_live_view=True,
     ),
@@ -50,6 +53,7 @@ SIMULATORS: dict[Simulator, SimulatorSupport] = {
         # The version that its setup.py requires: source/isaaclab_rl/setup.py of v2.3.2.
         description="Isaac Lab 2.3.2",
         module="isaaclab2",
+        packages=("isaaclab", "isaacsim"),
         libraries={"rsl_rl": "3.1.2", "rl_games": "1.6.1", "skrl": "1.4.3"},
     ),
     "embedded": SimulatorSupport(

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from gaitway.contracts.artifacts import ManifestEntry, Results
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, RunHistory
 from gaitway.contracts.model import Model, Stored
 from gaitway.contracts.run import RunSpec
+from gaitway.contracts.simulation import RAN_WITH, RanWith
 from gaitway.workloads import workload_of
 
 
@@ -24,6 +27,7 @@ def results_of(
     cost: Cost | None,
     history: RunHistory | None,
     warnings: Sequence[str] = (),
+    ran_with: RanWith | None = None,
     files: Sequence[ManifestEntry] | None = None,
 ) -> Results:
     """Describe a run's outcome.
@@ -37,6 +41,7 @@ def results_of(
         cost: The cost of all attempts; None if no price was known.
         history: The history of the attempts; None if there was none.
         warnings: What is optional and has failed.
+        ran_with: What the simulation ran with; None if none began.
         files: For a failed run, its files in S3.
     """
     told = "failure" if isinstance(outcome, Failure) else workload_of(spec.training).summary_field
@@ -53,9 +58,18 @@ def results_of(
         cost=cost,
         history=history,
         warnings=[*warnings],
+        ran_with=ran_with,
         files=None if files is None else [*files],
     )
     return results.model_copy(update={told: outcome})
+
+
+def read_ran_with(directory: Path) -> RanWith | None:
+    """Read what the newest simulation in a run's directory ran with; None if none began, or did not say it."""
+    try:
+        return RanWith.read((directory / RAN_WITH).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def write_json(path: Path, model: Model) -> None:

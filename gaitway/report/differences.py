@@ -30,7 +30,8 @@ def differences(runs: Sequence[ReportedRun]) -> list[Difference]:
 
 
 def _document(run: ReportedRun) -> object:
-    return run.config.model_dump(mode="json", by_alias=True, exclude=_NOT_ASKED_FOR) if run.config else {}
+    asked = run.config.model_dump(mode="json", by_alias=True, exclude=_NOT_ASKED_FOR) if run.config else {}
+    return asked | ({"ranWith": ran_with.model_dump(mode="json")} if (ran_with := run.results.ran_with) else {})
 
 
 def _flat(value: object, key: str = "") -> Iterator[tuple[str, str]]:

@@ -68,6 +68,12 @@ class ReportedRun:
         return max(0.0, (self.results.ended_at - began).total_seconds()) if began else None
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Versions of what ran; where no simulation said so, of what the runner found before."""
+        found = self.config.versions if self.config else {}
+        return found | (self.results.ran_with.versions if self.results.ran_with else {})
+
+    @property
     def resumed_at(self) -> list[int]:
         """The iterations at which an attempt resumed from an earlier one, in ascending order."""
         return sorted({attempt.resumed_from for attempt in self.attempts if attempt.resumed_from})

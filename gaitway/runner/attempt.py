@@ -19,7 +19,7 @@ from gaitway.contracts.simulation import EXIT_BAD_REQUEST, EXIT_NOT_A_NUMBER, ST
 from gaitway.contracts.workload import WorkloadConfig
 from gaitway.outputs.files import outputs
 from gaitway.outputs.report_file import write_report
-from gaitway.outputs.results import write_json
+from gaitway.outputs.results import read_ran_with, write_json
 from gaitway.runner.host.host import Notices
 from gaitway.runner.host.lock import locked
 from gaitway.runner.host.spot import SpotWatch
@@ -261,6 +261,8 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
     training, directory, workload = work.spec.training, prepared.directory, work.workload
 
     def on_progress(progress: Progress) -> None:
+        if not standing.activity.simulation_began:
+            reports.record.note(ran_with=read_ran_with(directory))
         standing.activity.note_simulated()
         reports.record.note(progress=progress)
         reports.published.note_progress(progress)

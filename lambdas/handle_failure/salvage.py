@@ -191,6 +191,7 @@ class Salvage:
             outcome=self._run.failure,
             cost=total_cost(history, record.cost),
             history=history,
+            ran_with=record.ran_with,
             files=[entry for entry in self._uploader.entries if entry.path != RESULTS],
         )
 

@@ -17,6 +17,7 @@ from gaitway.contracts.artifacts import LOCK_FILE, Manifest, Results, RunConfig
 from gaitway.contracts.errors import CancelledError, Failure, InterruptedRunError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import CALLER_GONE, RunState
+from gaitway.contracts.simulation import RanWith
 from gaitway.runner.host.lock import locked
 from gaitway.runner.reporting import heartbeat
 from gaitway.runner.run import EXIT_DONE, EXIT_FAILED
@@ -83,6 +84,8 @@ def test_a_training_ends_its_task_with_results_that_the_manifest_lists_and_a_rec
     assert results.training is not None
     assert results.training.final_checkpoint == "checkpoints/model_4.pt"
     assert results.training.mean_reward == 2.0
+    ran_with = RanWith(simulator="scripted", device="none", versions={"scripts": "1.0"})
+    assert results.ran_with == ran_with
     config = RunConfig.model_validate_json(objects["training-config.json"])
     assert config.training_config == TRAINING
     assert "torch" in config.versions
@@ -90,6 +93,7 @@ def test_a_training_ends_its_task_with_results_that_the_manifest_lists_and_a_rec
     # It is the pipeline that ends the run, once it has checked the manifest.
     assert record.state is RunState.RUNNING
     assert (record.phase, record.attempt, record.job_id) == ("report", 1, "job-1")
+    assert record.ran_with == ran_with
     assert record.started_at is not None
     assert record.progress is not None
     assert (record.progress.done, record.progress.total, record.progress.mean_reward) == (5, 5, 2.0)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from gaitway.contracts.artifacts import RESULTS, Results, RunConfig
@@ -13,14 +11,14 @@ from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Cost, RunHistory
 from gaitway.contracts.model import Stored
 from gaitway.contracts.run import RunSpec
-from gaitway.libraries import LIBRARIES
-from gaitway.outputs.results import results_of, write_json
+from gaitway.libraries import record_of
+from gaitway.libraries.versions import installed_versions
+from gaitway.outputs.results import read_ran_with, results_of, write_json
 from gaitway.workloads import workload_of
 from gaitway.workloads.noted import noted_warnings
 
-_PACKAGES = sorted(
-    {"gaitway", "gymnasium", "isaaclab", "isaacsim", "torch"} | {record.distribution for record in LIBRARIES.values()}
-)
+_PACKAGES = {"gaitway", "gymnasium", "torch"}
+"""What the runner's environment may hold, besides the RL library."""
 
 
 def write_config(directory: Path, spec: RunSpec, image: str | None, installed: Mapping[str, str] | None = None) -> None:
@@ -32,6 +30,8 @@ def write_config(directory: Path, spec: RunSpec, image: str | None, installed: M
         image: The job's container image, with its digest; None if it runs in no container.
         installed: Versions of what was installed for this run, by distribution.
     """
+    library = spec.training.library
+    packages = _PACKAGES | ({record_of(library).distribution} if library else set())
     config = RunConfig(
         run_id=spec.run_id,
         name=spec.name,
@@ -41,7 +41,7 @@ def write_config(directory: Path, spec: RunSpec, image: str | None, installed: M
         training_config=spec.training,
         compute_config=spec.compute,
         inputs=spec.inputs,
-        versions=library_versions() | dict(installed or {}),
+        versions=installed_versions(packages) | dict(installed or {}),
         image=image,
     )
     write_json(directory / workload_of(spec.training).config_file, config)
@@ -77,17 +77,7 @@ def write_results(
         cost=cost,
         history=history,
         warnings=noted_warnings(directory),
+        ran_with=read_ran_with(directory),
     )
     write_json(directory / RESULTS, results)
     return results
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of Python and of the simulators' libraries, without importing them."""
-    versions = {"python": platform.python_version()}
-    for library in _PACKAGES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return versions

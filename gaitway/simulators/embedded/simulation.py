@@ -24,6 +24,7 @@ from gaitway.simulators.common.export import Origin, export_policy, is_exported,
 from gaitway.simulators.common.files import run_directory_of
 from gaitway.simulators.common.optional import optional
 from gaitway.simulators.common.policy import Policy
+from gaitway.simulators.common.ran_with import write_ran_with
 from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.common.recorded import recorded_overrides
 from gaitway.simulators.common.resumption import counted, note_resumption
@@ -48,6 +49,7 @@ def run(job: SimulationJob, ranks: Ranks) -> None:
     task = find_task(training.task, training.rl_library, imported)
     config, agent = _configure(job, training, task)
     config = replace(config, scene=replace(config.scene, num_envs=training.num_envs))
+    write_ran_with("embedded", job, ranks)
     match training:
         case TrainingConfig():
             with joined(ranks, ranks.device()):

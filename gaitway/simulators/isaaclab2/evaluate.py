@@ -11,6 +11,8 @@ from gaitway.contracts.simulation import EVALUATION_DIRECTORY, EVALUATION_VIDEOS
 from gaitway.contracts.workload import EvaluationConfig
 from gaitway.simulators.common.isaaclab.arguments import DEFAULT_SEED
 from gaitway.simulators.common.isaaclab.tasks import agent_entry_point, agent_settings, name_of
+from gaitway.simulators.common.ran_with import write_ran_with
+from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.common.recorded import recorded_overrides
 from gaitway.simulators.isaaclab2.arguments import needs_cameras, overrides
 from gaitway.simulators.isaaclab2.tasks import register_tasks
@@ -33,6 +35,7 @@ def evaluate(job: SimulationJob) -> None:
     video = job.training.record_video
     launcher = AppLauncher({"headless": True, "enable_cameras": video or needs_cameras(job.training), "video": video})
     register_tasks(job)
+    write_ran_with("isaaclab-2", job, Ranks())
 
     from isaaclab_tasks.utils.hydra import hydra_task_config
 

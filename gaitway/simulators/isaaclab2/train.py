@@ -11,6 +11,7 @@ from gaitway.libraries import record_of
 from gaitway.simulators.common.files import completed_before, run_directory_of
 from gaitway.simulators.common.isaaclab.arguments import checkpoint_interval_in_steps, counts_steps
 from gaitway.simulators.common.isaaclab.tasks import agent_settings
+from gaitway.simulators.common.ran_with import write_ran_with
 from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.common.recorded import recorded_overrides
 from gaitway.simulators.isaaclab2.app import when_started
@@ -43,6 +44,7 @@ def train(job: SimulationJob, ranks: Ranks) -> None:
 
         forgive_videos()
         register_tasks(job)
+        write_ran_with("isaaclab-2", job, ranks)
         if counts_steps(record_of(training.rl_library)) and (interval := _interval_in_steps(job)):
             # Hydra reads the command line later.
             sys.argv.insert(1, interval)

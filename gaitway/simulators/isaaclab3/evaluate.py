@@ -11,6 +11,7 @@ from gaitway.contracts.simulation import EVALUATION_DIRECTORY, EVALUATION_VIDEOS
 from gaitway.contracts.workload import EvaluationConfig
 from gaitway.libraries.tasks import is_for_playing
 from gaitway.simulators.common.isaaclab.arguments import DEFAULT_SEED
+from gaitway.simulators.common.ran_with import write_ran_with
 from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.isaaclab3.assets.found import Assets
 from gaitway.simulators.isaaclab3.drawing import can_draw
@@ -39,6 +40,7 @@ def evaluate(job: SimulationJob, assets: Assets) -> None:
 
     from gaitway.simulators.isaaclab3.launch import launch_quietly
 
+    write_ran_with("isaaclab-3", job, Ranks())
     device = str(Ranks().device())
     settings.env.scene.num_envs = training.num_envs
     settings.env.sim.device = device

@@ -47,6 +47,7 @@ def train(job_file: Path, job: SimulationJob, ranks: Ranks, assets: Assets) -> N
     from isaaclab_rl.entrypoints import run_train_cli
 
     from gaitway.simulators.common.isaaclab.training import Training
+    from gaitway.simulators.common.ran_with import write_ran_with
     from gaitway.simulators.isaaclab3.launch import launch_our_way
     from gaitway.simulators.isaaclab3.leapp import export_for_robot
     from gaitway.simulators.isaaclab3.libraries import find_library
@@ -57,6 +58,7 @@ def train(job_file: Path, job: SimulationJob, ranks: Ranks, assets: Assets) -> N
 
     find_library(training.rl_library).watch(Training(job, ranks, completed, directory, export_further))
     record_with_ours()
+    write_ran_with("isaaclab-3", job, ranks)
     launch_our_way(live_view=training.live_view and ranks.leads)
     if not ranks.is_distributed:
         # torchrun forwards the signal to every rank; there the next attempt resumes from the newest checkpoint.

@@ -173,3 +173,12 @@ def test_videos_beyond_twenty_megabytes_are_links(tmp_path: Path) -> None:
 
     assert page.count("data:video/mp4;base64,") == 1
     assert 'inside this page: <a href="./videos/z.mp4">' in page
+
+
+def test_a_page_names_the_simulator_its_device_and_the_versions_that_ran() -> None:
+    run = Run.stored("train")
+    text = text_of(run.page)
+
+    assert "Simulator embedded on INTEL(R) XEON(R)" in text
+    assert "rsl-rl-lib 5.5.1" in text
+    assert "Simulator embedded" not in text_of(Run.stored("evaluate").page)

@@ -27,6 +27,7 @@ from gaitway.contracts.simulation import (
     EXIT_NOT_A_NUMBER,
     EvaluationSummary,
 )
+from gaitway.outputs.results import read_ran_with
 from tests.unit.simulators.jobs import REPOSITORY, TASK, run_here, start, write_job
 
 TINY: dict[str, Any] = {"task": TASK, "num_envs": 16, "max_iterations": 5, "checkpoint_interval": 2, "seed": 7}
@@ -52,6 +53,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.
 @pytest.fixture(scope="module")
 def checkpoint(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
     return run_directory(trained[0]) / "model_4.pt"
+
+
+def test_a_training_says_which_versions_ran(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    ran_with = read_ran_with(trained[0])
+    assert ran_with is not None
+    assert (ran_with.simulator, ran_with.versions["torch"]) == ("embedded", torch.__version__)
+    assert {"python", "gymnasium", "rsl-rl-lib"} < set(ran_with.versions)
+    assert ran_with.device
 
 
 def test_a_training_leaves_what_isaac_lab_leaves(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

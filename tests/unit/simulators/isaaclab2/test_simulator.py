@@ -33,6 +33,7 @@ from gaitway.contracts.simulation import (
 from gaitway.libraries import RlLibrary, record_of
 from gaitway.libraries.checkpoints import is_whole
 from gaitway.libraries.simulators import SIMULATORS
+from gaitway.outputs.results import read_ran_with
 from gaitway.simulators.common.export import MAX_ABS_DIFFERENCE
 from gaitway.workloads.checkpoints import newest, place_checkpoint
 from gaitway.workloads.metrics import read_metrics, summarise
@@ -76,6 +77,9 @@ def test_a_training_leaves_what_the_runner_looks_for(trained: tuple[Left, subpro
     assert (summarise(metrics, left.library, 16).training_seconds or 0) > 0
     if parts := [tag for tag in record_of(left.library).scalars.iteration_seconds if tag in metrics]:
         assert len(parts) == 2
+    ran_with = read_ran_with(left.directory)
+    assert ran_with is not None
+    assert (ran_with.simulator, ran_with.versions["isaaclab"].rpartition(".")[0]) == ("isaaclab-2", "2.3.2")
     # The script went on to its own end.
     assert (left.directory / "environment-closed").exists()
 

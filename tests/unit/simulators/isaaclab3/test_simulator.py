@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from gaitway.libraries import RlLibrary, record_of
 from gaitway.libraries.checkpoints import is_whole
 from gaitway.libraries.simulators import SIMULATORS
 from gaitway.local import isaaclab3
+from gaitway.outputs.results import read_ran_with
 from gaitway.simulators.common.export import MAX_ABS_DIFFERENCE
 from gaitway.workloads.checkpoints import checkpoints
 from gaitway.workloads.metrics import read_metrics
@@ -140,6 +142,19 @@ def check(trained: Trained) -> None:
 
 def test_a_training_is_stopped_and_goes_on_to_its_total(rsl_rl: Trained) -> None:
     check(rsl_rl)
+
+
+def test_a_training_says_which_versions_ran_and_on_what(rsl_rl: Trained) -> None:
+    """The process has Isaac Lab on its path; the runner, and this test, have not."""
+    ran_with = read_ran_with(rsl_rl.directory)
+    assert ran_with is not None
+    assert ran_with.simulator == "isaaclab-3"
+    assert ran_with.device
+    versions = ran_with.versions
+    assert versions["isaaclab"].startswith("3.0.")
+    assert versions["rsl-rl-lib"] == version("rsl-rl-lib")
+    assert {"gymnasium", "mujoco", "mujoco-warp", "newton", "python", "torch", "warp-lang"} < set(versions)
+    assert "skrl" not in versions
 
 
 @pytest.mark.slow
