@@ -33,9 +33,9 @@ _BLOCK = ("app", "pipelines", "useIsaacLabTraining")
 _CONFIG_FILE = "configFile"
 
 
-DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker", "hyperpod-slurm")
+DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker", "hyperpod-eks", "hyperpod-slurm")
 """Those for which there are stacks."""
-CLUSTERS: tuple[Backend, ...] = ("hyperpod-slurm",)
+CLUSTERS: tuple[Backend, ...] = ("hyperpod-eks", "hyperpod-slurm")
 """Those whose jobs an agent beside their scheduler submits."""
 _BUILT_SIMULATOR: Simulator = "isaaclab-2"
 MAX_GPUS_PER_NODE = 8
@@ -181,6 +181,22 @@ class Settings(BaseModel):
     seconds; it is billed all that time. Not together with `useSpot`."""
     cluster_nodes: Annotated[int, Field(ge=1, le=64)] = 2
     """Nodes of a cluster in `backends`: a request for more is refused at once."""
+    eks_team: (
+        Annotated[str, Like(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", "at most 40 lower-case letters, digits and -")]
+        | None
+    ) = None
+    """Team of HyperPod's task governance in whose namespace and queue jobs of `hyperpod-eks` are."""
+    eks_instance_type: (
+        Annotated[str, Like(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "a type of SageMaker, as ml.g6.12xlarge")] | None
+    ) = None
+    """Instance type of the nodes that run jobs of `hyperpod-eks`."""
+    eks_priority_class: (
+        Annotated[str, Like(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and -")]
+        | None
+    ) = None
+    """Priority class of the cluster's policy for jobs of `hyperpod-eks`. Null: the policy's default."""
+    eks_hugepages_mib: Annotated[int, Field(ge=0)] = 0
+    """Memory of such a node that its AMI sets aside as pages of 2 MiB, for Elastic Fabric Adapters."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
         "g6.2xlarge",
         "g6e.2xlarge",
@@ -251,6 +267,11 @@ class Settings(BaseModel):
                 )
             if self.backends.count(name) > 1:
                 raise ValueError(f"backends holds {name} more than once: leave all but one out")
+        if "hyperpod-eks" in self.backends and (self.eks_team is None or self.eks_instance_type is None):
+            raise ValueError(
+                "backends holds hyperpod-eks, but eksTeam or eksInstanceType is missing: name the team in whose queue "
+                "jobs wait, and the type of the cluster's nodes"
+            )
         if DEFAULT_BACKEND not in self.backends:
             raise ValueError(
                 f"backends is {', '.join(self.backends)}, but must hold {DEFAULT_BACKEND}, on which requests run that "
@@ -399,6 +420,12 @@ class Settings(BaseModel):
     def clusters(self) -> tuple[Backend, ...]:
         """Those of the back ends whose jobs an agent beside their scheduler submits."""
         return tuple(name for name in self.backends if name in CLUSTERS)
+
+    @property
+    def eks_efa_interfaces(self) -> int:
+        """How many Elastic Fabric Adapters a node of the EKS cluster has; 0 for a type that is not known."""
+        size = INSTANCE_SIZES.get((self.eks_instance_type or "").removeprefix("ml."))
+        return size.efa_interfaces if size else 0
 
     def _on_cluster(self, size: JobSize) -> JobSize:
         """A cluster has as many nodes as it has, and every job may use all of them."""

@@ -3,34 +3,64 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Collection
-from dataclasses import dataclass
+import os
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from gaitway.agent.scheduler import OrderRefusedError, SchedulerError
+from gaitway.compute import ends
 from gaitway.compute.eks.api import KubernetesApi, KubernetesError
-from gaitway.compute.eks.manifests import BACKEND, RUN_LABEL, Eks, job_path, jobs_path, run_manifests
+from gaitway.compute.eks.manifests import (
+    API,
+    BACKEND,
+    RUN_LABEL,
+    SERVICE_ACCOUNT_DIRECTORY,
+    Eks,
+    job_path,
+    jobs_path,
+    run_manifests,
+)
 from gaitway.compute.eks.status import PyTorchJob
-from gaitway.compute.jobs import Job
-from gaitway.contracts.cluster import SubmitOrder, key_of, name_of_job
+from gaitway.compute.jobs import Job, JobState
+from gaitway.contracts.cluster import AgentConfig, SubmitOrder, key_of, name_of_job
 from gaitway.contracts.errors import RequestError
 
 _NOT_ALLOWED = (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN)
 """The agent lacks a right: the same order is accepted once it has it."""
+_NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
+"""The kubelet's words: kubernetes.io/docs/concepts/containers/images/#imagepullbackoff"""
+PULL_SECONDS = 300.0
+"""For which an image may fail to be pulled: a registry may be away for a while."""
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
 
 
+class _Waiting(_Part):
+    reason: str = ""
+    message: str = ""
+
+
+class _ContainerState(_Part):
+    waiting: _Waiting | None = None
+
+
 class _Container(_Part):
     restart_count: int = 0
+    state: _ContainerState = Field(default_factory=_ContainerState)
 
 
 class _PodStatus(_Part):
+    start_time: AwareDatetime | None = None
     container_statuses: list[_Container] | None = None
 
 
@@ -54,6 +84,14 @@ class _Pod(_Part):
     def restarts(self) -> int:
         return sum(container.restart_count for container in self.status.container_statuses or ())
 
+    def lacks_image(self, now: datetime) -> str | None:
+        """Return the kubelet's message about an image that it has tried to pull for long enough."""
+        start = self.status.start_time
+        if start is None or (now - start).total_seconds() < PULL_SECONDS:
+            return None
+        waiting = (container.state.waiting for container in self.status.container_statuses or ())
+        return next((one.message or one.reason for one in waiting if one and one.reason in _NO_IMAGE), None)
+
 
 @dataclass(frozen=True)
 class KubernetesScheduler:
@@ -69,6 +107,7 @@ class KubernetesScheduler:
 
     api: KubernetesApi
     eks: Eks
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     backend = BACKEND
     service = "Kubernetes"
@@ -108,8 +147,8 @@ class KubernetesScheduler:
             pods = self.api.call("GET", f"/api/v1/namespaces/{self._namespace}/pods", query=ours)["items"]
         except KubernetesError as error:
             raise SchedulerError(str(error)) from error
-        restarts = _restarts(pods)
-        return [self._job(job, restarts) for job in jobs]
+        pods_of = _by_job(pods)
+        return [self._ended_without_image(self._job(job, pods_of), pods_of) for job in jobs]
 
     def stop(self, job_id: str, reason: str) -> None:
         """End a job: see `Scheduler.stop`.
@@ -124,11 +163,20 @@ class KubernetesScheduler:
             if not error.is_missing:
                 raise SchedulerError(str(error)) from error
 
+    def _ended_without_image(self, job: Job, pods_of: Mapping[str, list[_Pod]]) -> Job:
+        """End a job whose image cannot be pulled, which Kubernetes would try until the job's time is over."""
+        found = (pod.lacks_image(self.clock()) for pod in pods_of.get(key_of(job.id), ()) if not job.has_ended)
+        message = next((message for message in found if message is not None), None)
+        if message is None:
+            return job
+        self.stop(job.id, message)
+        return replace(job, state=JobState.FAILED, end=ends.NO_IMAGE, reason=message, ended_at=self.clock())
+
     @property
     def _namespace(self) -> str:
         return self.eks.cluster.namespace
 
-    def _job(self, document: dict[str, Any], restarts: dict[str, int]) -> Job:
+    def _job(self, document: dict[str, Any], pods_of: Mapping[str, list[_Pod]]) -> Job:
         try:
             found = PyTorchJob.model_validate(document)
         except ValidationError as error:
@@ -141,20 +189,31 @@ class KubernetesScheduler:
             service=self.service,
             end=found.end,
             reason=found.reason,
-            attempts=restarts.get(found.metadata.name, 0),
+            attempts=sum(pod.restarts for pod in pods_of.get(found.metadata.name, ()) if pod.is_master),
             created_at=found.created_at,
             ended_at=found.ended_at,
         )
 
 
-def _restarts(pods: list[dict[str, Any]]) -> dict[str, int]:
-    """Return how often the leading container of each job was restarted; what cannot be read counts as never."""
-    counts: dict[str, int] = {}
-    for document in pods:
-        try:
+def _by_job(documents: list[dict[str, Any]]) -> dict[str, list[_Pod]]:
+    """Read pods, by the names of their jobs; what cannot be read is left out."""
+    pods_of: dict[str, list[_Pod]] = defaultdict(list)
+    for document in documents:
+        with suppress(ValidationError):
             pod = _Pod.model_validate(document)
-        except ValidationError:
-            continue
-        if pod.job is not None and pod.is_master:
-            counts[pod.job] = pod.restarts
-    return counts
+            if pod.job is not None:
+                pods_of[pod.job].append(pod)
+    return pods_of
+
+
+def kubernetes(config: AgentConfig) -> KubernetesScheduler:
+    """Return the scheduler of the cluster in which this process is a pod.
+
+    Args:
+        config: The agent's. Outside of a pod, variables say where the API and a service account's token are.
+
+    Raises:
+        ValueError: It is of another kind of cluster.
+    """
+    account = Path(os.environ.get("GAITWAY_SERVICE_ACCOUNT", SERVICE_ACCOUNT_DIRECTORY))
+    return KubernetesScheduler(KubernetesApi(os.environ.get("GAITWAY_KUBERNETES_API", API), account), Eks.of(config))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from gaitway.agent.kubernetes import kubernetes
 from gaitway.agent.scheduler import Scheduler
 from gaitway.agent.slurm import Slurm
 from gaitway.contracts.backends import Backend
@@ -18,5 +19,8 @@ class Kind(NamedTuple):
     scheduler: Callable[[AgentConfig], Scheduler]
 
 
-SCHEDULERS: Mapping[str, Kind] = {"slurm": Kind("hyperpod-slurm", Slurm)}
+SCHEDULERS: Mapping[str, Kind] = {
+    "kubernetes": Kind("hyperpod-eks", kubernetes),
+    "slurm": Kind("hyperpod-slurm", Slurm),
+}
 """By their names on the command line."""

@@ -11,6 +11,7 @@ from gaitway.cli.exits import Exit, UsageProblemError
 from gaitway.cli.target import DeploymentOption, choose_names, embedded_commands
 from gaitway.local import launcher
 from gaitway.local.cdk import DeployError
+from gaitway.local.eks import EksStartError
 from gaitway.local.launcher import LocalStatus
 from gaitway.local.server_process import ServerStartError
 from gaitway.local.slurm import SlurmStartError
@@ -41,7 +42,7 @@ def up(
     try:
         with _console.status("Embedded AWS") as spinner:
             launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"), names, further)
-    except (DeployError, ServerStartError, SlurmStartError) as error:
+    except (DeployError, EksStartError, ServerStartError, SlurmStartError) as error:
         _errors.print(f"The embedded AWS is not up. {error}", markup=False, style="red")
         raise typer.Exit(Exit.FAILED) from None
     _console.print(_table(launcher.status(names), names))

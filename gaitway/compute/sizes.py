@@ -29,11 +29,13 @@ class JobSize(Model):
 _TYPES: Mapping[Backend, str] = {
     "batch": "instanceTypes",
     "sagemaker": "sagemakerInstanceTypes",
+    "hyperpod-eks": "instanceTypes",
     "hyperpod-slurm": "instanceTypes",
 }
 _LIMITS: Mapping[Backend, str] = {
     "batch": "maxVcpus",
     "sagemaker": "sagemakerMaxInstances",
+    "hyperpod-eks": "clusterNodes",
     "hyperpod-slurm": "clusterNodes",
 }
 """The settings that decide which sizes there are."""

@@ -16,7 +16,7 @@ docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-run-jobs-hyperpod
 
 
 class EksSettings(Stored):
-    """A cluster, and what its pods mount."""
+    """A cluster."""
 
     team: Annotated[str, Like(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", "at most 40 lower-case letters, digits and -")]
     """Name of the team in HyperPod's task governance."""
@@ -27,11 +27,11 @@ class EksSettings(Stored):
     """Name of a priority class of the cluster's policy; None for the policy's default."""
     instance_type: Annotated[str, Like(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "a type of SageMaker, as ml.g6.12xlarge")]
     """Of the instance group that runs jobs."""
+    efa_interfaces: Annotated[int, Field(ge=0)] = 0
+    """How many Elastic Fabric Adapters a node has."""
     hugepages_mib: Annotated[int, Field(ge=0)] = 0
     """Memory of a node that its AMI sets aside as pages of 2 MiB, which Elastic Fabric Adapters use; 0 where it does
     not: docs.aws.amazon.com/eks/latest/userguide/node-efa.html"""
-    file_system_id: Annotated[str, Like(r"fs-[0-9a-f]+", "the id of an EFS file system, as fs-0123456789abcdef0")]
-    access_point_id: Annotated[str, Like(r"fsap-[0-9a-f]+", "the id of an access point, as fsap-0123456789abcdef0")]
 
     @property
     def namespace(self) -> str:

@@ -20,8 +20,9 @@ from gaitway.client.deployment import Deployment, NotDeployedError, read_deploym
 from gaitway.commands import Commands
 from gaitway.contracts.model import Model
 from gaitway.installation import REPOSITORY_ROOT, NotInstalledError, require_checkout, require_extra
-from gaitway.local import isaaclab3, slurm
+from gaitway.local import eks, isaaclab3, slurm
 from gaitway.local.cdk import CdkDeployer, Progress
+from gaitway.local.eks import EksCluster
 from gaitway.local.guard import MARKER, processes_with
 from gaitway.local.record import ServerRecord
 from gaitway.local.runtime import HOST, REGION
@@ -36,8 +37,8 @@ STATE_VARIABLE = "GAITWAY_LOCAL_STATE"
 SIMULATORS_VARIABLE = "GAITWAY_LOCAL_SIMULATORS"
 """Environment variable for the setting `simulators`, where Isaac Lab 3 shall be left out although it is installed."""
 
-SLURM = "slurm"
-CLUSTERS = {SLURM: "hyperpod-slurm"}
+EKS, SLURM = "eks", "slurm"
+CLUSTERS = {EKS: "hyperpod-eks", SLURM: "hyperpod-slurm"}
 """What can be started beside the emulator, with the back end that it is."""
 
 EMBEDDED = "embedded"
@@ -170,6 +171,9 @@ class Launcher:
                 up = LocalAws(
                     endpoint_url=record.endpoint_url, deployment=self._deployed(record.endpoint_url, progress)
                 )
+                if EKS in self._clusters:
+                    progress("starting the stand-in for Kubernetes")
+                    self.eks().start(up.session(), self.state_directory)
                 if SLURM in self._clusters:
                     progress("starting Slurm")
                     self._start_slurm(record, up.session())
@@ -225,6 +229,15 @@ class Launcher:
             deployment = read_deployment(session.client("cloudformation"), self._commands)
         return deployment
 
+    def eks(self) -> EksCluster:
+        """Return the stand-in for Kubernetes of this state directory.
+
+        Raises:
+            ServerStartError: The emulator does not run.
+        """
+        record = self._record()
+        return EksCluster(self.state_directory / EKS, self._names, record.endpoint_url, record.emulator_id)
+
     def slurm(self) -> SlurmCluster:
         """Return the cluster of this state directory."""
         return SlurmCluster(self.state_directory / SLURM)
@@ -235,10 +248,14 @@ class Launcher:
         Raises:
             ServerStartError: The emulator does not run.
         """
+        record = self._record()
+        return SlurmAgent(self.slurm(), self._names, record.endpoint_url, record.emulator_id)
+
+    def _record(self) -> ServerRecord:
         record = running_server(self.state_directory)
         if record is None:
             raise ServerStartError("the embedded AWS is not up")
-        return SlurmAgent(self.slurm(), self._names, record.endpoint_url, record.emulator_id)
+        return record
 
     def _start_slurm(self, record: ServerRecord, session: boto3.Session) -> None:
         # Marked, so that it ends with the emulator, however that ends.
@@ -295,7 +312,10 @@ def default_launcher(names: Names = DEFAULT_NAMES, further: Collection[str] = ()
 
 def cluster_settings(clusters: Collection[str]) -> dict[str, str]:
     """Return the settings of a deployment that uses clusters."""
-    return {"backends": ",".join(["batch", *(CLUSTERS[name] for name in clusters)])} if clusters else {}
+    if not clusters:
+        return {}
+    backends = ["batch", *(CLUSTERS[name] for name in clusters)]
+    return {"backends": ",".join(backends)} | (eks.SETTINGS if EKS in clusters else {})
 
 
 def _clusters(directory: Path, names: Names, further: Collection[str]) -> tuple[str, ...]:
@@ -318,9 +338,10 @@ def default_settings() -> dict[str, str]:
 
 def up(progress: Progress = lambda _: None, names: Names = DEFAULT_NAMES, further: Collection[str] = ()) -> LocalAws:
     """Bring the embedded AWS up, with a deployment in it and clusters beside it: see `Launcher.up`."""
-    missing = slurm.why_missing() if SLURM in further else None
-    if missing:
-        raise NotInstalledError(missing)
+    for name, module in ((EKS, eks), (SLURM, slurm)):
+        missing = module.why_missing() if name in further else None
+        if missing:
+            raise NotInstalledError(missing)
     return default_launcher(names, further).up(progress)
 
 

@@ -17,6 +17,7 @@ from stacks.components.simulation_job import CACHE_PATH, MACHINE_PATH, Simulatio
 _EVENT_SOURCE = "gaitway.agent"
 _ENTRYPOINT = "/opt/gaitway/src/container/entrypoint.sh"
 """Of the job's image (container/Dockerfile): a cluster's container runtime does not run an image's own."""
+_EKS = "hyperpod-eks"
 _RECEIVES = 20
 """An order that fails is received again every minute, and put aside after this: a controller may be away so long."""
 
@@ -25,7 +26,8 @@ class ClusterAgent(Construct):
     """The cluster's side of a back end; the cluster itself is not made here.
 
     Attributes:
-        role: The execution role of the cluster's instance groups: of the agent, and of the jobs.
+        role: The agent's. On Slurm it is the execution role of the cluster's instance groups, and so the jobs', too.
+        jobs: The jobs'. On EKS, each has a service account of its own, with an association of pod identity.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ClusterAgent(Construct):
             "job_attempts": job.attempts,
             "image": job.image_uri,
             "command": [_ENTRYPOINT],
+            **_of_eks(settings, cluster),
         }
         parameter = ssm.StringParameter(
             self,
@@ -80,15 +83,26 @@ class ClusterAgent(Construct):
             description=f"Gaitway: what the agent of {cluster} has to know",
             string_value=cdk.Stack.of(self).to_json_string(config),
         )
-        # docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html: of each instance group.
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+        if cluster == _EKS:
+            # docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
+            self.role, self.jobs = self._pod_role("Role"), self._pod_role("Jobs")
+            cdk.CfnOutput(cdk.Stack.of(self), f"{construct_id}JobsRoleArn", value=self.jobs.role_arn)
+        else:
+            # docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html: of each instance group.
+            self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+            self.jobs = self.role
+            # On EKS, the file system's driver and the kubelet do both, with the node's role.
+            file_system.grant_read_write(self.role)
+            job.grant_pull(self.role)
         parameter.grant_read(self.role)
         orders.grant_consume_messages(self.role)
         self._allow_reports(runs)
-        file_system.grant_read_write(self.role)
-        job.grant_pull(self.role)
-        job.admit(self.role)
+        job.admit(self.jobs)
         cdk.CfnOutput(cdk.Stack.of(self), f"{construct_id}RoleArn", value=self.role.role_arn)
+
+    def _pod_role(self, construct_id: str) -> iam.Role:
+        principal = iam.ServicePrincipal("pods.eks.amazonaws.com")
+        return iam.Role(self, construct_id, assumed_by=iam.SessionTagsPrincipal(principal))
 
     def _allow_reports(self, runs: RunTable) -> None:
         """Let the agent read and write its jobs, and send events as an agent only."""
@@ -125,3 +139,18 @@ class ClusterAgent(Construct):
             retention_period=cdk.Duration.days(14),
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=_RECEIVES),
         )
+
+
+def _of_eks(settings: Settings, cluster: str) -> dict[str, object]:
+    """What the agent of a cluster of EKS is told besides: `gaitway.contracts.eks.EksSettings`."""
+    if cluster != _EKS:
+        return {}
+    told = {
+        "team": settings.eks_team,
+        "instance_type": settings.eks_instance_type,
+        "priority_class": settings.eks_priority_class,
+        "efa_interfaces": settings.eks_efa_interfaces,
+        "hugepages_mib": settings.eks_hugepages_mib,
+    }
+    # The image's own entry point starts.
+    return {"command": [], "mounts": [], "eks": {name: value for name, value in told.items() if value is not None}}

@@ -27,6 +27,7 @@ NOT_RUN = {
     "docs/reliability.md": "a campaign takes half an hour",
     "docs/dashboard.md": "needs an account",
     "docs/vams.md": "needs an account with VAMS",
+    "docs/eks.md": "tests/local/test_eks.py brings the same up, and an agent runs until it is stopped",
     "docs/slurm.md": "needs Slurm; tests/local/test_slurm.py brings the same up, and an agent runs until it is stopped",
     "docs/report.md": "gaitway compare runs on docs/command-line.md and docs/quickstart.md",
 }

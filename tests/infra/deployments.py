@@ -50,6 +50,14 @@ SETTINGS: dict[str, dict[str, str]] = {
         "sagemakerMaxInstances": "8",
         "sagemakerWarmSeconds": "600",
     },
+    "eks": {
+        "backends": "batch,hyperpod-eks",
+        "clusterNodes": "4",
+        "eksTeam": "robots",
+        "eksInstanceType": "ml.g6.12xlarge",
+        "eksPriorityClass": "training",
+        "eksHugepagesMib": "5120",
+    },
     "vams": {
         "autoRegisterWithVAMS": "true",
         "vamsImportFunctionName": VAMS_IMPORT,

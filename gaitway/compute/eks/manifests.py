@@ -6,13 +6,13 @@ docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-install-packages-
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Self
 
 from gaitway.contracts.cluster import AgentConfig, NodeSize, SubmitOrder
 from gaitway.contracts.eks import EksSettings
 from gaitway.contracts.errors import RequestError
-from gaitway.instances.types import INSTANCE_SIZES
 
 Manifest = dict[str, Any]
 """A document of the Kubernetes API, in its own shape; tests validate each with the API's generated models."""
@@ -59,6 +59,8 @@ class Eks:
 
     cluster: EksSettings
     config: AgentConfig
+    image: str
+    """Address of the job's image, with its tag or digest."""
 
     @classmethod
     def of(cls, config: AgentConfig) -> Self:
@@ -71,7 +73,15 @@ class Eks:
             raise ValueError(
                 "the agent's settings lack `eks` or `image`: they are not of a deployment with hyperpod-eks"
             )
-        return cls(config.eks, config)
+        return cls(config.eks, config, config.image)
+
+
+def documents(order: SubmitOrder, config: AgentConfig) -> dict[str, str]:
+    """Write what the agent submits, by file name, and what a cluster needs once before: `kubectl apply` takes both."""
+    eks = Eks.of(config)
+    once = {"apiVersion": "v1", "kind": "List", "items": [*permission_manifests(eks), *storage_manifests(eks)]}
+    [job] = run_manifests(order, eks)
+    return {"namespace.json": json.dumps(once, indent=2), f"{order.key}.json": json.dumps(job, indent=2)}
 
 
 def run_manifests(order: SubmitOrder, eks: Eks) -> list[Manifest]:
@@ -156,7 +166,7 @@ def _container(order: SubmitOrder, eks: Eks) -> Manifest:
         # The operator knows the container by this name: github.com/kubeflow/training-operator/blob/v1.9.3/pkg/apis/
         # kubeflow.org/v1/pytorch_types.go
         "name": "pytorch",
-        "image": eks.config.image,
+        "image": eks.image,
         # Without a command, the image's entry point is the runner.
         **({"command": list(eks.config.command)} if eks.config.command else {}),
         "args": [order.run_id],
@@ -194,11 +204,6 @@ def _size(order: SubmitOrder, eks: Eks) -> NodeSize:
     )
 
 
-def _efa_interfaces(eks: Eks) -> int:
-    size = INSTANCE_SIZES.get(eks.cluster.instance_type.removeprefix("ml."))
-    return size.efa_interfaces if size else 0
-
-
 def _needs(order: SubmitOrder, eks: Eks) -> dict[str, str]:
     """Return what a pod needs, as quantities of Kubernetes."""
     size, profile = _size(order, eks), order.compute.gpu_slice
@@ -210,8 +215,8 @@ def _needs(order: SubmitOrder, eks: Eks) -> dict[str, str]:
     elif size.gpus:
         needs["nvidia.com/gpu"] = str(size.gpus)
     # Nodes exchange gradients; the processes of one have NVLink or shared memory.
-    if order.compute.num_nodes > 1 and _efa_interfaces(eks):
-        needs["vpc.amazonaws.com/efa"] = str(_efa_interfaces(eks))
+    if order.compute.num_nodes > 1 and eks.cluster.efa_interfaces:
+        needs["vpc.amazonaws.com/efa"] = str(eks.cluster.efa_interfaces)
         if eks.cluster.hugepages_mib:
             needs["hugepages-2Mi"] = f"{eks.cluster.hugepages_mib}Mi"
     return needs
@@ -222,7 +227,7 @@ def _variables(order: SubmitOrder, eks: Eks) -> dict[str, str]:
         **eks.config.job_environment,
         "GAITWAY_BACKEND": BACKEND,
         "GAITWAY_EFS_ROOT": MOUNT_PATH,
-        "GAITWAY_IMAGE": eks.config.image,
+        "GAITWAY_IMAGE": eks.image,
         "GAITWAY_INSTANCE_TYPE": eks.cluster.instance_type,
         "GAITWAY_JOB_ATTEMPTS": str(eks.config.job_attempts),
         "GAITWAY_JOB_NAMESPACE": eks.cluster.namespace,
@@ -261,7 +266,7 @@ def storage_manifests(eks: Eks) -> list[Manifest]:
                 "mountOptions": ["tls", "iam"],
                 "csi": {
                     "driver": "efs.csi.aws.com",
-                    "volumeHandle": f"{eks.cluster.file_system_id}::{eks.cluster.access_point_id}",
+                    "volumeHandle": f"{eks.config.file_system}::{eks.config.access_point}",
                 },
                 "claimRef": {
                     "apiVersion": "v1",

@@ -19,6 +19,7 @@ from gaitway.local.extensions import (
     lambda_quotas,
     lambda_updates,
     marks,
+    pod_identity,
     sagemaker,
     saved_queries,
     schedules,
@@ -75,8 +76,9 @@ def register_all(runtime: Runtime) -> None:
 
 
 def answer(path: str) -> Response | None:
-    """Answer a request that is for no AWS service: to the ECS agent, to a node's metadata, or a test's."""
-    return batch.service().jobs.agent.answer(path) or instance_metadata.answer(path) or sagemaker.answer(path)
+    """Answer a request for no AWS service: to the ECS agent, a node's metadata, EKS's pod identity, or a test's."""
+    others = (batch.service().jobs.agent, instance_metadata, pod_identity, sagemaker)
+    return next((found for other in others if (found := other.answer(path)) is not None), None)
 
 
 def start_all() -> None:

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Mapping
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from gaitway.compute.eks.api import KubernetesApi
 from gaitway.local.kubernetes.access import Access
 from gaitway.local.kubernetes.api import ApiServer
 from gaitway.local.kubernetes.certificates import make_certificate
 from gaitway.local.kubernetes.identity import IdentityAgent
-from gaitway.local.kubernetes.kinds import LOCAL_QUEUE, NAMESPACE, NODE, PRIORITY_CLASS, SERVICE_ACCOUNT
+from gaitway.local.kubernetes.kinds import KINDS, LOCAL_QUEUE, NAMESPACE, NODE, PRIORITY_CLASS, SERVICE_ACCOUNT
 from gaitway.local.kubernetes.kubelet import Addresses, Kubelet
 from gaitway.local.kubernetes.kueue import Kueue
 from gaitway.local.kubernetes.pods import Surroundings
@@ -67,6 +68,8 @@ class Cluster:
         self._server = ApiServer(self.store, self.access, tls)
         self._identity = IdentityAgent(self.access, surroundings)
         self._token = self.access.admin_token()
+        self._admin = surroundings.directory / "admin"
+        self._write(self._admin, self._token)
         self.kubelet = self._server.kubelet = Kubelet(
             self.store, self.access, surroundings, Addresses(self.url, self.certificate, self._identity.url)
         )
@@ -107,10 +110,32 @@ class Cluster:
             indent=2,
         )
 
+    @property
+    def identity_url(self) -> str:
+        """Address of the agent of pod identity."""
+        return self._identity.url
+
+    def create(self, *manifests: Mapping[str, Any]) -> None:
+        """Create objects through the API, as an administrator.
+
+        Raises:
+            KubernetesError: One is refused.
+        """
+        api = KubernetesApi(self.url, self._admin)
+        for manifest in manifests:
+            names = (manifest["apiVersion"], manifest["kind"])
+            kind = next(kind for kind in KINDS if (kind.version, kind.name) == names)
+            version = f"/apis/{kind.version}" if kind.group else f"/api/{kind.version}"
+            namespace = f"/namespaces/{manifest['metadata']['namespace']}" if kind.is_namespaced else ""
+            api.call("POST", f"{version}{namespace}/{kind.plural}", manifest)
+
     def write_account(self, directory: Path, account: str) -> None:
         """Write a service account's token, as a pod finds it, for a process outside of the cluster."""
+        self._write(directory, self.access.account_token(self.namespace, account))
+
+    def _write(self, directory: Path, token: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "token").write_text(self.access.account_token(self.namespace, account))
+        (directory / "token").write_text(token)
         shutil.copy(self.certificate, directory / "ca.crt")
 
     def start(self) -> Self:

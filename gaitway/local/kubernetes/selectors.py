@@ -42,7 +42,7 @@ def _has_field(body: Object, text: str) -> bool:
     if match is None or match["operator"] is None or match["key"] not in _FIELDS:
         raise _unknown("field", text)
     actual = body["metadata"].get(match["key"].removeprefix("metadata."))
-    return (actual == match["value"]) == (match["operator"] != "!=")
+    return bool(actual == match["value"]) == (match["operator"] != "!=")
 
 
 def _unknown(what: str, text: str) -> ApiError:

@@ -74,11 +74,11 @@ class TrainingOperator:
         if is_true(job, "Suspended"):
             _set_condition(job, "Suspended", f"PyTorchJob {name} is resumed.", "Resumed", value="False")
             status["startTime"] = now()
-        if message := self._exceeded(job, pods):
+        if failure := self._exceeded(job, pods):
             status["completionTime"] = now()
             for pod in pods:
                 self._delete(pod)
-            _set_condition(job, "Failed", message)
+            _set_condition(job, "Failed", failure)
             return
         self._reconcile_pods(job, pods)
 

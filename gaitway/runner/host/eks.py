@@ -25,15 +25,13 @@ from gaitway.contracts.model import Model
 from gaitway.contracts.text import Like
 from gaitway.instances.prices import price_of
 from gaitway.runner.host.host import Image, Nodes
-from gaitway.runner.host.spot import SpotNotices
+from gaitway.runner.host.no_notices import NoNotices
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS_FILE = "attempts"
 _TIMEOUT_SECONDS = 3.0
 """A pod that is being ended has only seconds."""
-_NO_METADATA_SERVICE = "http://169.254.169.254"
-"""HyperPod's instances are On-Demand, or of a training plan: nothing is asked there."""
 
 
 class EksVariables(Model):
@@ -156,7 +154,7 @@ class EksHost:
             price_as_of=price.as_of if price else None,
         )
 
-    def notices(self, machine: Machine | None) -> SpotNotices:
-        """Return a watch that never has a notice: a pod is asked to stop instead."""
+    def notices(self, machine: Machine | None) -> NoNotices:
+        """Return a watch that never has a notice: a pod whose node goes is asked to stop instead."""
         del machine
-        return SpotNotices(None, _NO_METADATA_SERVICE)
+        return NoNotices()

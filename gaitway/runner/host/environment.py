@@ -16,14 +16,19 @@ from gaitway.runner.host.hosts import PREFIXES
 
 _CREDENTIALS = ("AWS_", "ECS_")
 """Prefixes of the variables that hold AWS credentials, point to some, or describe the task."""
+_PLACE = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")
+_TORCHRUN = "PET_"
+"""What the Training Operator tells the runner of its pod's place among others, and torch would take for a process's: a
+simulator that is alone in its pod for a moment would wait for the other pods. torchrun sets its own.
+github.com/kubeflow/training-operator/blob/v1.9.3/pkg/controller.v1/pytorch/envvar.go"""
 
 
 def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a process that may run a user's code."""
+    """Return the environment for a process that may run a user's code: its own place is not the pod's, either."""
     return {
         name: value
         for name, value in variables.items()
-        if name.startswith(PREFIXES) or not name.startswith(_CREDENTIALS)
+        if name.startswith(PREFIXES) or not (name.startswith((*_CREDENTIALS, _TORCHRUN)) or name in _PLACE)
     }
 
 

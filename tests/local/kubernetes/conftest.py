@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from gaitway.agent.kubernetes import KubernetesScheduler
 from gaitway.compute.eks.api import KubernetesApi
 from gaitway.compute.eks.manifests import Manifest, permission_manifests, storage_manifests
 from gaitway.local.kubernetes.cluster import Cluster
-from gaitway.local.kubernetes.kinds import KINDS, POD, PYTORCH_JOB, Kind
+from gaitway.local.kubernetes.kinds import POD, PYTORCH_JOB, Kind
 from gaitway.local.kubernetes.pods import ContainerImage, Surroundings
 from tests.unit.compute.eks.settings import KEY, eks
 
@@ -67,18 +66,7 @@ class Desk:
 
     def apply(self, *manifests: Manifest) -> None:
         """Create objects, as an administrator."""
-        account = self.directory / "admin"
-        account.mkdir(exist_ok=True)
-        shutil.copy(self.cluster.certificate, account / "ca.crt")
-        (account / "token").write_text(json.loads(self.cluster.kubeconfig)["users"][0]["user"]["token"])
-        api = KubernetesApi(self.cluster.url, account)
-        for manifest in manifests:
-            kind = next(
-                kind for kind in KINDS if (kind.version, kind.name) == (manifest["apiVersion"], manifest["kind"])
-            )
-            version = f"/apis/{kind.version}" if kind.group else f"/api/{kind.version}"
-            namespace = f"/namespaces/{NAMESPACE}" if kind.is_namespaced else ""
-            api.call("POST", f"{version}{namespace}/{kind.plural}", manifest)
+        self.cluster.create(*manifests)
 
     def wait(self, kind: Kind, name: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until an object is as it should be."""

@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gaitway.agent.kubernetes import KubernetesScheduler
+from gaitway.agent.kubernetes import PULL_SECONDS, KubernetesScheduler
 from gaitway.agent.scheduler import OrderRefusedError, SchedulerError
 from gaitway.compute import ends
 from gaitway.compute.eks.manifests import permission_manifests
@@ -90,6 +92,20 @@ def test_a_job_that_is_ended_is_known_until_its_pods_are_gone(ready: Desk) -> No
     assert "told to stop" in (ready.directory / "pods" / lost["metadata"]["uid"] / "0.log").read_text()
     # Somebody was faster.
     scheduler.stop(JOB_ID, "cancelled by its user")
+
+
+def test_a_job_whose_image_cannot_be_pulled_is_ended(ready: Desk) -> None:
+    ready.images.clear()
+    scheduler = ready.scheduler()
+    scheduler.submit(order())
+    ready.wait(POD, MASTER, lambda pod: bool(pod["status"].get("containerStatuses")))
+    [waiting] = scheduler.states()
+    assert not waiting.has_ended
+    later = replace(scheduler, clock=lambda: datetime.now(UTC) + timedelta(seconds=PULL_SECONDS + 1))
+    [job] = later.states()
+    assert (job.state, job.end) == (JobState.FAILED, ends.NO_IMAGE)
+    assert "failed to pull and unpack image" in job.reason
+    until(scheduler, lambda job: job is None)
 
 
 def test_what_the_cluster_will_never_accept_is_refused_with_its_words(ready: Desk) -> None:

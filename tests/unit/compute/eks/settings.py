@@ -14,12 +14,7 @@ KEY = f"{RUN}-{'a' * 12}-1"
 
 
 def eks(**cluster: Any) -> Eks:
-    settings = {
-        "team": "robots",
-        "instance_type": "ml.g6.12xlarge",
-        "file_system_id": "fs-0123456789abcdef0",
-        "access_point_id": "fsap-0123456789abcdef0",
-    }
+    settings = {"team": "robots", "instance_type": "ml.g6.12xlarge"}
     config = AgentConfig(
         queue="gaitway-hyperpod-eks-orders.fifo",
         run_table="gaitway-runs",

@@ -45,7 +45,9 @@ def needs_of(job: Manifest) -> dict[str, str]:
     "manifests",
     [
         run_manifests(order(), eks()),
-        run_manifests(order(num_nodes=3, gpus_per_node=4), eks(priority_class="training", hugepages_mib=5120)),
+        run_manifests(
+            order(num_nodes=3, gpus_per_node=4), eks(priority_class="training", efa_interfaces=1, hugepages_mib=5120)
+        ),
         run_manifests(order(gpu_slice="1g.10gb"), eks(instance_type="ml.p5.48xlarge")),
         storage_manifests(eks()),
         permission_manifests(eks()),
@@ -120,12 +122,13 @@ def test_a_node_gets_what_its_processes_need() -> None:
 
 def test_several_nodes_use_the_adapters_and_huge_pages_that_the_instance_has() -> None:
     several = order(num_nodes=2, gpus_per_node=4)
-    adapters = needs_of(job_of(several, eks(hugepages_mib=5120)))
+    adapters = needs_of(job_of(several, eks(efa_interfaces=1, hugepages_mib=5120)))
     assert (adapters["vpc.amazonaws.com/efa"], adapters["hugepages-2Mi"]) == ("1", "5120Mi")
-    assert "hugepages-2Mi" not in needs_of(job_of(several, eks()))
-    assert "vpc.amazonaws.com/efa" not in needs_of(job_of(order(gpus_per_node=4), eks(hugepages_mib=5120)))
-    without = eks(instance_type="ml.g6.4xlarge", hugepages_mib=5120)
-    assert {"vpc.amazonaws.com/efa", "hugepages-2Mi"}.isdisjoint(needs_of(job_of(order(num_nodes=2), without)))
+    assert "hugepages-2Mi" not in needs_of(job_of(several, eks(efa_interfaces=1)))
+    one = order(gpus_per_node=4)
+    assert "vpc.amazonaws.com/efa" not in needs_of(job_of(one, eks(efa_interfaces=1, hugepages_mib=5120)))
+    without = needs_of(job_of(several, eks(hugepages_mib=5120)))
+    assert {"vpc.amazonaws.com/efa", "hugepages-2Mi"}.isdisjoint(without)
 
 
 def test_a_slice_comes_with_its_share_of_the_machine() -> None:

@@ -44,3 +44,8 @@ def test_a_simulator_is_given_neither_credentials_nor_the_address_of_any() -> No
         "AWS_CONTAINER_AUTHORIZATION_TOKEN ECS_CONTAINER_METADATA_URI_V4"
     )
     assert without_credentials(of_batch | dict.fromkeys(secret.split(), "x")) == of_batch
+
+
+def test_a_simulator_does_not_take_its_pods_place_for_its_own() -> None:
+    of_operator = dict.fromkeys(["MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "PET_NNODES"], "2")
+    assert without_credentials(of_operator | {"LOCAL": "1"}) == {"LOCAL": "1"}

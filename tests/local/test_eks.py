@@ -1,0 +1,203 @@
+"""Runs on the stand-in for Kubernetes: from the request through launch, the queue and the agent to pods, and back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gaitway.client.generate import generate_documents
+from gaitway.client.runs import StartedRun
+from gaitway.compute.backends import jobs_of
+from gaitway.compute.jobs import Jobs, JobState
+from gaitway.contracts.artifacts import MANIFEST, RESULTS, Manifest, Results
+from gaitway.contracts.request import parse_request
+from gaitway.contracts.run import RunRecord, RunState
+from gaitway.local.launcher import EKS, Launcher
+from gaitway.names import DEFAULT_NAMES
+from tests.local.conformance.workflow import until
+from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
+from tests.local.eks_world import eks_launcher
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+BACKEND = "hyperpod-eks"
+ENDLESS = 100_000
+
+
+class World:
+    """The deployment, the stand-in and the agent."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        local_aws = launcher.up(lambda _: None)
+        self.plane = ControlPlane(local_aws)
+        self.eks = launcher.eks()
+        self.session: Any = local_aws.session()
+        self.jobs: Jobs = jobs_of(
+            self.session.client,
+            variables={
+                "GAITWAY_RUN_TABLE": local_aws.deployment.run_table_name,
+                "GAITWAY_CLUSTER_ORDERS": json.dumps({BACKEND: DEFAULT_NAMES.orders(BACKEND)}),
+            },
+        )
+
+    def start(self, compute: dict[str, Any] | None = None, **training: Any) -> StartedRun:
+        """Ask for a run on the cluster."""
+        request = {"trainingConfig": TINY | training, "computeConfig": {"backend": BACKEND} | (compute or {})}
+        return self.plane.runs.start(parse_request(request))
+
+    def record(self, run: StartedRun) -> RunRecord:
+        """Read a run's record."""
+        record = self.plane.runs.record(run.run_id)
+        assert record is not None
+        return record
+
+    def trains_beyond(self, run: StartedRun, iterations: int) -> str:
+        """Wait until a run has trained so far; return the name of its job's object."""
+
+        def done() -> int:
+            record = self.plane.runs.record(run.run_id)
+            return record.progress.done if record is not None and record.progress is not None else 0
+
+        until(lambda: done() > iterations, RUN_SECONDS)
+        job_id = self.record(run).job_id
+        assert job_id is not None
+        return job_id.removeprefix(f"{BACKEND}/")
+
+    def state(self, name: str) -> JobState | None:
+        """Read a job's state, as the control plane knows it."""
+        job = self.jobs.get(f"{BACKEND}/{name}")
+        return job.state if job is not None else None
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        """Run kubectl."""
+        kubectl = Path(sys.executable).with_name("kubectl")
+        command = [str(kubectl), "--kubeconfig", str(self.eks.kubeconfig), *arguments]
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def jobs_of(self, run: StartedRun) -> list[str]:
+        """List the names of the objects of a run's jobs."""
+        listed = self.kubectl("get", "pytorchjobs", "--selector", f"gaitway/run={run.run_id}", "--output", "name")
+        return [line.rpartition("/")[2] for line in listed.splitlines()]
+
+    def succeeds(self, run: StartedRun, directory: Path) -> Results:
+        """Wait for a run's success, and fetch its results."""
+        execution = self.plane.ended(run.execution_arn)
+        assert execution["status"] == "SUCCEEDED", execution
+        self.plane.runs.fetch(run.output_files, directory)
+        return Results.model_validate_json((directory / RESULTS).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    launcher = eks_launcher(tmp_path_factory.mktemp(EKS) / "state")
+    try:
+        yield World(launcher)
+    finally:
+        launcher.down()
+
+
+def test_a_training_on_two_nodes_succeeds_and_its_caller_is_told(world: World, tmp_path: Path) -> None:
+    run = world.start({"numNodes": 2}, maxIterations=4)
+    results = world.succeeds(run, tmp_path)
+    assert results.training is not None
+    assert results.training.iterations == 4
+    record = world.record(run)
+    assert (record.state, record.attempts) == (RunState.SUCCEEDED, 1)
+    [name] = world.jobs_of(run)
+    assert record.job_id == f"{BACKEND}/{name}"
+    until(lambda: world.state(name) is JobState.SUCCEEDED, RUN_SECONDS)
+    files = {entry.path for entry in Manifest.model_validate_json((tmp_path / MANIFEST).read_bytes()).files}
+    assert "exported/policy.onnx" in files
+    assert f"{run.run_id} succeeded" in world.kubectl("logs", f"{name}-master-0")
+
+
+def test_a_training_whose_pod_is_killed_and_then_lost_goes_on_to_its_total(world: World, tmp_path: Path) -> None:
+    total = 200
+    run = world.start(maxIterations=total, checkpointInterval=10)
+    name = world.trains_beyond(run, 20)
+    # Its processes: the kubelet starts another container in the same pod.
+    for process in psutil.process_iter():
+        # Another may end meanwhile, or belong to another user.
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get("GAITWAY_JOB_OBJECT") == name:
+                process.kill()
+    until(lambda: world.record(run).attempts == 2, RUN_SECONDS)
+    world.trains_beyond(run, 40)
+    # Its node: the pod is gone, and the operator makes another.
+    world.kubectl("delete", "pod", f"{name}-master-0", "--force", "--grace-period=0")
+    results = world.succeeds(run, tmp_path)
+    assert (results.attempts, world.record(run).attempts) == (3, 3)
+    assert results.training is not None
+    assert results.training.iterations == total
+    assert world.jobs_of(run) == [name]
+    until(lambda: world.state(name) is JobState.SUCCEEDED, RUN_SECONDS)
+
+
+def test_a_training_whose_node_is_drained_saves_and_goes_on(world: World, tmp_path: Path) -> None:
+    run = world.start(maxIterations=100, checkpointInterval=10)
+    name = world.trains_beyond(run, 20)
+    world.kubectl("delete", "pod", f"{name}-master-0")
+    results = world.succeeds(run, tmp_path)
+    assert (results.attempts, world.record(run).job_id) == (2, f"{BACKEND}/{name}")
+
+
+def test_a_cancelled_run_ends_on_the_cluster_too(world: World) -> None:
+    run = world.start(maxIterations=ENDLESS)
+    name = world.trains_beyond(run, 1)
+    world.plane.runs.cancel(world.plane.runs.find(run.run_id))
+    assert world.plane.ended(run.execution_arn)["status"] != "SUCCEEDED"
+    until(lambda: world.state(name) is JobState.FAILED, RUN_SECONDS)
+    assert world.jobs_of(run) == []
+    assert world.record(run).state is RunState.FAILED
+
+
+def test_a_job_that_is_deleted_by_hand_is_told_to_its_caller(world: World) -> None:
+    run = world.start(maxIterations=ENDLESS)
+    name = world.trains_beyond(run, 1)
+    world.kubectl("delete", "pytorchjob", name, "--wait=false")
+    assert world.plane.ended(run.execution_arn)["status"] == "FAILED"
+    failure = world.record(run).failure
+    assert failure is not None
+    assert failure.error == "InterruptedRunError"
+
+
+def test_an_agent_that_is_killed_and_started_again_leaves_one_job(world: World, tmp_path: Path) -> None:
+    world.eks.stop_agent(signal.SIGKILL)
+    run = world.start(maxIterations=60)
+    # Ordered, and nobody carries it out.
+    until(lambda: world.record(run).job_id is not None, RUN_SECONDS)
+    assert world.jobs_of(run) == []
+    world.eks.start_agent()
+    until(lambda: bool(world.jobs_of(run)), RUN_SECONDS)
+    world.eks.stop_agent(signal.SIGKILL)
+    world.eks.start_agent()
+    world.succeeds(run, tmp_path)
+    assert len(world.jobs_of(run)) == 1
+
+
+def test_a_request_that_the_cluster_cannot_run_is_refused_before_it_is_ordered(world: World) -> None:
+    run = world.start({"numNodes": 3})
+    execution = world.plane.ended(run.execution_arn)
+    assert execution["status"] == "FAILED"
+    failure = world.record(run).failure
+    assert failure is not None
+    assert (failure.error, world.record(run).job_id) == ("RequestError", None)
+    assert "computeConfig.numNodes is 3, allowed here: at most 2" in failure.cause
+
+
+def test_what_would_be_submitted_can_be_had_without_submitting_it(world: World) -> None:
+    request = parse_request({"trainingConfig": TINY, "computeConfig": {"backend": BACKEND}})
+    documents = generate_documents(request, world.session, DEFAULT_NAMES)
+    assert {json.loads(text)["kind"] for text in documents.values()} == {"List", "PyTorchJob"}
+    for text in documents.values():
+        # What is there already is as it would be; what is not would be accepted.
+        world.kubectl("apply", "--dry-run=server", "-f", "-", text=text)
