@@ -17,8 +17,6 @@ from gaitway.contracts.cluster import AgentConfig
 from gaitway.contracts.history import Machine
 from gaitway.installation import REPOSITORY_ROOT
 from gaitway.instances.prices import LOCAL
-from gaitway.local.extensions.batch.images import IMAGES
-from gaitway.local.extensions.instance_metadata import endpoint_of
 from gaitway.local.guard import MARKER
 from gaitway.local.runtime import REGION
 from gaitway.local.slurm import SlurmCluster
@@ -65,6 +63,9 @@ class SlurmAgent:
         efs_root.mkdir(parents=True, exist_ok=True)
         machine = self._directory / "machine.json"
         machine.write_text(Machine(instance_type=LOCAL).model_dump_json(by_alias=True, include={"instance_type"}))
+        # The command line imports this module, also where there is no MiniStack.
+        from gaitway.local.extensions.batch.images import IMAGES
+
         image = IMAGES[told.image or ""]
         given = {"GAITWAY_EFS_ROOT": str(efs_root), "GAITWAY_MACHINE_FILE": str(machine)}
         config = told.model_copy(
@@ -127,6 +128,8 @@ class SlurmAgent:
 
     def _of_a_node(self, session: boto3.Session) -> Mapping[str, str]:
         """Return what a process of a node has: its role, and no credentials of the person who has started this."""
+        from gaitway.local.extensions.instance_metadata import endpoint_of
+
         stack = session.client("cloudformation").describe_stacks(StackName=self._names.stack("Compute"))["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         role = outputs["HyperpodSlurmRoleArn"].rpartition("/")[2]

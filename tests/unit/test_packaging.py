@@ -62,3 +62,9 @@ def test_a_python_without_the_cdk_is_told_what_to_install() -> None:
     ended = subprocess.run([sys.executable, "-S", "app.py"], capture_output=True, text=True, check=False, cwd=ROOT)
     assert ended.returncode == 1
     assert re.fullmatch(r"gaitway: the stacks need \w+, which .*: run `make setup` .*\n", ended.stderr), ended.stderr
+
+
+def test_the_command_line_needs_no_extra() -> None:
+    extras = ("aws_cdk", "cryptography", "kubeflow", "kubernetes", "ministack", "torch")
+    program = f"import sys; sys.modules.update(dict.fromkeys({extras!r})); import gaitway.cli"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
