@@ -35,6 +35,7 @@ not allowed."""
 
 _LAYER = 2
 """Dimensions of a layer's weights: outputs and inputs."""
+_MEAN = "running_mean"
 
 
 def read_checkpoint(path: Path, device: torch.device, library: RlLibrary) -> dict[str, Any]:
@@ -95,8 +96,11 @@ def _observations(load: Callable[[Any], object], weights: object) -> tuple[int, 
     network = getattr(load, "__self__", None)
     if not isinstance(network, nn.Module) or not isinstance(weights, Mapping):
         return None
-    layers = ((weights.get(name), own) for name, own in network.state_dict().items() if own.dim() == _LAYER)
+    # skrl's scaler, which is an entry of its own, has no layers.
+    layers = (
+        (weights.get(name), own) for name, own in network.state_dict().items() if own.dim() == _LAYER or name == _MEAN
+    )
     saved, own = next(layers, (None, None))
-    if not isinstance(saved, Tensor) or own is None or saved.dim() != _LAYER or saved.shape[1] == own.shape[1]:
+    if not isinstance(saved, Tensor) or own is None or saved.dim() != own.dim() or saved.shape[-1] == own.shape[-1]:
         return None
-    return saved.shape[1], own.shape[1]
+    return saved.shape[-1], own.shape[-1]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gaitway.contracts.errors import RequestError
 from gaitway.libraries import RlLibrary
+from gaitway.simulators.common.checkpoint_files import load_entry
 from gaitway.simulators.common.libraries import rl_games, rsl_rl
 from gaitway.simulators.common.policy import TrainedPolicy
 from gaitway.simulators.embedded.libraries import find_library
@@ -136,22 +137,53 @@ def test_an_environments_state_in_a_checkpoint_of_rl_games_may_be_arrays(tmp_pat
     assert np.array_equal(rl_games.read(path, CPU)["env_state"]["curriculum"], array)
 
 
-@pytest.mark.parametrize("library", ["rsl_rl", "skrl", "rl_games"])
+def of_48_observations(weights: dict[str, Any]) -> dict[str, Any]:
+    """Return what a task with 48 observations instead of four would have written."""
+    return {
+        name: torch.zeros(*tensor.shape[:-1], 48) if tensor.dim() and tensor.shape[-1] == 4 else tensor
+        for name, tensor in weights.items()
+    }
+
+
+def write_of_another_task(library: RlLibrary, given: Path) -> None:
+    name = "rsl_rl-5.5.1-normalised.pt" if library == "rsl_rl" else OF_LIBRARY[library]
+    if library != "sb3":
+        contents = torch.load(FILES / name, weights_only=False)
+        tables = {entry: of_48_observations(part) for entry, part in contents.items() if is_weights(part)}
+        torch.save(contents | tables, given)
+        return
+    with zipfile.ZipFile(FILES / name) as archive, zipfile.ZipFile(given, "w") as written:
+        for member in archive.namelist():
+            data = archive.read(member)
+            if member == "policy.pth":
+                stream = io.BytesIO()
+                torch.save(of_48_observations(torch.load(io.BytesIO(data), weights_only=True)), stream)
+                data = stream.getvalue()
+            written.writestr(member, data)
+
+
+def is_weights(part: object) -> bool:
+    return isinstance(part, dict) and bool(part) and all(isinstance(value, Tensor) for value in part.values())
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_policy_of_another_task_is_refused_with_both_numbers_of_observations(
     library: RlLibrary, tmp_path: Path
 ) -> None:
     given = tmp_path / f"given{OF_LIBRARY[library]}"
-    contents = torch.load(FILES / OF_LIBRARY[library], weights_only=False)
-    # What a task with 48 observations would have written.
-    entry, layer = {
-        "rsl_rl": ("actor_state_dict", "mlp.0.weight"),
-        "skrl": ("policy", "net_container.0.weight"),
-        "rl_games": ("model", "a2c_network.actor_mlp.0.weight"),
-    }[library]
-    contents[entry][layer] = torch.zeros(8, 48)
-    torch.save(contents, given)
+    write_of_another_task(library, given)
     with pytest.raises(RequestError, match="was trained with 48 observations, and the policy of this task has 4"):
-        loaded(library, given)
+        loaded(library, given, *(NORMALISED if library == "rsl_rl" else []))
+
+
+@pytest.mark.parametrize("entry", ["policy", "observation_preprocessor"])
+def test_each_entry_is_refused_in_the_same_words_by_what_all_simulators_load_with(entry: str, tmp_path: Path) -> None:
+    scaler = nn.Module()
+    scaler.register_buffer("running_mean", torch.zeros(4))
+    module = nn.Sequential(nn.Linear(4, 8)) if entry == "policy" else scaler
+    contents = {entry: of_48_observations(dict(module.state_dict()))}
+    with pytest.raises(RequestError, match="was trained with 48 observations, and the policy of this task has 4"):
+        load_entry(module.load_state_dict, contents, entry, "agent.models", tmp_path / "agent_9.pt")
 
 
 class Hostile:
