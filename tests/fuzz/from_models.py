@@ -90,7 +90,8 @@ def requests(draw: st.DrawFn, *, mode: str | None = None) -> Json:
         training.pop(field, None)
     if training.get("recordVideo"):
         training.pop("enableCameras", None)
-    # Which simulators and which deployments have it is another question than what a request may say.
+    # Which deployments have these is another question than what a request may say.
+    compute.pop("gpuSlice", None)
     training.pop("liveView", None)
     _keep_one(draw, [(training, field) for field in _POLICIES])
     _keep_one(draw, [(place, field) for place in (request, training) for field in _ENVIRONMENTS])
