@@ -5,15 +5,20 @@ Warp 1.17 compiles a module for the machine it runs on, and keeps it below WARP_
 options, and a file in it after the GPU's architecture, or the CPU's. So one folder serves every version of Warp, every
 task and every machine. Processes may share it, also over a network: each compiles into a folder of its own, which
 appears by a rename, and the second process leaves the first one's (warp/_src/context.py, `Module._compile`).
+
+An image brings the kernels of some tasks (precompile.py). They are added to the shared folder file by file, since a
+module's folder holds the code of every architecture that has run it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 from collections.abc import MutableMapping
 from pathlib import Path
+from uuid import uuid4
 
 logger = logging.getLogger(__name__)
 
@@ -51,17 +56,35 @@ def keep_kernels(environment: MutableMapping[str, str]) -> Path | None:
     return folder
 
 
+CUBIN = "cubin"
+
+
+def ask_for_cubin() -> None:
+    """Let Warp ask for code of the GPU's own architecture, which is what an image brings; before a simulation begins.
+
+    By itself Warp asks for PTX where the driver is as new as its own CUDA (warp/_src/context.py,
+    `Device.get_cuda_output_format`): another file, which the driver has to compile once more. And LEAPP, which Isaac Lab
+    imports where it is installed, asks for PTX of sm_75 for the whole process, for exports of its own
+    (leapp/leapp_graph/datatypes/warp/__init__.py of 0.7.2): it is imported first here, so that it does not do so later.
+    """
+    import warp
+
+    with contextlib.suppress(ImportError):
+        import leapp.leapp_graph.datatypes.warp  # noqa: F401 - it changes Warp's configuration
+    warp.config.cuda_output = CUBIN
+
+
 def _add(brought: Path, folder: Path) -> None:
-    """Copy the modules that are not there yet; each appears whole, as Warp's own do."""
-    for module in sorted(brought.glob("*/wp_*")):
-        target = folder / module.relative_to(brought)
+    """Copy the files that are not there yet; each appears whole, as Warp's own do."""
+    for file in sorted(brought.glob("*/wp_*/*")):
+        target = folder / file.relative_to(brought)
         if target.exists():
             continue
-        target.parent.mkdir(exist_ok=True)
-        part = target.with_name(f"{target.name}_p{os.getpid()}_brought")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Jobs on several machines may copy at once, as the same process id.
+        part = target.with_name(f".{target.name}.{uuid4().hex}")
         try:
-            shutil.copytree(module, part)
-            part.rename(target)
-        except OSError:
-            # Another process was first, or nothing can be written: then Warp compiles.
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.copyfile(file, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import isaaclab.app
 
 from gaitway.simulators.common.exits import KNOWN_ERRORS
 from gaitway.simulators.common.optional import optional
+from gaitway.simulators.isaaclab3.kernels import ask_for_cubin
 
 _LAUNCH: Any = isaaclab.app.launch_simulation
 
@@ -37,6 +38,7 @@ def launch_quietly(config: Any, arguments: Any = None, *, live_view: bool = Fals
     """
     if live_view:
         add_live_view(config, arguments)
+    ask_for_cubin()
     try:
         with _LAUNCH(config, arguments) as physics:
             try:

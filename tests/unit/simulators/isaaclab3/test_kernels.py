@@ -43,17 +43,22 @@ def test_without_a_shared_file_system_warp_decides(tmp_path: Path) -> None:
 
 
 def test_what_the_image_brings_is_added_and_what_is_there_stays(tmp_path: Path) -> None:
+    """A job on another kind of machine has made the folder of the first module, with its own code only."""
     brought, shared = tmp_path / "brought" / "1.17.0", tmp_path / "caches" / "warp" / "1.17.0"
+    for folder in (brought / "wp_old_1", brought / "wp_new_2", shared / "wp_old_1"):
+        folder.mkdir(parents=True)
+        (folder / "module.meta").write_text(folder.parent.parent.name)
     for name in ("wp_old_1", "wp_new_2"):
-        (brought / name).mkdir(parents=True)
-        (brought / name / "module.o").write_text("brought")
-    (shared / "wp_old_1").mkdir(parents=True)
-    (shared / "wp_old_1" / "module.o").write_text("there")
+        (brought / name / "module.sm89.cubin").write_text("brought")
     variables = {"GAITWAY_EFS_ROOT": str(tmp_path), "GAITWAY_KERNELS": str(tmp_path / "brought")}
     keep_kernels(variables)
-    assert (shared / "wp_old_1" / "module.o").read_text() == "there"
-    assert (shared / "wp_new_2" / "module.o").read_text() == "brought"
-    assert sorted(path.name for path in shared.iterdir()) == ["wp_new_2", "wp_old_1"]
+    found = {str(path.relative_to(shared)): path.read_text() for path in shared.glob("*/*")}
+    assert found == {
+        "wp_old_1/module.meta": "warp",
+        "wp_old_1/module.sm89.cubin": "brought",
+        "wp_new_2/module.meta": "brought",
+        "wp_new_2/module.sm89.cubin": "brought",
+    }
 
 
 def test_an_image_that_brings_none_is_no_error(tmp_path: Path) -> None:
