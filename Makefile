@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup isaaclab3 demo test test-all shuffle faults fuzz lint docs format bench wheel update deploy clean
+.PHONY: setup isaaclab3 demo test test-all test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
 
 setup: $(SETUP)
 
@@ -55,6 +55,17 @@ test-all: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 shuffle: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 	export GAITWAY_TEST_SEED=$${GAITWAY_TEST_SEED:-$$(date +%s)}; echo "GAITWAY_TEST_SEED=$$GAITWAY_TEST_SEED"; \
 		pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+
+# What has Isaac Lab 3 in it, for another Python: `make test-isaaclab3 VENV=.venv-3.12 PYTHON=python3.12`.
+test-isaaclab3: setup $(ISAACLAB3)
+	pytest tests/unit/simulators/isaaclab3 tests/unit/test_isaaclab3_installation.py tests/unit/test_image_isaaclab3.py
+
+# The files of the image `isaaclab-3`, by its Dockerfile, in a virtual environment below build (3.2 GB the first time).
+test-image: setup
+	GAITWAY_IMAGE_PYTHON=$${GAITWAY_IMAGE_PYTHON:-python3.12} pytest tests/local/test_image_tree.py
+
+sbom: setup
+	python -m container.sbom build/sbom-isaaclab-3.cdx.json
 
 faults: setup
 	python -m tests.faults --write docs/reliability.md

@@ -88,6 +88,8 @@ class World:
         self._closing = ExitStack()
         self.surroundings: tuple[str, ...] = ()
         """A command line in front of a job's own."""
+        self.image = IMAGES["gaitway/embedded:local"]
+        """What a job's container is made from."""
         self.sources = REPOSITORY_ROOT
         """Where a job's code is."""
 
@@ -171,6 +173,10 @@ class World:
     def start_runner(self, **variables: str) -> Job:
         """Start the runner as a process, with a real simulator: GAITWAY_SIMULATOR names its module."""
         return self._start("gaitway.runner", self.run_id, **variables)
+
+    def start_image(self, **variables: str) -> Job:
+        """Start what the image starts, with the id of the run as its command."""
+        return self._job([*self.image.entrypoint, self.run_id], variables)
 
     def run_here(
         self,
@@ -262,7 +268,7 @@ class World:
         # As in stacks/components/simulation_job.py.
         regions = dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), REGION)
         return container_environment(
-            IMAGES["gaitway/embedded:local"],
+            self.image,
             self._variables | regions | {"GAITWAY_HEARTBEAT_SECONDS": "0.5"} | dict(variables),
             {"AWS_CONTAINER_CREDENTIALS_FULL_URI": self._closing.enter_context(task_credentials())},
             home=self.efs_root,
@@ -270,8 +276,11 @@ class World:
         )
 
     def _start(self, module: str, *arguments: str, **variables: str) -> Job:
+        return self._job([sys.executable, "-m", module, *arguments], variables)
+
+    def _job(self, command: Sequence[str], variables: Mapping[str, str]) -> Job:
         process = subprocess.Popen(
-            [*self.surroundings, sys.executable, "-m", module, *arguments],
+            [*self.surroundings, *command],
             cwd=self.sources,
             env=self._container_environment(variables),
             stdout=subprocess.PIPE,

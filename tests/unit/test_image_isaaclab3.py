@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from container import pin_isaaclab3
+from gaitway.instances.types import INSTANCE_SIZES
+from tests.local.image_tree import instructions
 from tests.unit.test_image_requirements import GAITWAY, IN_ISAAC_LAB, distributions, imports
 
 INSTALL = Path(__file__).parents[2] / "container" / "install_isaaclab3.sh"
@@ -46,6 +48,29 @@ def test_what_it_runs_finds_all_that_it_imports() -> None:
     others = IN_ISAAC_LAB | {"isaaclab_newton", "isaaclab_visualizers", "newton", "pxr", "warp", "websockets"}
     imported = set().union(*(imports(folder) for folder in folders)) - others
     assert distributions(imported) - set(pin_isaaclab3.pinned()) == set()
+
+
+ARCHITECTURES = {"NVIDIA A10G": 86, "NVIDIA L4": 89, "NVIDIA L40S": 89, "NVIDIA H100": 90}
+"""developer.nvidia.com/cuda-gpus"""
+
+
+def test_it_brings_kernels_for_the_gpus_of_every_instance_type() -> None:
+    (line,) = [text for name, text in instructions("isaaclab-3") if name == "RUN" and "precompile" in text]
+    compiled = {int(number) for number in line.split("isaaclab3.precompile ")[1].split()[0].split(",")}
+    assert {ARCHITECTURES[found.gpu] for found in INSTANCE_SIZES.values()} <= compiled
+
+
+def test_both_images_of_isaac_lab_talk_through_adapters_with_the_same_release() -> None:
+    stages = [dict_of(stage) for stage in ("isaaclab-3", "isaaclab")]
+    assert stages[0] == stages[1]
+    assert stages[0]["NCCL_NET_PLUGIN"] == "ofi"
+    assert stages[0]["EFA_INSTALLER_VERSION"]
+
+
+def dict_of(stage: str) -> dict[str, str]:
+    """What of a stage's settings NCCL and the installer of EFA read."""
+    parts = [part for name, text in instructions(stage) if name in ("ARG", "ENV") for part in text.split()]
+    return {name: value for name, value in (part.split("=", 1) for part in parts) if name.startswith(("EFA", "NCCL"))}
 
 
 def test_a_file_with_another_digest_is_not_installed(tmp_path: Path) -> None:
