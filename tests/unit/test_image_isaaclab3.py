@@ -45,7 +45,7 @@ def test_lint_says_what_is_too_much_or_another_release(tmp_path: Path, monkeypat
 def test_what_it_runs_finds_all_that_it_imports() -> None:
     """Isaac Lab, Newton and what they bring are not in this environment: their pins are the same file's."""
     folders = [GAITWAY / "simulators" / "common", GAITWAY / "simulators" / "isaaclab3", GAITWAY / "runner"]
-    others = IN_ISAAC_LAB | {"isaaclab_newton", "isaaclab_visualizers", "newton", "pxr", "warp", "websockets"}
+    others = IN_ISAAC_LAB | {"isaaclab_newton", "leapp", "isaaclab_visualizers", "newton", "pxr", "warp", "websockets"}
     imported = set().union(*(imports(folder) for folder in folders)) - others
     assert distributions(imported) - set(pin_isaaclab3.pinned()) == set()
 

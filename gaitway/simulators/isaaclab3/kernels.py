@@ -63,9 +63,9 @@ def ask_for_cubin() -> None:
     """Let Warp ask for code of the GPU's own architecture, which is what an image brings; before a simulation begins.
 
     By itself Warp asks for PTX where the driver is as new as its own CUDA (warp/_src/context.py,
-    `Device.get_cuda_output_format`): another file, which the driver has to compile once more. And LEAPP, which Isaac Lab
-    imports where it is installed, asks for PTX of sm_75 for the whole process, for exports of its own
-    (leapp/leapp_graph/datatypes/warp/__init__.py of 0.7.2): it is imported first here, so that it does not do so later.
+    `Device.get_cuda_output_format`): another file, which the driver has to compile once more. And LEAPP, which Isaac
+    Lab imports where it is installed, asks for PTX of sm_75 for the whole process, for exports of its own
+    (leapp/leapp_graph/datatypes/warp/__init__.py of 0.7.2): it is imported first here, so that it cannot do so later.
     """
     import warp
 

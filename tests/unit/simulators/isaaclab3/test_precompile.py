@@ -58,8 +58,13 @@ def test_a_module_is_compiled_in_each_state_and_for_each_size_of_block_that_is_l
 
 
 @only_with_isaac_lab_3
-def test_a_gpus_job_looks_for_what_is_compiled(tmp_path: Path) -> None:
+def test_a_gpus_job_looks_for_what_is_compiled_whatever_leapp_asks_for(tmp_path: Path) -> None:
     """Warp with a driver as new as its CUDA; a device is asked only for how it would compile."""
+    leapp = tmp_path / "leapp" / "leapp_graph" / "datatypes" / "warp"
+    leapp.mkdir(parents=True)
+    # As in leapp 0.7.2; where it is installed, this one comes first.
+    lines = ("import warp", "warp.config.cuda_output = 'ptx'", "warp.config.ptx_target_arch = 75")
+    (leapp / "__init__.py").write_text("\n".join(lines))
     program = """
 import types, warp
 from gaitway.simulators.isaaclab3.kernels import ask_for_cubin
@@ -69,12 +74,13 @@ device = types.SimpleNamespace(is_cpu=False, is_cuda=True, is_cubin_supported=Tr
 asked = lambda: warp._src.context.Device.get_cuda_output_format(device)
 before = asked()
 ask_for_cubin()
-print(before, asked())
+import leapp.leapp_graph.datatypes.warp
+print(before, asked(), warp.config.ptx_target_arch)
 """
     (tmp_path / "program.py").write_text(program)
     ended = run(tmp_path / "program.py", cwd=tmp_path, WARP_CACHE_PATH=str(tmp_path / "cache"))
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "ptx cubin"
+    assert ended.stdout.splitlines()[-1] == "ptx cubin 75"
 
 
 @pytest.fixture
