@@ -97,12 +97,11 @@ class EksCluster:
 
     def stop_agent(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the agent, if it runs."""
-        self._stop("agent", number)
-
-    def stop(self) -> None:
-        """End both; what the cluster held is forgotten."""
-        for name in ("agent", "cluster"):
-            self._stop(name)
+        process = self._process("agent")
+        if process is not None:
+            process.send_signal(number)
+            process.wait(_STOP_SECONDS)
+        _started[:] = [one for one in _started if one.poll() is None]
 
     def _plan(self, session: boto3.Session, state_directory: Path) -> None:
         client: Any = session.client
@@ -145,13 +144,6 @@ class EksCluster:
         _started.append(process)
         (self._directory / f"{name}.pid").write_text(str(process.pid))
         return process
-
-    def _stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
-        process = self._process(name)
-        if process is not None:
-            process.send_signal(number)
-            process.wait(_STOP_SECONDS)
-        _started[:] = [one for one in _started if one.poll() is None]
 
     def _process(self, name: str) -> psutil.Process | None:
         try:

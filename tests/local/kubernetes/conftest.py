@@ -16,7 +16,7 @@ import pytest
 
 from gaitway.agent.kubernetes import KubernetesScheduler
 from gaitway.compute.eks.api import KubernetesApi
-from gaitway.compute.eks.manifests import Manifest, permission_manifests, storage_manifests
+from gaitway.compute.eks.manifests import RUNNER, Manifest, permission_manifests, storage_manifests
 from gaitway.local.kubernetes.cluster import Cluster
 from gaitway.local.kubernetes.kinds import POD, PYTORCH_JOB, Kind
 from gaitway.local.kubernetes.pods import ContainerImage, Surroundings
@@ -124,7 +124,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     volume.mkdir()
     (volume / "succeeds_at").write_text("1")
     surroundings = Surroundings(
-        tmp_path / "pods", images=images.get, file_system=lambda handle: volume, restart_seconds=0.05
+        tmp_path / "pods",
+        images=images.get,
+        file_system=lambda handle: volume,
+        credentials=_credentials,
+        restart_seconds=0.05,
     )
     cluster = Cluster(
         surroundings,
@@ -147,3 +151,8 @@ def ready(desk: Desk) -> Desk:
     """A cluster with what runs need in it."""
     desk.apply(*permission_manifests(eks()), *storage_manifests(eks()))
     return desk
+
+
+def _credentials(namespace: str, account: str) -> dict[str, str] | None:
+    """Associate a role with the account of runs only."""
+    return {"AccessKeyId": f"{namespace}/{account}"} if account == RUNNER else None
