@@ -40,9 +40,10 @@ class World:
         local_aws = launcher.up(lambda _: None)
         self.plane = ControlPlane(local_aws)
         self.eks = launcher.eks()
-        self.session: Any = local_aws.session()
+        self.session = local_aws.session()
+        client: Any = self.session.client  # the stubs know services by literal name only
         self.jobs: Jobs = jobs_of(
-            self.session.client,
+            client,
             variables={
                 "GAITWAY_RUN_TABLE": local_aws.deployment.run_table_name,
                 "GAITWAY_CLUSTER_ORDERS": json.dumps({BACKEND: DEFAULT_NAMES.orders(BACKEND)}),
