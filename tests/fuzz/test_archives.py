@@ -13,6 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaitway.contracts.errors import CustomEnvironmentError
+from gaitway.packages.archive import TooLargeError, unpack
+from gaitway.packages.choice import choose
+from gaitway.packages.dependencies import find_missing, refusal
+from gaitway.packages.excerpt import excerpt
+from gaitway.packages.image import Image
+from gaitway.packages.layout import lay_out
 from gaitway.runner.inputs.custom_environment import DEPENDENCIES, DIRECTORY, install
 from tests.fuzz.effort import examples
 
@@ -112,3 +118,35 @@ def test_an_odd_archive_is_packages_or_a_refusal(data: bytes, suffix: str) -> No
         assert outside == []
         for path in (run / DIRECTORY).rglob("*"):
             assert path.resolve().is_relative_to(run.resolve())
+
+
+def refusal_by_excerpt(data: bytes, suffix: str, directory: Path, *, is_near: bool) -> str:
+    """Look at an archive as construct_run does, with this machine as the image; return why it is refused."""
+    looked, target = directory / f"walkers{suffix}", directory / "packages"
+    target.mkdir()
+    try:
+        excerpt(looked.name, io.BytesIO(data), looked, 1_000_000, is_near=is_near)
+        projects = lay_out([looked], target, unpack)
+        found = find_missing(projects, choose(projects, target, Image.here()), "", Image.here(), install=False)
+    except CustomEnvironmentError as error:
+        return str(error)
+    except TooLargeError:
+        return ""
+    return str(refusal(found, Image.here())) if found.missing else ""
+
+
+@examples(60)
+@given(zips() | tars() | damaged(), SUFFIXES, st.booleans())
+def test_construct_run_refuses_nothing_that_the_job_takes(data: bytes, suffix: str, is_near: bool) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        here, run = Path(temporary) / "here", Path(temporary) / "run"
+        here.mkdir()
+        run.mkdir()
+        said = refusal_by_excerpt(data, suffix, here, is_near=is_near)
+        archive = Path(temporary) / f"walkers{suffix}"
+        archive.write_bytes(data)
+        try:
+            install([archive], run)
+        except CustomEnvironmentError:
+            return
+        assert said == ""

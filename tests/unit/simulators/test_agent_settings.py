@@ -74,3 +74,27 @@ def test_a_wrong_override_is_refused_in_isaac_labs_terms(library: RlLibrary, ove
     task = find_task("Isaac-Cartpole-Direct-v0", library)
     with pytest.raises(RequestError, match=message):
         apply_overrides(task.environment, task.agents[library], [override])
+
+
+@pytest.mark.parametrize("wanted", [0, -1, -16384, 2.5, float("inf"), float("nan"), "16384", True, [64]])
+@pytest.mark.parametrize("name", ["minibatch_size", "horizon_length"])
+def test_a_size_that_is_none_is_refused_with_its_name(name: str, wanted: object) -> None:
+    config = {"horizon_length": 16, "num_actors": 4, "minibatch_size": 32} | {name: wanted}
+    with pytest.raises(
+        RequestError, match=rf"agent\.params\.config\.{name} is .*, allowed: a whole number of at least 1"
+    ):
+        fit_minibatches({"config": config})
+
+
+@pytest.mark.parametrize(("wanted", "size"), [(32.0, 32), (1e9, 64), (7.0, 4), (1, 1)])
+def test_a_whole_float_is_a_size(wanted: float, size: int) -> None:
+    config = {"horizon_length": 16, "num_actors": 4, "minibatch_size": wanted}
+    fit_minibatches({"config": config})
+    assert config["minibatch_size"] == size
+    assert isinstance(config["minibatch_size"], int)
+
+
+def test_a_size_that_is_not_given_stays_so() -> None:
+    config = {"horizon_length": 16, "num_actors": 4, "minibatch_size_per_env": 4}
+    fit_minibatches({"config": config})
+    assert "minibatch_size" not in config
