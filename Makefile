@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup isaaclab3 demo test test-all test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
+.PHONY: setup isaaclab3 demo demo-ant test test-all test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
 
 setup: $(SETUP)
 
@@ -43,6 +43,10 @@ $(PROGRAMS): tests/install_programs.sh $(SETUP)
 
 demo: setup $(ISAACLAB3)
 	gaitway demo
+
+# A robot that walks: some minutes on two cores.
+demo-ant: setup $(ISAACLAB3)
+	gaitway demo --ant
 
 # Three at a time on two cores, since many wait; in the order of the folders, since the longest must not come last.
 test: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)

@@ -45,9 +45,12 @@ def _gaitway() -> None:
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.")] = Path("outputs"),
+    ant: Annotated[
+        bool, typer.Option("--ant", help="Train a robot that walks instead: minutes, in Isaac Lab 3.0.")
+    ] = False,
 ) -> None:
     """Train a cart-pole policy on the embedded AWS, evaluate it, and fetch the results."""
-    if not run_demo(Console(), output):
+    if not run_demo(Console(), output, ant=ant):
         raise typer.Exit(Exit.FAILED)
 
 
