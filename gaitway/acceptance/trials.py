@@ -118,7 +118,7 @@ def failed(site: Site, findings: Findings, run: StartedRun, ended: Ended) -> Che
 
 def log_lines(site: Site, record: RunRecord, node: int = 0) -> list[str]:
     """Read the log of a run's job; empty if there is none."""
-    logs = RunLogs(site.session, site.commands)
+    logs = RunLogs(site.session, site.commands, site.deployment.run_table_name)
     with suppress(LogNotFoundError):
         if (stream := logs.stream(record, node)) is not None:
             return [event.message for event in logs.read(stream)]

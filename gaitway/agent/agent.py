@@ -21,6 +21,7 @@ from gaitway.contracts.cluster import EVENT_SOURCE, EVENT_TYPE, StopOrder, Submi
 if TYPE_CHECKING:
     from types_boto3_events import EventBridgeClient
 
+    from gaitway.agent.node_logs import NodeLogs
     from gaitway.aws.cluster_jobs import ClusterJobTable, JobItem
     from gaitway.aws.orders import Orders
 
@@ -42,6 +43,7 @@ class Agent:
         table: Where the jobs of clusters are kept.
         orders: The queue of orders.
         events: An EventBridge client.
+        logs: Copies what the nodes of jobs say; None where something else does.
         monotonic: Seconds since some moment.
     """
 
@@ -51,12 +53,14 @@ class Agent:
         table: ClusterJobTable,
         orders: Orders,
         events: EventBridgeClient,
+        logs: NodeLogs | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._scheduler = scheduler
         self._table = table
         self._orders = orders
         self._events = events
+        self._logs = logs
         self._monotonic = monotonic
         # Only so that nothing is reported again and again: after a restart everything is looked at once more.
         self._seen: dict[str, Job] = {}
@@ -86,8 +90,14 @@ class Agent:
             ReportError: EventBridge did not take an event.
         """
         jobs = {job.id: job for job in self._scheduler.states()}
-        for job in jobs.values():
-            if self._seen.get(job.id) != job:
+        for found in jobs.values():
+            seen = self._seen.get(found.id)
+            if seen is not None and seen.has_ended and found.has_ended:
+                continue
+            # Before the end is reported: who waits for that then finds all of the log.
+            log = self._logs.copy(found.id) if self._logs is not None else None
+            job = replace(found, log=log or found.log)
+            if job != seen:
                 self._report(job)
                 self._seen[job.id] = job
         self._seen = {job_id: job for job_id, job in self._seen.items() if job_id in jobs}

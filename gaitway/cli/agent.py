@@ -15,6 +15,7 @@ from botocore.config import Config
 from pydantic import ValidationError
 
 from gaitway.agent.agent import Agent
+from gaitway.agent.node_logs import NodeLogs
 from gaitway.agent.schedulers import SCHEDULERS
 from gaitway.agent.serve import serve
 from gaitway.aws.cluster_jobs import ClusterJobTable
@@ -59,7 +60,10 @@ def agent(
         raise UsageProblemError(f"{config or parameter} is no configuration of an agent: {error}") from error
     table = ClusterJobTable(boto3.client("dynamodb", config=_CLIENTS), told.run_table)
     orders = Orders(boto3.client("sqs", config=_CLIENTS), told.queue)
-    serve(Agent(kind.scheduler(told), table, orders, boto3.client("events", config=_CLIENTS)), stop)
+    logs = (
+        NodeLogs(boto3.client("logs", config=_CLIENTS), told.log_group, Path(told.efs_root)) if told.log_group else None
+    )
+    serve(Agent(kind.scheduler(told), table, orders, boto3.client("events", config=_CLIENTS), logs), stop)
 
 
 def _parameter(name: str) -> str:

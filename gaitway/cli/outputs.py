@@ -38,7 +38,7 @@ def logs(
         raise UsageProblemError("--json prints one document and --follow has no end: give one of them")
     target = choose(local, profile, region, deployment)
     found = target.runs.find(run)
-    reader = RunLogs(target.session, target.commands)
+    reader = RunLogs(target.session, target.commands, target.deployment.run_table_name)
     if follow:
         try:
             for event in reader.follow(lambda: target.runs.look_again(found).record, node):

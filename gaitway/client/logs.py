@@ -39,12 +39,13 @@ class RunLogs:
     Args:
         session: Where clients come from.
         commands: Writes the commands that are suggested.
+        run_table: Name of the run table, which has the jobs of clusters.
     """
 
-    def __init__(self, session: boto3.Session, commands: Commands) -> None:
+    def __init__(self, session: boto3.Session, commands: Commands, run_table: str) -> None:
         self._commands = commands
         client: Any = session.client  # the stubs know services by literal name only
-        self._jobs = jobs_of(client)
+        self._jobs = jobs_of(client, variables={"GAITWAY_RUN_TABLE": run_table})
         self._logs = session.client("logs")
 
     def stream(self, record: RunRecord, node: int = 0) -> LogAddress | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, Json
@@ -36,10 +37,15 @@ class ClusterJobs:
         self._orders = orders
 
     def get(self, job_id: str, node: int | None = None) -> Job | None:
-        """Describe a job: see `Jobs.get`. Its nodes are not described one by one."""
-        del node
+        """Describe a job: see `Jobs.get`. Its nodes have logs of their own, and nothing else."""
         item = self._table.get(job_id)
-        return read_item(item) if item is not None else None
+        if item is None:
+            return None
+        job = read_item(item)
+        if node is None or job.log is None:
+            return job
+        stream, _, _ = job.log.stream.rpartition("-")
+        return replace(job, log=replace(job.log, stream=f"{stream}-{node}"))
 
     def describe(self, job_ids: Collection[str]) -> Described:
         """Describe many jobs: see `Jobs.describe`."""

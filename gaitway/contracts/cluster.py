@@ -112,6 +112,8 @@ class AgentConfig(Stored):
     """Directories of the node that a job's container has at the same place."""
     job_attempts: Annotated[int, Field(ge=1)]
     """The most attempts at a job that fails on its own."""
+    log_group: str | None = None
+    """Where what the nodes say is copied to; None where something else does that."""
     image: str | None = None
     """The job's container image; None where the runner is installed on the nodes."""
     command: tuple[str, ...]

@@ -74,6 +74,7 @@ class ClusterAgent(Construct):
             "job_attempts": job.attempts,
             "image": job.image_uri,
             "command": [_ENTRYPOINT],
+            **({"log_group": settings.names.job_logs} if cluster != _EKS else {}),
             **_of_eks(settings, cluster),
         }
         parameter = ssm.StringParameter(
@@ -94,6 +95,7 @@ class ClusterAgent(Construct):
             # On EKS, the file system's driver and the kubelet do both, with the node's role.
             file_system.grant_read_write(self.role)
             job.grant_pull(self.role)
+            job.grant_logs(self.role)
         parameter.grant_read(self.role)
         orders.grant_consume_messages(self.role)
         self._allow_reports(runs)

@@ -134,6 +134,10 @@ class SimulationJob(Construct):
             "GAITWAY_SIMULATORS": json.dumps(settings.simulators),
         }
 
+    def grant_logs(self, role: iam.IRole) -> None:
+        """Let a role write into the log group of jobs."""
+        self._logs.grant_write(role)
+
     def grant_pull(self, role: iam.IRole) -> None:
         """Let a role pull the image."""
         self._image.grant_pull(role)

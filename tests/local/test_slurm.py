@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from gaitway.client.logs import RunLogs
 from gaitway.client.runs import StartedRun
+from gaitway.commands import DEFAULT_COMMANDS
 from gaitway.compute.backends import jobs_of
 from gaitway.compute.jobs import Jobs, JobState
 from gaitway.contracts.artifacts import MANIFEST, RESULTS, Manifest, Results
@@ -99,10 +101,12 @@ class Cluster:
         shown = self.slurm.command("scontrol", "show", "jobs", "--oneliner")
         return [line for line in shown.splitlines() if f"JobName={run.run_id}" in line]
 
-    def logs(self, run: StartedRun) -> str:
-        """Return what Slurm has kept of a run's output, of the script and of each node."""
-        logs = sorted(self.slurm.directory.parent.glob(f"efs/*/*/runs/{run.run_id}/logs/*/*.log"))
-        return "\n".join(log.read_text() for log in logs)
+    def log(self, run: StartedRun, node: int) -> str:
+        """Return what a node has said, as `gaitway logs` reads it."""
+        reader = RunLogs(self.session, DEFAULT_COMMANDS, self.plane.deployment.run_table_name)
+        stream = reader.stream(self.record(run), node)
+        assert stream is not None
+        return "\n".join(event.message for event in reader.read(stream))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +133,8 @@ def test_a_training_on_two_nodes_succeeds_and_its_caller_is_told(cluster: Cluste
     files = {entry.path for entry in Manifest.model_validate_json((tmp_path / MANIFEST).read_bytes()).files}
     assert "exported/policy.onnx" in files
     # Both nodes have trained: 16 steps of 16 environments in each, in every iteration.
-    assert "Total steps: 2048" in cluster.logs(run)
+    assert "Total steps: 2048" in cluster.log(run, 0)
+    assert "uploaded" not in cluster.log(run, 1)
 
 
 def test_a_training_goes_on_to_its_total_when_its_node_is_lost(cluster: Cluster, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def _read_fields(site: Site, findings: Findings, definitions: list[dict[str, Any
 
 def _run_all(site: Site, findings: Findings, definitions: list[dict[str, Any]]) -> list[str]:
     record = site.trial(FIRST).record
-    stream = RunLogs(site.session, site.commands).stream(record)
+    stream = RunLogs(site.session, site.commands, site.deployment.run_table_name).stream(record)
     values = {"run_id": record.run_id, "log_stream": stream.stream if stream else ""}
     problems = []
     for one in definitions:

@@ -67,7 +67,7 @@ class Cluster:
 
     def restart_agent(self) -> None:
         """Start another agent, which knows nothing of the one before."""
-        self.agent = Agent(self.scheduler, self.table, self.orders, self.events, lambda: self.now)  # type: ignore[arg-type]
+        self.agent = Agent(self.scheduler, self.table, self.orders, self.events, monotonic=lambda: self.now)  # type: ignore[arg-type]
 
     def turn(self) -> None:
         """Let the agent carry out what is ordered, and report."""
