@@ -77,7 +77,7 @@ class ClusterAgent(Construct):
             **({"log_group": settings.names.job_logs} if cluster != _EKS else {}),
             **_of_eks(settings, cluster),
         }
-        parameter = ssm.StringParameter(
+        ssm.StringParameter(
             self,
             "Config",
             parameter_name=names.agent_parameter(cluster),
@@ -96,7 +96,11 @@ class ClusterAgent(Construct):
             file_system.grant_read_write(self.role)
             job.grant_pull(self.role)
             job.grant_logs(self.role)
-        parameter.grant_read(self.role)
+        # By its name: the parameter names the image, which is built when the roles are there.
+        parameter = cdk.Stack.of(self).format_arn(
+            service="ssm", resource="parameter", resource_name=names.agent_parameter(cluster).removeprefix("/")
+        )
+        self.role.add_to_policy(iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[parameter]))
         orders.grant_consume_messages(self.role)
         self._allow_reports(runs)
         job.admit(self.jobs)
