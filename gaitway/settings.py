@@ -390,11 +390,13 @@ class Settings(BaseModel):
     @property
     def further_backends(self) -> dict[Backend, dict[int, JobSize]]:
         """The back ends beside AWS Batch, with the sizes of their jobs as `job_sizes` has them."""
-        of_clusters = {
+        sizes: dict[Backend, dict[int, JobSize]] = {
             name: {processes: self._on_cluster(size) for processes, size in self.job_sizes.items()}
             for name in self.clusters
         }
-        return ({"sagemaker": self._training_sizes} if "sagemaker" in self.backends else {}) | of_clusters
+        if "sagemaker" in self.backends:
+            sizes["sagemaker"] = self._training_sizes
+        return sizes
 
     @property
     def sagemaker_types(self) -> dict[int, str]:

@@ -27,6 +27,7 @@ _AT_ONCE_BYTES = 32_768
 """In one call, which takes 1,048,576 bytes with 26 for each event, and 10,000 events: one of each line here is too few
 for either limit, since empty ones are left out (docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/
 API_PutLogEvents.html)."""
+_PASSING: tuple[type[Exception], ...] = (OSError, *AWS_ERRORS)
 _LINE_BYTES = 16_384
 """A longer line is split, as Docker's driver splits it."""
 
@@ -55,7 +56,7 @@ class NodeLogs:
         for path in files:
             try:
                 self._copy(path, self._stream(job_id, path))
-            except (OSError, *AWS_ERRORS) as error:
+            except _PASSING as error:
                 logger.warning("%s is not copied to CloudWatch Logs yet: %s", path, error)
         return LogAddress(self._group, self._stream(job_id, files[0])) if files else None
 
