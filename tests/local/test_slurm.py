@@ -173,6 +173,16 @@ def test_a_runner_that_is_killed_is_started_again_by_the_jobs_script(cluster: Cl
     assert record.progress.done == 120
 
 
+def test_a_run_that_fails_is_not_attempted_again(cluster: Cluster) -> None:
+    run = cluster.start(task="Isaac-No-Such-Task-v0")
+    assert cluster.ended(run)["status"] == "FAILED"
+    record = cluster.record(run)
+    assert (record.state, record.attempts) == (RunState.FAILED, 1)
+    until(lambda: cluster.state(f"{record.job_id}") is JobState.FAILED, RUN_SECONDS)
+    (job,) = cluster.submissions(run)
+    assert "ExitCode=10:0 " in job
+
+
 def test_a_cancelled_run_ends_on_the_cluster_too(cluster: Cluster) -> None:
     run = cluster.start(maxIterations=100_000)
     job_id = cluster.trains_beyond(run, 1)

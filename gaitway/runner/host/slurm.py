@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field
 
 from gaitway.contracts.cluster import JobId
+from gaitway.contracts.errors import Failure
 from gaitway.contracts.history import Machine
 from gaitway.contracts.model import Model
 from gaitway.runner.host.host import Image, Nodes
@@ -107,6 +108,9 @@ class SlurmHost:
         if time.time() - self._variables.began_at >= self._variables.timeout_seconds - _MARGIN_SECONDS:
             return False
         return not self._is_ended()
+
+    def report_failure(self, failure: Failure) -> None:
+        """Slurm shows no causes: the runner's exit code ends the job, as its script says."""
 
     def image(self) -> Image:
         """Describe the job's container image: Slurm does not say."""
