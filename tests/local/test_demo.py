@@ -175,6 +175,8 @@ def test_the_demo_of_the_ant_says_of_one_that_has_hardly_begun_that_it_does_not_
     assert "The ant does not walk: " in said
     assert "gaitway submit --continue run-" in said
     assert list((outputs / "evaluate" / "videos").glob("*.mp4"))
+    # One in which nothing moves would be a warning.
+    assert Results.read((outputs / "evaluate" / RESULTS).read_bytes()).warnings == []
     training = Results.read((outputs / "train" / RESULTS).read_bytes()).training
     assert training is not None
     # Or else it says why, where the machine is too busy for it.
