@@ -204,7 +204,9 @@ def test_a_rule_receives_events_of_its_own_queues_and_machines_only(both: tuple[
     named = {queue: pattern for pattern in patterns for queue in pattern.get("jobQueue", [])}
     for deployed in both:
         queues = {arn for arn in named if arn.rpartition("/")[2].startswith(f"{deployed.names.deployment}-")}
-        assert queues == set(deployed.plane.deployment.job_queue_arns)
+        (training,) = queues - set(deployed.plane.deployment.job_queue_arns)
+        assert training.rpartition("/")[2] == deployed.names.training_queue
+        assert queues > set(deployed.plane.deployment.job_queue_arns)
     machines = [tuple(pattern["stateMachineArn"]) for pattern in patterns if "stateMachineArn" in pattern]
     assert sorted(machines) == sorted(
         (arn,)

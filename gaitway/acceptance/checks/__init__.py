@@ -17,6 +17,7 @@ from gaitway.acceptance.checks import (
     stop,
     teardown,
     training,
+    training_job,
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     interruption.CHECK,
     stop.CHECK,
     *nodes.CHECKS,
+    training_job.CHECK,
     dashboard.CHECK,
     queries.CHECK,
     alarm.CHECK,

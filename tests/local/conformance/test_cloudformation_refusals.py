@@ -137,6 +137,12 @@ NAMED: dict[str, Json] = {
         "ContainerProperties": {"Image": "gaitway/shell:local"},
     },
     "AWS::Batch::JobQueue": {"JobQueueName": "NAME", "Priority": 1, "ComputeEnvironmentOrder": []},
+    "AWS::Batch::SchedulingPolicy": {"Name": "NAME"},
+    "AWS::Batch::ServiceEnvironment": {
+        "ServiceEnvironmentName": "NAME",
+        "ServiceEnvironmentType": "SAGEMAKER_TRAINING",
+        "CapacityLimits": [{"CapacityUnit": "NUM_INSTANCES", "MaxCapacity": 1}],
+    },
     "AWS::CloudWatch::Alarm": {
         "AlarmName": "NAME",
         "ComparisonOperator": "LessThanThreshold",
@@ -160,6 +166,7 @@ NAMED: dict[str, Json] = {
     "AWS::Logs::LogGroup": {"LogGroupName": "NAME"},
     "AWS::SNS::Topic": {"TopicName": "NAME"},
     "AWS::SQS::Queue": {"QueueName": "NAME"},
+    "AWS::SSM::Parameter": {"Name": "NAME", "Type": "String", "Value": "any"},
 }
 
 

@@ -69,13 +69,17 @@ def prepare(
     (config / "resourceconfig.json").write_text(json.dumps(_resources(job, host)), encoding="utf-8")
     channels = {channel["ChannelName"]: channel for channel in job.request.get("InputDataConfig", [])}
     (config / "inputdataconfig.json").write_text(json.dumps(_input_data(channels)), encoding="utf-8")
+    mounts = {}
     for name, channel in channels.items():
         source = channel["DataSource"]["FileSystemDataSource"]
         if not file_system_exists(source["FileSystemId"]):
             raise CannotStartError(f"Unable to mount file system {source['FileSystemId']}: it does not exist")
         mounted = directory_of(runtime, source["FileSystemId"], root=source["DirectoryPath"])
+        # A process has no mounts: paths in variables and arguments lead to the directory, and a look around to a link.
+        mounts[f"{_ROOT}/input/data/{name}"] = mounted
         (base / "input" / "data" / name).symlink_to(mounted, target_is_directory=True)
-    directories = {_ROOT: base, **image.files}
+    # The longest path first, because one is inside another.
+    directories = {**mounts, _ROOT: base, **image.files}
     specification = job.request["AlgorithmSpecification"]
     # Given alone, the arguments follow `train`, by default:
     # docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-dockerfile.html
