@@ -59,7 +59,8 @@ def check(words: list[str]) -> None:
     program, *arguments = words
     match program:
         case "make":
-            assert set(arguments) <= _make_targets(), words
+            # Variables stand beside targets.
+            assert {argument for argument in arguments if "=" not in argument} <= _make_targets(), words
         case "gaitway":
             _check_gaitway(arguments)
         case "npx" | "cdk":
