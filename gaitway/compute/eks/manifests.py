@@ -79,9 +79,10 @@ class Eks:
 def documents(order: SubmitOrder, config: AgentConfig) -> dict[str, str]:
     """Write what the agent submits, by file name, and what a cluster needs once before: `kubectl apply` takes both."""
     eks = Eks.of(config)
-    once = {"apiVersion": "v1", "kind": "List", "items": [*permission_manifests(eks), *storage_manifests(eks)]}
+    once = [*permission_manifests(eks), *storage_manifests(eks)]
+    files = {f"namespace-{one['kind'].lower()}-{one['metadata']['name']}.json": one for one in once}
     [job] = run_manifests(order, eks)
-    return {"namespace.json": json.dumps(once, indent=2), f"{order.key}.json": json.dumps(job, indent=2)}
+    return {name: json.dumps(one, indent=2) for name, one in (files | {f"{order.key}.json": job}).items()}
 
 
 def run_manifests(order: SubmitOrder, eks: Eks) -> list[Manifest]:

@@ -153,3 +153,10 @@ def merged(old: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON of any kind
         else:
             new[key] = merged(new.get(key), value)
     return new
+
+
+def is_plain(patch: Any) -> bool:  # noqa: ANN401 - JSON of any kind
+    """Return whether a strategic merge patch holds neither a list nor a directive: then it is a JSON merge patch."""
+    if isinstance(patch, list):
+        return False
+    return not isinstance(patch, dict) or all(not key.startswith("$") and is_plain(one) for key, one in patch.items())

@@ -24,6 +24,11 @@ class Kind:
         return self.version.rpartition("/")[0]
 
     @property
+    def is_built_in(self) -> bool:
+        """Whether it is Kubernetes' own, and no custom resource."""
+        return not self.group or (self.group.endswith(".k8s.io") and not self.group.startswith("kueue."))
+
+    @property
     def resource(self) -> str:
         """Name of its resource in messages: `pytorchjobs.kubeflow.org`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural

@@ -32,6 +32,17 @@ def test_what_is_generated_can_be_applied_by_hand_and_again(desk: Desk) -> None:
     assert "No resources found" in desk.kubectl("get", "pods")
 
 
+def test_what_an_administrator_has_made_can_be_applied_over(ready: Desk) -> None:
+    manifests = [*permission_manifests(eks()), *storage_manifests(eks())]
+    text = yaml.safe_dump_all(manifests)
+    for dry in (["--dry-run=server"], []):
+        # Nothing is kept of the first.
+        assert ready.kubectl("apply", *dry, "-f", "-", text=text).count("configured") == len(manifests)
+    manifests[1]["rules"].append({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]})
+    # A list: only the API itself knows which parts of it replace which.
+    assert "UnsupportedMediaType" in ready.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(manifests), code=1)
+
+
 def test_a_watch_shows_each_change(ready: Desk) -> None:
     ready.apply(job())
     ready.ended()
