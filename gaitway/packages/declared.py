@@ -96,7 +96,8 @@ class _Project:
         """By requirements.txt."""
         self.notes: list[str] = []
         self._root = root
-        # Without the folder that was made for the archive.
+        # The folder that was made for the archive: nothing beside it is read.
+        self._archive = Path(top.resolve(), *root.resolve().relative_to(top.resolve()).parts[:1])
         self._shown = PurePosixPath(*root.relative_to(top.resolve()).parts[1:])
         self.declares = False
         """Whether one of the files says what the project depends on, even if that is nothing."""
@@ -140,7 +141,8 @@ class _Project:
                 f"the custom environment has a pyproject.toml that cannot be read: project.dependencies is {listed!r}, "
                 "allowed: a list of texts"
             )
-        if "dependencies" in (project.get("dynamic") or []):
+        dynamic = project.get("dynamic")
+        if isinstance(dynamic, list) and "dependencies" in dynamic:
             files = _files(_table(tool, "setuptools", "dynamic", "dependencies").get("file"))
             files += _files(_table(tool, "hatch", "metadata", "hooks", "requirements_txt").get("files"))
             for name in files:
@@ -185,7 +187,8 @@ class _Project:
             self._declare(script.texts(_REQUIRED), file.name)
         if script.is_whole(_REQUIRED):
             return
-        files = [name for name in script.text_files if (self._root / name).is_file()]
+        texts = [self._root / name for name in script.text_files]
+        files = [str(path) for path in texts if self._is_inside(path) and path.is_file()]
         for name in files:
             self._declare_file(name)
         if not files:
@@ -202,9 +205,16 @@ class _Project:
 
     def _declare_file(self, name: str) -> None:
         self.declares = True
-        if not (self._root / name).is_file():
+        if not self._is_inside(self._root / name) or not (self._root / name).is_file():
             self.notes.append(f"{name}, which is to list what the project depends on, is not in the archive")
         self.requirements += self._requirements_of(self._root / name)
+
+    def _is_inside(self, path: Path) -> bool:
+        """Return whether a file that a declaration names is in the archive: the machine's own are nobody's business."""
+        try:
+            return path.resolve().is_relative_to(self._archive)
+        except (OSError, ValueError):
+            return False
 
     def _requirements_of(self, file: Path) -> list[Dependency]:
         """Read a requirements file, and those that it includes."""
@@ -252,7 +262,9 @@ class _Project:
             return {}
 
     def _text(self, path: Path) -> str | None:
-        """Read a file; None if there is none."""
+        """Read a file; None if there is none in the archive."""
+        if not self._is_inside(path):
+            return None
         try:
             # Editors on Windows begin a file with a byte order mark, and some write UTF-16.
             data = path.read_bytes()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.markers import Marker
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -189,7 +189,11 @@ def _of_extras(requires: Iterable[Requirement], extras: Iterable[str], image: Ho
 
 
 def _applies(marker: Marker, image: Holdings, extra: str = "") -> bool:
-    return marker.evaluate({**image.markers, "extra": extra})
+    try:
+        return marker.evaluate({**image.markers, "extra": extra})
+    except (UndefinedComparison, UndefinedEnvironmentName, ValueError):
+        # A condition that pip could not evaluate either is no certain one.
+        return False
 
 
 def _fits(requirement: Requirement, version: str) -> bool:

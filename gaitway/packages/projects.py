@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -102,6 +102,9 @@ def _is_package(folder: Path) -> bool:
 
 def _project(folder: Path, top: Path) -> ProjectRoot:
     declared = declared_by_project(folder)
+    # What lies beside the archive is not the project's, whatever its files say.
+    inside = {name: place for name, place in declared.folders.items() if _is_inside(folder / place, top)}
+    declared = replace(declared, folders=inside)
     parts = folder.relative_to(top).parts
     rank = 3 if _EXAMPLES & set(parts) else 0 if _MAIN & set(parts) else 1
     root = folder / declared.folders.get("", ".")
@@ -128,6 +131,13 @@ def _project(folder: Path, top: Path) -> ProjectRoot:
         rank=rank,
     )
     return _as_package(project, folder) if _is_itself_a_package(folder, root, declared) else project
+
+
+def _is_inside(path: Path, top: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(top.resolve())
+    except (OSError, ValueError):
+        return False
 
 
 def _is_itself_a_package(folder: Path, root: Path, declared: Declared) -> bool:
