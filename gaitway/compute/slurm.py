@@ -89,7 +89,8 @@ def sbatch_script(order: SubmitOrder, config: AgentConfig) -> str:
         'main=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
         'GAITWAY_MAIN_ADDRESS=$(scontrol show node "$main" --oneliner | sed -n "s/.* NodeAddr=\\([^ ]*\\) .*/\\1/p")',
         "export GAITWAY_ATTEMPT_BEGAN_AT GAITWAY_MAIN_ADDRESS GAITWAY_NODE_PORT",
-        f'options=(--output="{logs}/node-%n.log" --open-mode=append)',
+        # Since Slurm 22.05, a step does not inherit --cpus-per-task: without it, it gets one CPU (man srun).
+        f'options=(--cpus-per-task={size.vcpus} --output="{logs}/node-%n.log" --open-mode=append)',
         f"if [[ -d {_HYPERPOD} ]]; then options+=(--auto-resume=1); fi",
         *(f'options+=("{option}")' for option in _container(config)),
         f'srun "${{options[@]}}" {shlex.join([*config.command, order.run_id])}',

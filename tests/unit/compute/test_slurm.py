@@ -62,6 +62,7 @@ def test_the_script_asks_for_the_requests_nodes_and_for_time_to_save() -> None:
 
 def test_the_script_starts_the_runner_on_each_node_in_its_container() -> None:
     script = sbatch_script(ORDER, CONFIG)
+    assert "options=(--cpus-per-task=64 " in script
     assert f'options+=("--container-image={CONFIG.image}")' in script
     assert 'options+=("--container-mounts=/mnt/gaitway:/mnt/gaitway,/etc/gaitway:/etc/gaitway")' in script
     assert 'srun "${options[@]}" /opt/gaitway/src/container/entrypoint.sh run-0123456789abcdef0123' in script
