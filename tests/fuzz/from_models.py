@@ -99,8 +99,8 @@ def requests(draw: st.DrawFn, *, mode: str | None = None) -> Json:
         for field in _ENVIRONMENTS:
             suffix, given = draw(st.sampled_from(_ARCHIVES)), place.get(field)
             if isinstance(given, list):
-                # An empty list is refused, and so is one whose paths are of another length than S3's.
-                place[field] = [_file(path, suffix) for path in given] or None
+                # Refused: an empty list, paths of another length than S3's, and a package that is there twice.
+                place[field] = list(dict.fromkeys(_file(path, suffix) for path in given)) or None
             elif given is not None:
                 place[field] = _file(given, suffix)
     for field in ("resumeCheckpoint", *_POLICIES):

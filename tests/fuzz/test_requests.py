@@ -37,7 +37,7 @@ def check(outcome: Outcome) -> None:
     if outcome.refusal is None:
         assert outcome.constructed is not None
         return
-    assert outcome.refusal.error in ("RequestError", "InputNotFoundError")
+    assert outcome.refusal.error in ("RequestError", "InputNotFoundError", "CustomEnvironmentError")
     assert not outcome.refusal.retryable, MUST_NOT_BE_RETRIED
     assert outcome.refusal.cause
 
