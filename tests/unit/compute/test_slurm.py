@@ -9,8 +9,9 @@ from datetime import datetime
 import pytest
 
 from gaitway.compute import ends
+from gaitway.compute.backends import documents_of
 from gaitway.compute.ends import End
-from gaitway.compute.jobs import JobState
+from gaitway.compute.jobs import JobRequest, JobState
 from gaitway.compute.slurm import BACKEND, read_completed, read_jobs, sbatch_script
 from gaitway.contracts.cluster import AgentConfig, NodeSize, SubmitOrder
 from gaitway.contracts.errors import RequestError
@@ -130,3 +131,23 @@ def test_a_job_that_the_controller_has_forgotten_is_read_from_its_records() -> N
     assert (job.state, job.end) == (JobState.FAILED, ends.STOPPED)
     (job,) = read_completed(BACKEND, f"{NAME}-1|COMPLETED")
     assert (job.state, job.exit_code) == (JobState.SUCCEEDED, None)
+
+
+class Parameters:
+    """Systems Manager, with the agent's configuration."""
+
+    def get_parameter(self, **asked: str) -> dict[str, dict[str, str]]:
+        """Read the parameter of the deployment `legs-dev`."""
+        assert asked == {"Name": "/legs-dev/agent/hyperpod-slurm"}
+        return {"Parameter": {"Value": CONFIG.model_dump_json()}}
+
+
+def test_what_generate_writes_is_what_the_agent_submits() -> None:
+    job = JobRequest(name=NAME, run_id=ORDER.run_id, compute=ORDER.compute, timeout_seconds=3600)
+    variables = {
+        "GAITWAY_RUN_TABLE": "runs",
+        "GAITWAY_FURTHER_BACKENDS": '{"hyperpod-slurm": {}}',
+        "GAITWAY_CLUSTER_ORDERS": '{"hyperpod-slurm": "legs-dev-hyperpod-slurm-orders.fifo"}',
+    }
+    documents = documents_of(job, lambda service: {"ssm": Parameters()}[service], variables)
+    assert documents == {f"{NAME}-1.sbatch": sbatch_script(ORDER, CONFIG)}
