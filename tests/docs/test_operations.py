@@ -17,6 +17,7 @@ INSIDE = (
     "gaitway/local/extensions",
     "gaitway/local/kubernetes",
     "gaitway/local/services.py",
+    "gaitway/packages/archive.py",
     "gaitway/runner/reporting/budget.py",
     "gaitway/simulators",
 )
