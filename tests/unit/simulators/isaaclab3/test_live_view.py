@@ -107,6 +107,8 @@ def test_a_browser_sees_the_environments_move_and_can_do_nothing_else(training: 
     (tmp_path / STOP_FILE).touch()
     assert training.process.wait() == EXIT_STOPPED, training.output
     assert TRAINING_PROGRESS.search(training.output)
+    # The runner reports the last line.
+    assert "which is saved as" in training.output.splitlines()[-1]
 
 
 def until_it_moves(page: Page) -> int:
