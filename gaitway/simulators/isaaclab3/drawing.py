@@ -1,10 +1,11 @@
-"""Whether Newton's viewer can draw on this machine: a video is not worth a run that fails."""
+"""Whether Newton's viewer can draw on this machine, since a video is not worth a run that fails; and what it draws."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from typing import Any
 
 from gaitway.simulators.common.optional import warn
 
@@ -37,3 +38,18 @@ def can_draw() -> bool:
         reason = f"opening a window takes more than {_SECONDS:.0f} s"
     warn(f"there is no video, since this machine cannot draw: {reason}. It needs the libraries libEGL and libOpenGL")
     return False
+
+
+def draw_something(viewer: Any) -> None:  # noqa: ANN401
+    """Let the viewer draw shapes for collisions where no body has others: the picture would be empty, but for the sky.
+
+    The ant and the humanoid that are made from Newton's files have such shapes only, and those are not drawn by default
+    (`hide_collision_shapes` of newton/_src/utils/import_usd.py, `show_collision` of Isaac Lab's visualizer).
+    """
+    from newton import ShapeFlags
+
+    model = viewer.backend.model
+    is_drawn = (model.shape_flags.numpy() & int(ShapeFlags.VISIBLE)) != 0
+    if not is_drawn[model.shape_body.numpy() >= 0].any():
+        # The first for what the viewer shows after a change of its model.
+        viewer.cfg.show_collision = viewer._viewer.show_collision = True

@@ -20,6 +20,7 @@ from websockets.asyncio import server as websockets_server
 
 from gaitway.contracts.simulation import live_view_line
 from gaitway.simulators.common.optional import optional
+from gaitway.simulators.isaaclab3.drawing import draw_something
 
 _ADDRESS = "127.0.0.1"
 """Isaac Lab's default is every interface of the machine."""
@@ -46,6 +47,7 @@ class LiveView(ViserVisualizer):  # type: ignore[misc]
         self._is_closed = True
         with optional("there is no live view"), _for_our_page_only():
             super().initialize(scene_data_provider)
+            draw_something(self)
             self._place_camera()
             self._is_closed = False
             print(live_view_line(self._viewer._server.get_port()), flush=True)  # noqa: T201 - the contract's line

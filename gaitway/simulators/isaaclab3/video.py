@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gaitway.simulators.common.optional import optional
 from gaitway.simulators.common.video import write_video
+from gaitway.simulators.isaaclab3.drawing import draw_something
 
 _RECORDER = "VideoRecorder"
 _VIEWER = "newton_gl"
@@ -43,25 +44,10 @@ class FollowingRecorder(video_recorder.VideoRecorder):  # type: ignore[misc]
             self._height = position[2]
             places = zip(viewer.cfg.eye, viewer.cfg.lookat, strict=True)
             self._offset = tuple(_CLOSER * (eye - at) for eye, at in places)
-            _draw_something(viewer)
+            draw_something(viewer)
         # Not up and down: a robot that jumps should be seen to jump.
         target = (position[0], position[1], self._height)
         viewer.set_camera_view(tuple(at + by for at, by in zip(target, self._offset, strict=True)), target)
-
-
-def _draw_something(viewer: Any) -> None:  # noqa: ANN401
-    """Let the viewer draw shapes for collisions where no body has others: the picture would be empty, but for the sky.
-
-    The ant and the humanoid that are made from Newton's files have such shapes only, and those are not drawn by default
-    (`hide_collision_shapes` of newton/_src/utils/import_usd.py, `show_collision` of Isaac Lab's visualizer).
-    """
-    from newton import ShapeFlags
-
-    model = viewer.backend.model
-    is_drawn = (model.shape_flags.numpy() & int(ShapeFlags.VISIBLE)) != 0
-    if not is_drawn[model.shape_body.numpy() >= 0].any():
-        # The first for what the viewer shows after a change of its model.
-        viewer.cfg.show_collision = viewer._viewer.show_collision = True
 
 
 class _Clip:
