@@ -105,15 +105,17 @@ class Names:
         """Name of a job: its id is generated, so that a policy can recognise it only by a tag."""
         return {JOB_TAG: self.deployment}
 
-    @property
-    def job_definition(self) -> str:
-        """Name of the definition of a job with one node; without a revision it means the newest active one."""
-        return self.of("single-node")
+    def job_definition(self, simulator: str) -> str:
+        """Name of the definition of a simulator's jobs with one node; without a revision it means the newest.
 
-    @property
-    def multi_node_job_definition(self) -> str:
-        """Name of the definition of a job with several nodes; also without a revision."""
-        return self.of("multi-node")
+        Without the simulator's name it is that of a deployment with one image, before there was a choice: functions of
+        that version find it while an update goes on.
+        """
+        return self._of_simulator("single-node", simulator)
+
+    def multi_node_job_definition(self, simulator: str) -> str:
+        """Name of the definition of a simulator's jobs with several nodes; also without a revision."""
+        return self._of_simulator("multi-node", simulator)
 
     def job_queue(self, gpus: int) -> str:
         """Where jobs of one node wait for an instance with this number of GPUs."""
@@ -197,6 +199,9 @@ class Names:
     def option(self) -> str:
         """What a command of ours ends with, to mean this deployment."""
         return "" if self.is_default else f" --deployment {self.deployment}"
+
+    def _of_simulator(self, what: str, simulator: str) -> str:
+        return self.of(f"{what}-{simulator}" if simulator == "isaaclab-3" else what)
 
     def of(self, what: str) -> str:
         """Of anything else."""

@@ -16,7 +16,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
@@ -24,7 +34,7 @@ from gaitway.contracts.limits import HEARTBEAT_SECONDS
 from gaitway.contracts.text import Like
 from gaitway.instances.prices import LOCAL, ML
 from gaitway.instances.types import INSTANCE_SIZES
-from gaitway.libraries.simulators import SIMULATORS, Simulator
+from gaitway.libraries.simulators import NEEDS_EULA, SIMULATORS, Simulator
 from gaitway.names import DEFAULT_DEPLOYMENT, Names, check_deployment_name
 
 LICENCE = "https://docs.omniverse.nvidia.com/platform/latest/common/NVIDIA_Omniverse_License_Agreement.html"
@@ -37,7 +47,6 @@ DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker", "hyperpod-eks"
 """Those for which there are stacks."""
 CLUSTERS: tuple[Backend, ...] = ("hyperpod-eks", "hyperpod-slurm")
 """Those whose jobs an agent beside their scheduler submits."""
-_BUILT_SIMULATOR: Simulator = "isaaclab-2"
 MAX_GPUS_PER_NODE = 8
 """No instance has more."""
 
@@ -61,6 +70,11 @@ class SettingsError(Exception):
 def _split(value: object) -> object:
     """A list on the command line is written with commas."""
     return value.split(",") if isinstance(value, str) else value
+
+
+def _parse_object(value: object) -> object:
+    """Text that begins as an object is meant as one."""
+    return _parse(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
 
 
 def _parse(value: object) -> object:
@@ -88,6 +102,13 @@ TagKey = Annotated[
 TagValue = Annotated[str, Like(r"[\w .:/=+@-]{0,256}", f"a value of up to 256 of {_TAG_CHARACTERS}")]
 
 
+_ImageUri = Annotated[str, Like(r"\S+:[^\s:/]+", "the address of an image with its tag or digest")]
+_ImageUris = Annotated[
+    Annotated[_ImageUri, Tag("one")] | Annotated[dict[Simulator, _ImageUri], Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, dict) else "one"),
+]
+
+
 class Settings(BaseModel):
     """The settings of a deployment; in JSON their names are in camelCase."""
 
@@ -99,7 +120,8 @@ class Settings(BaseModel):
     """The beginning of every name in the deployment, so that one account can hold several: 2 to 32 lower-case letters,
     digits and hyphens. Another name means another deployment, with its own data and costs."""
     accept_nvidia_eula: bool = False
-    """Whether the deployer accepts NVIDIA's licence for Isaac Sim; nothing is synthesised otherwise."""
+    """Whether the deployer accepts NVIDIA's licence for Isaac Sim; with `isaaclab-2` among the `simulators` nothing is
+    synthesised otherwise."""
     auto_register_with_vams: bool = Field(default=False, alias="autoRegisterWithVAMS")
     """Whether to register the pipelines with VAMS, which has to be deployed in the same account and region."""
     vams_import_function_name: (
@@ -212,10 +234,10 @@ class Settings(BaseModel):
     max_vcpus: Annotated[int, Field(ge=8, le=10_000)] = 96
     """The most vCPUs that Batch starts for each number of GPUs: enough for twelve jobs with one GPU on 2xlarge, or two
     with four on 12xlarge; and as many again for multi-node jobs. The account's quota of G instances may be lower."""
-    container_image_uri: (
-        Annotated[str, Like(r"\S+:[^\s:/]+", "the address of an image with its tag or digest")] | None
-    ) = None
-    """Image of the job, with its tag or digest. Null: built from `container/Dockerfile` in the same account."""
+    container_image_uri: Annotated[_ImageUris | None, BeforeValidator(_parse_object)] = None
+    """Image of the job, with its tag or digest; with several `simulators`, an object with the images of some or all of
+    them, as `{"isaaclab-3": "registry.example/isaac:7"}`. Images that are not given are built from
+    `container/Dockerfile` in the same account."""
     ngc_secret_arn: (
         Annotated[
             str,
@@ -229,9 +251,13 @@ class Settings(BaseModel):
     ) = None
     """ARN of a secret in AWS Secrets Manager with an API key of NVIDIA's NGC, as text: the image's build uses it to
     log in to nvcr.io. Null: the base image is pulled without an account."""
-    simulators: Annotated[tuple[Simulator, ...], Field(min_length=1), BeforeValidator(_split)] = (_BUILT_SIMULATOR,)
-    """The simulators in the job's image: `isaaclab-2` (Isaac Lab 2.3.2) in the one that is built, `embedded` in that of
-    the embedded simulator. A request for an RL library that none of them supports is refused at once."""
+    simulators: Annotated[tuple[Simulator, ...], Field(min_length=1), BeforeValidator(_split)] = (
+        "isaaclab-3",
+        "isaaclab-2",
+    )
+    """The simulators, each with an image and job definitions of its own: `isaaclab-3` (Isaac Lab 3.0), `isaaclab-2`
+    (Isaac Lab 2.3.2 on Isaac Sim, for which NVIDIA's licence has to be accepted), and instead of the latter
+    `embedded`, a cart-pole for tests. A request that none of them can run is refused at once."""
     job_vcpus: Annotated[int, Field(ge=1, le=192)] = 8
     """For each GPU of a node."""
     job_memory_mib: Annotated[int, Field(ge=512)] = 28 * 1024
@@ -250,12 +276,32 @@ class Settings(BaseModel):
     """AWS X-Ray traces of functions and state machines."""
 
     @model_validator(mode="after")
-    def _image_holds_the_simulators(self) -> Self:
-        if self.container_image_uri is None and self.simulators != (_BUILT_SIMULATOR,):
+    def _simulators_differ(self) -> Self:
+        listed = ", ".join(self.simulators)
+        for name in self.simulators:
+            if self.simulators.count(name) > 1:
+                raise ValueError(f"simulators holds {name} more than once: leave all but one out")
+        if {"isaaclab-2", "embedded"} <= set(self.simulators):
             raise ValueError(
-                f"simulators is {', '.join(self.simulators)}, but containerImageUri is missing, and the image that is "
-                f"then built holds {_BUILT_SIMULATOR}: name an image that holds these simulators"
+                f"simulators is {listed}, but the embedded simulator has the task names of isaaclab-2: name one of them"
             )
+        if "embedded" in self.simulators and self.image_uri("embedded") is None:
+            raise ValueError(
+                f"simulators is {listed}, but containerImageUri has no image of embedded, and none is built: name one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _images_are_of_simulators(self) -> Self:
+        given, listed = self.container_image_uri, ", ".join(self.simulators)
+        if isinstance(given, str) and len(self.simulators) > 1:
+            raise ValueError(
+                f"containerImageUri is {given!r}, but simulators is {listed}, and each has an image of its own: say "
+                f'which one\'s it is, as {{"{self.simulators[0]}": "{given}"}}, or name one simulator'
+            )
+        for name in given if isinstance(given, dict) else ():
+            if name not in self.simulators:
+                raise ValueError(f"containerImageUri has an image of {name}, but simulators is {listed}: leave it out")
         return self
 
     @model_validator(mode="after")
@@ -322,10 +368,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _secret_is_used(self) -> Self:
-        if self.ngc_secret_arn is not None and self.container_image_uri is not None:
+        if self.ngc_secret_arn is not None and NEEDS_EULA not in self.built_simulators:
+            why = "containerImageUri is given" if NEEDS_EULA in self.simulators else f"simulators lacks {NEEDS_EULA}"
             raise ValueError(
-                f"ngcSecretArn is {self.ngc_secret_arn!r}, but containerImageUri is given, so that nothing is pulled "
-                "from nvcr.io: leave one of them out"
+                f"ngcSecretArn is {self.ngc_secret_arn!r}, but {why}, so that nothing is pulled from nvcr.io: leave it "
+                "out"
             )
         return self
 
@@ -387,6 +434,16 @@ class Settings(BaseModel):
         """What the deployment's parts are called."""
         return Names(self.deployment_name)
 
+    def image_uri(self, simulator: Simulator) -> str | None:
+        """Return the image that is given for a simulator; None if it is built."""
+        given = self.container_image_uri
+        return given.get(simulator) if isinstance(given, dict) else given
+
+    @property
+    def built_simulators(self) -> tuple[Simulator, ...]:
+        """Those of the simulators whose images are built."""
+        return tuple(simulator for simulator in self.simulators if self.image_uri(simulator) is None)
+
     @property
     def further_backends(self) -> dict[Backend, dict[int, JobSize]]:
         """The back ends beside AWS Batch, with the sizes of their jobs as `job_sizes` has them."""
@@ -436,9 +493,7 @@ class Settings(BaseModel):
     @property
     def pinned_simulators(self) -> tuple[Simulator, ...]:
         """The simulators whose images are built here from pins alone, so that all that they hold is known."""
-        if self.container_image_uri is not None:
-            return ()
-        return tuple(simulator for simulator in self.simulators if SIMULATORS[simulator].pins is not None)
+        return tuple(simulator for simulator in self.built_simulators if SIMULATORS[simulator].pins is not None)
 
     @property
     def gpu_counts(self) -> tuple[int, ...]:
@@ -507,10 +562,11 @@ def load_settings(context: Mapping[str, Any], root: Path) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_sentence(error, names)) from None
-    if settings.enabled and not settings.accept_nvidia_eula:
+    if settings.enabled and NEEDS_EULA in settings.simulators and not settings.accept_nvidia_eula:
         raise SettingsError(
             f"acceptNvidiaEula is false, but Isaac Sim is used under NVIDIA's licence: read {LICENCE} and, if you "
-            f"accept it, set acceptNvidiaEula to true in {path.name} or pass -c acceptNvidiaEula=true."
+            f"accept it, set acceptNvidiaEula to true in {path.name} or pass -c acceptNvidiaEula=true. Isaac Lab 3.0 "
+            "alone does without Isaac Sim: -c simulators=isaaclab-3."
         )
     return settings
 

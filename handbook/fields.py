@@ -120,8 +120,9 @@ def allowed(part: Schema, links: Mapping[str, str]) -> str:
     if "$ref" in part:
         name = part["$ref"].rpartition("/")[2]
         return f"[{name}]({links[name]})" if name in links else str(name)
-    if "anyOf" in part:
-        choices = [choice for choice in part["anyOf"] if choice.get("$comment") != SPELLING]
+    if "anyOf" in part or "oneOf" in part:
+        listed = part.get("anyOf") or part["oneOf"]
+        choices = [choice for choice in listed if choice.get("$comment") != SPELLING]
         return " or ".join(_choices(choices, links))
     if "enum" in part or "const" in part:
         return ", ".join(f"`{value}`" for value in part.get("enum", [part.get("const")]))

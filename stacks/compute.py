@@ -52,17 +52,17 @@ class ComputeStack(cdk.Stack):
             for gpus in settings.gpu_counts
         ]
         # In this stack, since a digest that another stack exports could not change while this one imports it.
-        build = None
-        if settings.container_image_uri is None:
-            build = ImageBuild(self, "ImageBuild", settings)
-            image = build.image
-        else:
-            image = JobImage.given(self, "GivenImage", settings.container_image_uri)
+        build = ImageBuild(self, "ImageBuild", settings) if settings.built_simulators else None
+        images = {
+            simulator: JobImage.given(self, f"GivenImage-{simulator}", uri)
+            for simulator in settings.simulators
+            if (uri := settings.image_uri(simulator)) is not None
+        }
         job = SimulationJob(
             self,
             "SimulationJob",
             settings,
-            image=image,
+            images=images | (build.images if build else {}),
             file_system=storage.file_system,
             run_table=storage.runs.table.table_name,
         )

@@ -147,15 +147,18 @@ class PipelineStack(cdk.Stack):
 
     def _submit_job(self) -> PipelineFunction:
         names, gpu_counts = self._settings.names, self._settings.gpu_counts
+        simulators = self._settings.simulators
         function = self._function(
             "submit_job",
             environment={
                 "GAITWAY_JOB_QUEUES": json.dumps({gpus: names.job_queue(gpus) for gpus in gpu_counts}),
-                "GAITWAY_JOB_DEFINITION": names.job_definition,
+                "GAITWAY_JOB_DEFINITIONS": json.dumps({one: names.job_definition(one) for one in simulators}),
                 "GAITWAY_MULTI_NODE_JOB_QUEUES": json.dumps(
                     {gpus: names.multi_node_job_queue(gpus) for gpus in gpu_counts}
                 ),
-                "GAITWAY_MULTI_NODE_JOB_DEFINITION": names.multi_node_job_definition,
+                "GAITWAY_MULTI_NODE_JOB_DEFINITIONS": json.dumps(
+                    {one: names.multi_node_job_definition(one) for one in simulators}
+                ),
                 "GAITWAY_JOB_TAGS": json.dumps(names.job_tags),
                 **self._job_sizes(),
                 **self._further_backends(),
@@ -167,7 +170,8 @@ class PipelineStack(cdk.Stack):
         # docs.aws.amazon.com/batch/latest/userguide/iam-example-restrict-job-submission.html
         definitions = [
             self._batch_arn("job-definition", f"{name}:*")
-            for name in (names.job_definition, names.multi_node_job_definition)
+            for simulator in simulators
+            for name in (names.job_definition(simulator), names.multi_node_job_definition(simulator))
         ]
         queues = [self._batch_arn("job-queue", name) for name in self._job_queues()]
         function.allow("batch:SubmitJob", on=[*queues, *definitions])
@@ -339,7 +343,7 @@ class PipelineStack(cdk.Stack):
         return {"GAITWAY_FURTHER_BACKENDS": json.dumps(further)} if further else {}
 
     def _simulators(self) -> dict[str, str]:
-        """Which simulators the job's image holds, and whether they can be looked into."""
+        """Which simulators are deployed, and whether they can be looked into."""
         return {
             "GAITWAY_SIMULATORS": json.dumps(self._settings.simulators),
             "GAITWAY_ALLOW_LIVE_VIEW": json.dumps(self._settings.allow_live_view),

@@ -51,6 +51,7 @@ def watch(runs: Runs, run: StartedRun | FoundRun, label: str, console: Console) 
     """
     started = time.monotonic()
     first_progress: float | None = None
+    remarks: list[str] = []
     with live(label, console) as show:
         while True:
             view = runs.caller_view(run)
@@ -58,6 +59,9 @@ def watch(runs: Runs, run: StartedRun | FoundRun, label: str, console: Console) 
             if record is not None:
                 if record.progress is not None and record.progress.done > 0 and first_progress is None:
                     first_progress = time.monotonic() - started
+                for remark in record.remarks[len(remarks) :]:
+                    console.print(f"{label}: {remark}", markup=False, soft_wrap=True)
+                remarks = record.remarks
                 show(record)
             if view.ended:
                 break

@@ -132,7 +132,7 @@ def submission(job: JobRequest, targets: Targets) -> dict[str, Any]:
     return {
         "jobName": job.name,
         "jobQueue": targets.queue(compute),
-        "jobDefinition": targets.of(compute).definition,
+        "jobDefinition": targets.definition(compute, job.simulator),
         "parameters": {"run_id": job.run_id},
         "timeout": {"attemptDurationSeconds": job.timeout_seconds},
         "tags": targets.tags,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gaitway.compute.ends import End
 from gaitway.contracts.request import ComputeConfig
+from gaitway.libraries.simulators import Simulator
 
 
 class JobState(StrEnum):
@@ -116,6 +117,8 @@ class JobRequest:
     """For people who look at jobs."""
     group_id: str | None = None
     """The run's group."""
+    simulator: Simulator | None = None
+    """What its image holds; None if the run was constructed by a version without a choice."""
 
 
 class Jobs(Protocol):

@@ -11,9 +11,12 @@ from pydantic.alias_generators import to_camel
 
 from gaitway.compute.jobs import JobRequest
 from gaitway.compute.service_job import REPORTED, SAID
+from gaitway.compute.targets import of_simulator
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.model import Model
+from gaitway.libraries.simulators import Simulator
 
+IMAGE = "GAITWAY_IMAGE"
 JOB_NAME = "GAITWAY_JOB_NAME"
 JOB_QUEUE = "GAITWAY_JOB_QUEUE"
 JOB_ATTEMPTS = "GAITWAY_JOB_ATTEMPTS"
@@ -44,8 +47,21 @@ class TrainingJobTemplate(Model):
     """How long a job waits for Spot capacity; 0: jobs are on demand."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Of each service job and training job: who may end one is decided by them."""
+    images: dict[Simulator, str]
+    """By simulator."""
     training_job: dict[str, Any]
     """The request of CreateTrainingJob, without what depends on the run."""
+
+    def image(self, simulator: Simulator | None) -> str:
+        """Choose the image of a job.
+
+        Args:
+            simulator: Its run's; None if a version without a choice has constructed the run.
+
+        Raises:
+            RequestError: The simulator is not deployed any more.
+        """
+        return of_simulator(self.images, simulator)
 
 
 def training_job(job: JobRequest, template: TrainingJobTemplate) -> dict[str, Any]:
@@ -61,13 +77,14 @@ def training_job(job: JobRequest, template: TrainingJobTemplate) -> dict[str, An
             f"computeConfig.gpusPerNode is {job.compute.gpus_per_node}, allowed here on SageMaker: {allowed} (what "
             "fits the deployed sagemakerInstanceTypes)"
         )
-    common = template.training_job
+    common, image = template.training_job, template.image(job.simulator)
     stopping = {"MaxRuntimeInSeconds": job.timeout_seconds}
     if template.wait_seconds:
         # Of waiting and running together.
         stopping["MaxWaitTimeInSeconds"] = job.timeout_seconds + template.wait_seconds
     environment = {
         **common.get("Environment", {}),
+        IMAGE: image,
         JOB_NAME: job.name,
         JOB_QUEUE: template.job_queue,
         JOB_ATTEMPTS: str(template.attempts),
@@ -76,7 +93,8 @@ def training_job(job: JobRequest, template: TrainingJobTemplate) -> dict[str, An
         **common,
         "TrainingJobName": job.run_id[:_NAME_CHARACTERS],
         # Only an id: everyone who may describe a training job can read its arguments.
-        "AlgorithmSpecification": common["AlgorithmSpecification"] | {"ContainerArguments": [job.run_id]},
+        "AlgorithmSpecification": common["AlgorithmSpecification"]
+        | {"TrainingImage": image, "ContainerArguments": [job.run_id]},
         "ResourceConfig": common["ResourceConfig"]
         | {"InstanceType": instance_type, "InstanceCount": job.compute.num_nodes},
         "StoppingCondition": stopping,

@@ -15,6 +15,7 @@ from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.simulation import EvaluationSummary, RanWith, Resumption
 from gaitway.contracts.text import Like
 from gaitway.contracts.workload import AnyConfig, Mode
+from gaitway.libraries.simulators import Simulator
 
 CHECKPOINTS = "checkpoints/"
 EXPORTED = "exported/"
@@ -116,6 +117,10 @@ class Results(UserModel, Document):
     status: Literal["succeeded", "failed"]
     mode: Mode
     task: str
+    simulator: Simulator | None = None
+    """None in results of a version without a choice of simulators."""
+    remark: str | None = None
+    """Why it is this simulator, if the task's name means another one; and what the task is called there."""
     rl_library: str | None = None
     """None where the workload has none."""
     seed: int | None = None

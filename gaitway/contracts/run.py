@@ -20,6 +20,7 @@ from gaitway.contracts.model import Document, Model, Received, S3Uri, S3UriField
 from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.simulation import RanWith
 from gaitway.contracts.workload import AnyConfig, Mode
+from gaitway.libraries.simulators import Simulator
 
 _FILES_PATH = re.compile(r"(?:^|/)output/(?P<uuid>[^/]+)/files/$")
 
@@ -129,6 +130,10 @@ class RunSpec(WithInputs):
     parent_run_id: str | None = None
     training: AnyConfig
     compute: ComputeConfig
+    simulator: Simulator | None = None
+    """Simulator that runs it; None in a document from a version without a choice."""
+    remark: str | None = None
+    """What was decided because the request left it open, or names a task as another simulator does; in words."""
     output_files: S3UriField
     """Prefix that only this run writes to."""
     output_metadata: S3UriField | None = None
@@ -176,6 +181,8 @@ class RunRecord(Document):
     mode: Mode | None = None
     task: str | None = None
     name: str | None = None
+    simulator: Simulator | None = None
+    """Simulator that runs it; a run that is started again keeps it."""
     group_id: str | None = None
     """Group that it belongs to; an index finds the runs of one."""
     parent_run_id: str | None = None
@@ -217,6 +224,11 @@ class RunRecord(Document):
     """Over all attempts; None if no price is known."""
     spec: RunSpec | None = None
     failure: Failure | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was decided for the run, in words: before its job, and by its runner."""
+        return [remark for remark in (self.spec.remark if self.spec else None, self.remark) if remark]
 
     @property
     def output_files(self) -> S3Uri | None:

@@ -38,6 +38,7 @@ from gaitway.contracts.packages import SUFFIXES, has_package_suffix
 from gaitway.contracts.spellings import Truth, Whole, is_given, without_empty
 from gaitway.contracts.text import Like
 from gaitway.libraries import RlLibrary, record_of
+from gaitway.libraries.simulators import Simulator
 
 HydraOverride = Annotated[str, Field(max_length=1024), OneSetting()]
 
@@ -65,6 +66,9 @@ class WorkloadConfig(UserModel, Received):
         str, Field(min_length=1, max_length=128), Like(r"[A-Za-z0-9_.:/-]+", "a name of letters, digits and _ . : / -")
     ] = "Isaac-Cartpole-v0"
     """Task name as registered in Gymnasium."""
+    simulator: Simulator | None = None
+    """Simulator that runs the task. When null, its name decides: with a version (`-v0`) it means Isaac Lab 2.3.2,
+    without one Isaac Lab 3.0; where that is not deployed, another one runs the task, and the run says so."""
     num_envs: NumEnvs
     """Parallel environments; by default 4096 to train and 100 to evaluate."""
     seed: Annotated[int, Field(ge=RANDOM_SEED, le=MAX_SEED), Whole()] | None = None

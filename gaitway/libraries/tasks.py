@@ -1,12 +1,21 @@
 """What Isaac Lab's releases call the same task: `Isaac-Cartpole-v0` of 2.3 is `Isaac-Cartpole` of 3.0.
 
-The names are those that isaaclab_tasks registers in 2.3.2 and in 3.0.0. Which of the candidates a simulator has, its
-own registry says: here is only how they may be called.
+`tasks.json` has the names that isaaclab_tasks registers in 2.3.2 and in 3.0.0, and which of the latter have physics for
+Newton; `python -m handbook.tasks` writes it. With it functions decide before a machine is paid for. Tasks of custom
+environments are not in it: which of the candidates a simulator has, its own registry says.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gaitway.libraries.simulators import Simulator
+
+TABLE = Path(__file__).with_name("tasks.json")
 
 _VERSION = re.compile(r"-v\d+$")
 _PLAY = "-Play"
@@ -30,9 +39,52 @@ _PARTS = (
 """Parts of names, of 2.3 and of 3.0."""
 
 
-def is_of_isaaclab3(task: str) -> bool:
-    """Return whether a name is one that Isaac Lab gives its tasks since 3.0: without a version."""
-    return task.startswith((_OWN, _CONTRIBUTED)) and not _VERSION.search(task)
+@dataclass(frozen=True)
+class KnownTasks:
+    """The tasks of Isaac Lab's releases."""
+
+    of_isaaclab2: frozenset[str]
+    of_isaaclab3: dict[str, bool | None]
+    """Whether each has physics for Newton; None where that is not known."""
+    of_embedded: frozenset[str]
+    """Names of Isaac Lab 2."""
+
+    def name_in(self, simulator: Simulator, task: str) -> str | None:
+        """Find what a simulator calls a task; None if it has no such task of Isaac Lab's.
+
+        Args:
+            simulator: The simulator.
+            task: A name of any release, without Gymnasium's `module:` in front of it.
+        """
+        match simulator:
+            case "isaaclab-3":
+                return next((name for name in names_in_isaaclab3(task) if name in self.of_isaaclab3), None)
+            case "isaaclab-2":
+                return next((name for name in names_in_isaaclab2(task) if name in self.of_isaaclab2), None)
+            case "embedded":
+                return next((name for name in names_in_isaaclab2(task) if name in self.of_embedded), None)
+
+    def lacks_newton(self, task: str) -> bool:
+        """Return whether a task, by its name in 3.0, is known to have no physics for Newton."""
+        return self.of_isaaclab3.get(task) is False
+
+    def means(self, task: str) -> Simulator:
+        """Return the simulator that a name means: that which has it, else by its version, which names of 3.0 lack."""
+        if task in self.of_isaaclab2:
+            return "isaaclab-2"
+        return "isaaclab-2" if has_version(task) and task not in self.of_isaaclab3 else "isaaclab-3"
+
+
+@cache
+def known_tasks() -> KnownTasks:
+    """Read the table."""
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    return KnownTasks(frozenset(table["isaaclab-2"]), table["isaaclab-3"], frozenset(table["embedded"]))
+
+
+def has_version(task: str) -> bool:
+    """Return whether a name ends with a version, `-v0`, as those of tasks of Isaac Lab 2 do."""
+    return _VERSION.search(task) is not None
 
 
 def is_for_playing(task: str) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -25,7 +26,7 @@ from gaitway.local.cdk import CdkDeployer, Progress
 from gaitway.local.eks import EksCluster
 from gaitway.local.guard import MARKER, processes_with
 from gaitway.local.record import ServerRecord
-from gaitway.local.runtime import HOST, REGION
+from gaitway.local.runtime import HOST, REGION, image_name
 from gaitway.local.server_process import ServerStartError, bypass_proxies, running_server, start_server, stop_server
 from gaitway.local.slurm import SlurmCluster
 from gaitway.local.slurm_agent import SlurmAgent
@@ -331,9 +332,12 @@ def _clusters(directory: Path, names: Names, further: Collection[str]) -> tuple[
 
 def default_settings() -> dict[str, str]:
     """Return the settings of this repository's embedded AWS that are not those of `CONFIG_FILE`."""
-    if simulators := os.environ.get(SIMULATORS_VARIABLE):
-        return {} if simulators == EMBEDDED else {"simulators": simulators}
-    return {} if isaaclab3.why_missing() else {"simulators": f"isaaclab-3,{EMBEDDED}"}
+    there = EMBEDDED if isaaclab3.why_missing() else f"isaaclab-3,{EMBEDDED}"
+    simulators = os.environ.get(SIMULATORS_VARIABLE) or there
+    if simulators == EMBEDDED:
+        return {}
+    images = {simulator: image_name(simulator) for simulator in simulators.split(",")}
+    return {"simulators": simulators, "containerImageUri": json.dumps(images)}
 
 
 def up(progress: Progress = lambda _: None, names: Names = DEFAULT_NAMES, further: Collection[str] = ()) -> LocalAws:

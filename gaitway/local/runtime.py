@@ -12,6 +12,11 @@ REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
 
 
+def image_name(simulator: str) -> str:
+    """Name the image of a simulator, in the settings of the deployment and in Batch."""
+    return f"gaitway/{simulator}:local"
+
+
 @dataclass(frozen=True)
 class Runtime:
     """One running emulator."""

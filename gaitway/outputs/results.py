@@ -50,6 +50,8 @@ def results_of(
         status="failed" if isinstance(outcome, Failure) else "succeeded",
         mode=spec.training.mode,
         task=spec.training.task,
+        simulator=spec.simulator,
+        remark=spec.remark,
         rl_library=spec.training.library,
         seed=spec.training.seed,
         attempts=attempts,

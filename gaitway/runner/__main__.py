@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
 
     Args:
         arguments: The command line's arguments; those of this process when None.
-        simulator: Command line of the simulator; the one that the run needs when None.
+        simulator: Command line of the simulator; the image's own when None.
 
     Returns:
         Exit code.
@@ -65,12 +65,11 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
         signal.signal(number, interrupt)
 
     environment = Environment.of(os.environ)
+    simulator = simulator or [sys.executable, "-m", f"gaitway.simulators.{environment.simulator}"]
     client = _client(run_id, environment)
     host = host_of(os.environ, partial(client, config=_IMPATIENT_CLIENT_CONFIG))
     if not host.nodes.is_main:
-        # Of a training over several nodes, whose images hold one simulator.
-        command = simulator or [sys.executable, "-m", f"gaitway.simulators.{environment.simulator}"]
-        return follow(run_id, command, environment.efs_root, host, stop)
+        return follow(run_id, simulator, environment.efs_root, host, stop)
     try:
         return run(run_id, simulator, environment, host, _clients(client, environment), stop)
     except InterruptedRunError as error:

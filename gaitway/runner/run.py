@@ -24,13 +24,13 @@ from gaitway.contracts.errors import (
 )
 from gaitway.contracts.history import AttemptHistory, Machine
 from gaitway.contracts.run import RunRecord, RunState
+from gaitway.libraries.simulators import SIMULATORS
 from gaitway.runner.attempt import Attempt, Reports, Standing, Work, carry_out
 from gaitway.runner.host.environment import Environment
 from gaitway.runner.host.host import Host, Image
 from gaitway.runner.host.storage import storage_error
 from gaitway.runner.inputs.prepare import SIMULATION_FILE
 from gaitway.runner.ownership import Ownership
-from gaitway.runner.processes.choice import simulator_command
 from gaitway.runner.processes.launch import simulator_of
 from gaitway.runner.reporting.answer import Reporter
 from gaitway.runner.reporting.budget import Budget
@@ -76,7 +76,7 @@ class Clients:
 
 def run(
     run_id: str,
-    simulator: Sequence[str] | None,
+    simulator: Sequence[str],
     environment: Environment,
     host: Host,
     clients: Clients,
@@ -86,8 +86,7 @@ def run(
 
     Args:
         run_id: The run.
-        simulator: Starts the simulator, the Python interpreter first; the name of its file is added. None for the one
-            that the run needs.
+        simulator: Starts the simulator, the Python interpreter first; the name of its file is added.
         environment: Where everything is.
         host: What runs the job.
         clients: The job role's.
@@ -135,8 +134,19 @@ def run(
         )
         return EXIT_FAILED
 
+    wanted = record.spec.simulator
+    if wanted is not None and SIMULATORS[wanted].module != environment.simulator:
+        reporter.fail(
+            Failure.of(
+                PlatformError(
+                    f"the run is for the simulator {wanted}, and this image holds {environment.simulator}: give "
+                    "containerImageUri the image of each simulator, and start the run again"
+                )
+            )
+        )
+        return EXIT_FAILED
+
     spec, image = record.spec, host.image()
-    command = simulator or simulator_command(spec.training.task, environment)
     begun = _begun(record, host.machine(spec.compute.num_nodes, environment.instance_prices), image, began_at)
     directory = run_directory(environment.efs_root, run_id)
     history = History(directory, record.created_at, begun, record.cost)
@@ -147,8 +157,8 @@ def run(
             number=begun.number,
             machine=begun.machine,
             started_at=record.started_at or began_at,
-            command=(*command, SIMULATION_FILE),
-            simulator=simulator_of(command, spec.compute.gpus_per_node, host, stop),
+            command=(*simulator, SIMULATION_FILE),
+            simulator=simulator_of(simulator, spec.compute.gpus_per_node, host, stop),
             exit_allowance_seconds=environment.exit_allowance_seconds,
             efs_root=environment.efs_root,
             image=image.name,

@@ -18,8 +18,10 @@ class ImageProperties(Model):
     """The CodeBuild project."""
     repository_name: str
     """The repository that it pushes to."""
+    target: str = "isaaclab"
+    """The stage of the Dockerfile; a resource of a version with one image does not say it."""
     image_tag: str
-    """The image's tag, which identifies the sources."""
+    """The image's tag, which identifies the simulator and the sources."""
 
 
 class ImageEvent(CustomResourceEvent):

@@ -82,7 +82,10 @@ class ImageBuilder:
             return None
         build = self._codebuild.start_build(
             projectName=properties.project_name,
-            environmentVariablesOverride=[{"name": "IMAGE_TAG", "value": properties.image_tag}],
+            environmentVariablesOverride=[
+                {"name": "IMAGE_TAG", "value": properties.image_tag},
+                {"name": "TARGET", "value": properties.target},
+            ],
             # A call that is repeated starts no second build.
             idempotencyToken=event.request_id,
         )

@@ -60,6 +60,10 @@ def continue_run(request: Request, runs: RunTable, inputs: Inputs) -> Continued:
     assert asked.resume_from is not None
     spec, older = _find(asked.resume_from, runs)
     _check_same(asked, older, "task", "rl_library")
+    if spec.simulator is not None:
+        # Also where none was requested: its checkpoint is that simulator's.
+        older = older.model_copy(update={"simulator": spec.simulator})
+        _check_same(asked, older, "simulator")
     training = _inherit(asked, older, without=_OF_ONE_RUN | _CUSTOM_ENVIRONMENT)
     package = spec.inputs.get(CUSTOM_ENVIRONMENT)
     if package is not None and _given(training).isdisjoint(_CUSTOM_ENVIRONMENT):

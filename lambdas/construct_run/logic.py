@@ -20,12 +20,12 @@ from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import CONTINUING, ConstructedRun, RunSpec
 from gaitway.contracts.workload import RANDOM_SEED, EvaluationConfig, TrainingConfig, WorkloadConfig
 from gaitway.workloads import workload_of
+from gaitway.workloads.simulators import choose_simulator
 from lambdas.construct_run.continued import continue_run
 from lambdas.construct_run.packages import check_packages
 from lambdas.construct_run.policy import check_policy, check_settings, find_policy
 from lambdas.live_view import check_live_view
 from lambdas.observability import logger
-from lambdas.simulators import check_simulator
 
 if TYPE_CHECKING:
     from gaitway.aws.run_table import RunTable
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from gaitway.contracts.inputs import InputFile
     from gaitway.contracts.message import Message
     from gaitway.contracts.pipeline import ConstructRunEvent
+    from gaitway.libraries.simulators import Simulator
+    from gaitway.workloads.simulators import Simulators
     from lambdas.construct_run.inputs import Inputs
     from lambdas.construct_run.packages import PinnedImages
-    from lambdas.simulators import Simulators
 
 
 class ConstructRun:
@@ -80,16 +81,19 @@ class ConstructRun:
         if isinstance(request.training_config, TrainingConfig) and request.training_config.resume_from is not None:
             found = continue_run(request, self._runs, self._inputs)
             request, continued = found.request, found.inputs
+        begun = self._runs.get(event.run_id)
+        begun_in = begun.simulator if begun else None
         # launch has checked the request in the message, but not the one in a file.
         check_compute(request.compute_config, self._sizes)
-        check_simulator(request.training_config, self._simulators)
-        check_live_view(request.training_config, self._simulators, allowed=self._allow_live_view)
-        spec = self._resolve(event.run_id, event.message, request, continued)
+        simulator = choose_simulator(request.training_config, self._simulators, begun_in).simulator
+        check_live_view(request.training_config, [simulator], allowed=self._allow_live_view)
+        spec = self._resolve(event.run_id, event.message, request, continued, begun_in)
         if not self._runs.update(
             event.run_id,
             of_execution=event.execution_arn,
             mode=spec.training.mode,
             task=spec.training.task,
+            simulator=spec.simulator,
             name=spec.name,
             group_id=spec.group_id,
             parent_run_id=spec.parent_run_id,
@@ -98,7 +102,10 @@ class ConstructRun:
         ):
             raise RunRefusedError(f"{event.run_id} has ended, or was restarted by another execution")
         training = spec.training
-        logger.info("%s: %s %s, results go to %s", spec.run_id, training.mode, training.task, spec.output_files)
+        logger.info(
+            "%s: %s %s in %s, results go to %s",
+            *(spec.run_id, training.mode, training.task, spec.simulator, spec.output_files),
+        )
         timeout_seconds = workload_of(training).job_seconds
         return ConstructedRun(run_id=spec.run_id, timeout_seconds=timeout_seconds)
 
@@ -106,8 +113,18 @@ class ConstructRun:
         file = message.request_file
         return parse_request(message.request, self._inputs.read_json(file) if file else None)
 
-    def _resolve(self, run_id: str, message: Message, request: Request, continued: dict[str, InputFile]) -> RunSpec:
-        training, inputs = self._find_inputs(message, with_drawn_seed(request.training_config, run_id))
+    def _resolve(
+        self,
+        run_id: str,
+        message: Message,
+        request: Request,
+        continued: dict[str, InputFile],
+        begun_in: Simulator | None,
+    ) -> RunSpec:
+        simulator = choose_simulator(request.training_config, self._simulators, begun_in).simulator
+        training, inputs = self._find_inputs(message, with_drawn_seed(request.training_config, run_id), simulator)
+        # Once more: an evaluation has its library from its checkpoint.
+        choice = choose_simulator(training, self._simulators, begun_in)
         folder = f"{training.mode}-{run_id.removeprefix('run-')[:8]}/" if message.shares_outputs else ""
         return RunSpec(
             run_id=run_id,
@@ -117,13 +134,17 @@ class ConstructRun:
             parent_run_id=request.parent_run_id,
             training=training,
             compute=request.compute_config,
+            simulator=choice.simulator,
+            remark=choice.remark,
             inputs=inputs | continued,
             output_files=message.output_files / folder,
             output_metadata=message.output_metadata / folder if message.output_metadata else None,
             caller=message.caller,
         )
 
-    def _find_inputs(self, message: Message, training: WorkloadConfig) -> tuple[WorkloadConfig, dict[str, InputFile]]:
+    def _find_inputs(
+        self, message: Message, training: WorkloadConfig, simulator: Simulator
+    ) -> tuple[WorkloadConfig, dict[str, InputFile]]:
         """Find the objects that the request names, and a policy if one is needed and none is named.
 
         An evaluation that names no library is given that of its checkpoint.
@@ -133,11 +154,10 @@ class ConstructRun:
             given.name: self._inputs.resolve(fields[given.name], given.path, message.folders)
             for given in given_inputs(training)
         }
-        known = [self._images[simulator] for simulator in self._simulators if simulator in self._images]
         check_packages(
             {fields[name]: found[name] for name in names_of(CUSTOM_ENVIRONMENT, found)},
             training,
-            known if len(known) == len(self._simulators) else [],
+            [self._images[simulator]] if simulator in self._images else [],
             self._inputs,
         )
         if workload_of(training).needs_policy and POLICY not in found:
@@ -150,7 +170,6 @@ class ConstructRun:
                 wrote = check_policy(field, name, found[name], asked, self._inputs)
                 if takes_any and wrote not in (None, training.library):
                     training = training.model_copy(update={"rl_library": wrote})
-                    check_simulator(training, self._simulators)
                 settings = check_settings(field, found[name], training, self._inputs)
                 if settings is not None:
                     found[AGENT_SETTINGS] = settings

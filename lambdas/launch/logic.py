@@ -24,9 +24,9 @@ from gaitway.contracts.run import (
     RunState,
     to_json,
 )
+from gaitway.workloads.simulators import choose_simulator
 from lambdas.live_view import check_live_view
 from lambdas.observability import Json, logger
-from lambdas.simulators import check_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gaitway.aws.task_tokens import TaskTokens
     from gaitway.contracts.backends import Backend
     from gaitway.contracts.message import Message, ReceivedMessage
-    from lambdas.simulators import Simulators
+    from gaitway.workloads.simulators import Simulators
 
 MAX_MESSAGE_BYTES = 131_072
 """With an error of 32 KiB beside it, a state's data stay below the 256 KiB that Step Functions allows."""
@@ -125,9 +125,9 @@ class Launch:
         """
         request = _request_of(message)
         if request is not None:
-            check_simulator(request.training_config, self._simulators)
+            simulator = choose_simulator(request.training_config, self._simulators).simulator
             check_backend(request.compute_config, self._backends)
-            check_live_view(request.training_config, self._simulators, allowed=self._allow_live_view)
+            check_live_view(request.training_config, [simulator], allowed=self._allow_live_view)
         size = len(json.dumps(to_json(message)))
         if size > MAX_MESSAGE_BYTES:
             raise RequestError(
@@ -199,6 +199,8 @@ class Launch:
             started_at=instead_of.started_at if instead_of else None,
             attempts=instead_of.attempts if instead_of else None,
             cost=instead_of.cost if instead_of else None,
+            # Its checkpoints are that simulator's.
+            simulator=instead_of.simulator if instead_of else None,
             # Recorded here already, so that a group's list also has the runs that fail before they are constructed.
             group_id=asked.group_id if asked else None,
             parent_run_id=asked.parent_run_id if asked else None,

@@ -89,6 +89,7 @@ class SubmitJob:
                 JobRequest(
                     name=name,
                     run_id=event.run_id,
+                    simulator=spec.simulator,
                     compute=spec.compute,
                     timeout_seconds=event.timeout_seconds,
                     task=spec.training.task,

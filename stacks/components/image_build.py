@@ -1,7 +1,8 @@
-"""The image of the job, built by CodeBuild while the stack is deployed: a laptop need not push 20 GB."""
+"""The images of the jobs, built by CodeBuild while the stack is deployed: a laptop need not push 20 GB."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from gaitway.libraries.simulators import Simulator
 from gaitway.settings import Settings
 from gaitway.sources import dockerignore
 from stacks.components.decryption import allow_decrypting
@@ -26,7 +28,8 @@ from stacks.components.lambda_code import LibraryLayer
 from stacks.components.logs import lasting_log_group
 
 _ROOT = Path(__file__).parents[2]
-_TARGET = "isaaclab"
+_TARGETS: Mapping[Simulator, str] = {"isaaclab-3": "isaaclab-3", "isaaclab-2": "isaaclab"}
+"""Stages of the Dockerfile."""
 _BUILD_TIMEOUT = cdk.Duration.minutes(50)
 """CloudFormation waits for an hour and no longer:
 docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cloudformation-customresource.html
@@ -34,10 +37,10 @@ docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-cloudformati
 
 
 class ImageBuild(Construct):
-    """A repository, a build project, and a custom resource that builds when the sources have changed.
+    """A repository, a build project, and for each simulator a custom resource that builds when sources have changed.
 
     Attributes:
-        image: The image, by its digest, because a tag may later name another one.
+        images: The images, by their digests, because a tag may later name another one.
     """
 
     def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
@@ -54,35 +57,44 @@ class ImageBuild(Construct):
         logs = lasting_log_group(self, "Logs")
         project = self._project(sources, repository, logs)
         function = self._function(project, repository, logs)
-        built = cdk.CustomResource(
-            self,
-            "Image",
-            service_token=function.function_arn,
-            resource_type="Custom::GaitwayImage",
-            service_timeout=cdk.Duration.hours(1),
-            properties={
-                "ProjectName": project.project_name,
-                "RepositoryName": repository.repository_name,
-                # Another tag for other sources: what has been built before is not built again.
-                "ImageTag": sources.asset_hash[:32],
-            },
-        )
-        self._built = built
-        self.image = JobImage(f"{repository.repository_uri}@{built.get_att_string('ImageDigest')}", repository)
+        self._built: list[cdk.CustomResource] = []
+        self.images: dict[Simulator, JobImage] = {}
+        for simulator in settings.built_simulators:
+            built = cdk.CustomResource(
+                self,
+                "ImageIsaacLab3" if simulator == "isaaclab-3" else "Image",
+                service_token=function.function_arn,
+                resource_type="Custom::GaitwayImage",
+                service_timeout=cdk.Duration.hours(1),
+                properties={
+                    "ProjectName": project.project_name,
+                    "RepositoryName": repository.repository_name,
+                    "Target": _TARGETS[simulator],
+                    # Another tag for other sources: what has been built before is not built again.
+                    "ImageTag": f"{simulator}-{sources.asset_hash[:32]}",
+                },
+            )
+            # A new account may run one such build at a time, and a build that waits longer than five minutes fails.
+            built.node.add_dependency(*self._built)
+            self._built.append(built)
+            digest = built.get_att_string("ImageDigest")
+            self.images[simulator] = JobImage(f"{repository.repository_uri}@{digest}", repository)
 
     def wait_for_all_of(self, stack: cdk.Stack) -> None:
-        """Build only after everything else in a stack except what names the image: job definitions and templates.
+        """Build only after everything else in a stack except job definitions and templates, which name the images.
 
         A build takes most of an hour, and a stack that is rolled back deletes its image: what can fail in seconds must
         fail before. Call this when the stack is complete.
         """
-        image = self._built.node.default_child
-        assert isinstance(image, cdk.CfnResource)
+        images = [built.node.default_child for built in self._built]
+        paths = [image.node.path for image in images if image is not None]
         for resource in stack.node.find_all():
-            is_of_jobs = isinstance(resource, batch.CfnJobDefinition | ssm.CfnParameter)
-            names_image = is_of_jobs or resource.node.path == image.node.path
+            # The parameter is the template of training jobs.
+            names_image = isinstance(resource, batch.CfnJobDefinition | ssm.CfnParameter) or resource.node.path in paths
             if isinstance(resource, cdk.CfnResource) and not names_image:
-                image.add_resource_dependency(resource)
+                for image in images:
+                    assert isinstance(image, cdk.CfnResource)
+                    image.add_resource_dependency(resource)
 
     def _repository(self) -> ecr.Repository:
         return ecr.Repository(
@@ -94,7 +106,11 @@ class ImageBuild(Construct):
             encryption=ecr.RepositoryEncryption.AES_256,
             lifecycle_rules=[
                 # The present one, the next one, and those that a rollback or a run of an older deployment still names.
-                ecr.LifecycleRule(description="The newest ten", max_image_count=10),
+                # All are built from the same sources, and so together.
+                ecr.LifecycleRule(
+                    description="The newest ten of each simulator",
+                    max_image_count=10 * len(self._settings.built_simulators),
+                ),
             ],
             # It holds only what a deployment would build again, and is billed as long as it exists.
             removal_policy=cdk.RemovalPolicy.DESTROY,
@@ -107,7 +123,7 @@ class ImageBuild(Construct):
             self,
             "Project",
             project_name=self._settings.names.image_build,
-            description="Builds and pushes the image of Gaitway's job",
+            description="Builds and pushes the images of Gaitway's jobs",
             # The default would allow more: every object of the bucket, reports, other log groups.
             role=role.without_policy_updates(),
             source=codebuild.Source.s3(bucket=sources.bucket, path=sources.s3_object_key),
@@ -122,8 +138,7 @@ class ImageBuild(Construct):
             ),
             environment_variables={
                 "REPOSITORY_URI": codebuild.BuildEnvironmentVariable(value=repository.repository_uri),
-                "TARGET": codebuild.BuildEnvironmentVariable(value=_TARGET),
-                # No stack is assembled without it.
+                # With Isaac Lab 2 no stack is assembled without it, and no other image asks for it.
                 "ACCEPT_EULA": codebuild.BuildEnvironmentVariable(
                     value="Y" if self._settings.accept_nvidia_eula else "N"
                 ),
@@ -233,7 +248,7 @@ def _region_of(arn: str) -> str:
 
 
 def _build_spec(*, has_ngc_account: bool) -> dict[str, Any]:
-    """The build spec; the variables are the project's, and the tag that of the build."""
+    """The build spec; the variables are the project's, and tag and target those of the build."""
     log_in_to_ngc = (
         'aws secretsmanager get-secret-value --secret-id "$NGC_SECRET_ARN" --region "$NGC_SECRET_REGION" '
         "--query SecretString --output text "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import aws_cdk as cdk
@@ -12,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from gaitway.contracts.limits import LONGEST_RUN_SECONDS
+from gaitway.libraries.simulators import Simulator, simulator_of_before
 from gaitway.settings import Settings
 from stacks.components.file_system import MOUNT_PATH, RunFileSystem
 from stacks.components.job_image import JobImage
@@ -45,7 +47,7 @@ _FAILED = "10"
 
 
 class SimulationJob(Construct):
-    """Job definitions for one node and for several; they differ in that and in how nodes communicate.
+    """Job definitions of each simulator, for one node and for several, which differ in how nodes communicate.
 
     A job has the parameter `run_id`; a multi-node job has as many nodes as its submission says, all alike. Definitions
     are submitted by their name, never by their ARN: an ARN has a revision, which an update replaces by the next one and
@@ -64,13 +66,13 @@ class SimulationJob(Construct):
         construct_id: str,
         settings: Settings,
         *,
-        image: JobImage,
+        images: Mapping[Simulator, JobImage],
         file_system: RunFileSystem,
         run_table: str,
     ) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
-        self._image = image
+        self._images = images
         self._file_system = file_system
         self._run_table = run_table
         self.attempts = _SPOT_ATTEMPTS if settings.use_spot else _ATTEMPTS
@@ -82,9 +84,17 @@ class SimulationJob(Construct):
         self._execution_role = iam.Role(
             self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com")
         )
-        image.grant_pull(self._execution_role)
-        container = self._container("Container")
-        node = self._container("Node", multi_node=True)
+        for simulator, image in images.items():
+            image.grant_pull(self._execution_role)
+            self._define(simulator, image)
+
+    def _define(self, simulator: Simulator, image: JobImage) -> None:
+        """Make a simulator's job definitions."""
+        # A deployment from before there was a choice has those without a suffix, with the image of isaaclab-2.
+        suffix = "IsaacLab3" if simulator == "isaaclab-3" else ""
+        names = self._settings.names
+        container = self._container(f"Container{suffix}", image)
+        node = self._container(f"Node{suffix}", image, multi_node=True)
         # What both definitions share. A submission sets a shorter timeout.
         common: Any = {
             "parameters": {"run_id": ""},
@@ -95,12 +105,16 @@ class SimulationJob(Construct):
             "propagate_tags": True,
         }
         batch.EcsJobDefinition(
-            self, "Definition", job_definition_name=settings.names.job_definition, container=container, **common
+            self,
+            f"Definition{suffix}",
+            job_definition_name=names.job_definition(simulator),
+            container=container,
+            **common,
         )
         multi_node_definition = batch.MultiNodeJobDefinition(
             self,
-            "MultiNodeDefinition",
-            job_definition_name=settings.names.multi_node_job_definition,
+            f"MultiNodeDefinition{suffix}",
+            job_definition_name=names.multi_node_job_definition(simulator),
             containers=[batch.MultiNodeContainer(container=node, start_node=0, end_node=1)],
             main_node=0,
             **common,
@@ -113,8 +127,13 @@ class SimulationJob(Construct):
 
     @property
     def image_uri(self) -> str:
-        """The image, with its tag or digest."""
-        return self._image.uri
+        """The image of a cluster's jobs, which have one: that of isaaclab-2 where it is deployed."""
+        return self.image_uris[simulator_of_before(self._images)]
+
+    @property
+    def image_uris(self) -> dict[Simulator, str]:
+        """The images, with their tags or digests."""
+        return {simulator: image.uri for simulator, image in self._images.items()}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -131,7 +150,6 @@ class SimulationJob(Construct):
             "GAITWAY_METRICS_NAMESPACE": settings.names.metrics_namespace,
             "GAITWAY_RUN_ACCESS_ROLE": self.run_access.role_arn,
             "GAITWAY_RUN_TABLE": self._run_table,
-            "GAITWAY_SIMULATORS": json.dumps(settings.simulators),
         }
 
     def grant_logs(self, role: iam.IRole) -> None:
@@ -139,8 +157,9 @@ class SimulationJob(Construct):
         self._logs.grant_write(role)
 
     def grant_pull(self, role: iam.IRole) -> None:
-        """Let a role pull the image."""
-        self._image.grant_pull(role)
+        """Let a role pull the images."""
+        for image in self._images.values():
+            image.grant_pull(role)
 
     def admit(self, role: iam.Role) -> None:
         """Let the jobs of another role do runs, too: they may assume the run's role."""
@@ -151,7 +170,9 @@ class SimulationJob(Construct):
         )
         self.run_access.grant_assume_role(role)
 
-    def _container(self, construct_id: str, *, multi_node: bool = False) -> batch.EcsEc2ContainerDefinition:
+    def _container(
+        self, construct_id: str, image: JobImage, *, multi_node: bool = False
+    ) -> batch.EcsEc2ContainerDefinition:
         settings, file_system = self._settings, self._file_system
         linux_parameters = batch.LinuxParameters(
             self,
@@ -176,7 +197,7 @@ class SimulationJob(Construct):
         container = batch.EcsEc2ContainerDefinition(
             self,
             construct_id,
-            image=self._image.container_image,
+            image=image.container_image,
             cpu=settings.job_vcpus,
             memory=cdk.Size.mebibytes(settings.job_memory_mib),
             gpu=settings.job_gpus or None,

@@ -125,6 +125,7 @@ class TrainingJobs(Construct):
                     "instanceTypes": settings.sagemaker_types,
                     "waitSeconds": LONGEST_RUN_SECONDS if settings.use_spot else 0,
                     "tags": names.job_tags,
+                    "images": job.image_uris,
                     "trainingJob": self._training_job(network, job),
                 }
             ),
@@ -139,13 +140,11 @@ class TrainingJobs(Construct):
         environment = job.environment | {
             "GAITWAY_BACKEND": "sagemaker",
             "GAITWAY_EFS_ROOT": f"{_MOUNT_PATH}{RUNS_PATH}",
-            "GAITWAY_IMAGE": job.image_uri,
             "GAITWAY_MANAGED_SPOT": json.dumps(settings.use_spot),
         }
         groups = (network.compute_security_group, network.nodes_security_group)
         return {
             "AlgorithmSpecification": {
-                "TrainingImage": job.image_uri,
                 "TrainingInputMode": "File",
                 "ContainerEntrypoint": [_ENTRYPOINT],
                 "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],

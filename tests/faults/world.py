@@ -111,7 +111,7 @@ class World:
             configuration = self.plane.lambda_.get_function_configuration(FunctionName=name)
             variables = configuration.get("Environment", {}).get("Variables", {})
             variables["AWS_ENDPOINT_URL"] = self.proxy.address(verb)
-            if "GAITWAY_JOB_DEFINITION" in variables:
+            if "GAITWAY_JOB_DEFINITIONS" in variables:
                 variables |= definitions
                 self._allow_jobs(configuration["Role"].rpartition("/")[2])
             changes: Json = {}
@@ -137,7 +137,7 @@ class World:
         """Register the job definitions again, with the campaign's own command.
 
         Returns:
-            Their ARNs, by the environment variable of submit_job for each.
+            Their ARNs by simulator, by the environment variable of submit_job for each.
         """
         definitions = self.plane.batch.describe_job_definitions(status="ACTIVE")["jobDefinitions"]
         single: Json = next(item for item in definitions if "containerProperties" in item)
@@ -146,8 +146,8 @@ class World:
         for nodes in several["nodeProperties"]["nodeRangeProperties"]:
             self._instrument(nodes["container"])
         return {
-            "GAITWAY_JOB_DEFINITION": self._register(single, "containerProperties"),
-            "GAITWAY_MULTI_NODE_JOB_DEFINITION": self._register(several, "nodeProperties"),
+            "GAITWAY_JOB_DEFINITIONS": json.dumps({"embedded": self._register(single, "containerProperties")}),
+            "GAITWAY_MULTI_NODE_JOB_DEFINITIONS": json.dumps({"embedded": self._register(several, "nodeProperties")}),
         }
 
     def _instrument(self, container: Json) -> None:

@@ -36,7 +36,14 @@ SETTINGS: dict[str, dict[str, str]] = {
     "existing-vpc": {"vpcId": EXISTING_VPC},
     "subnets": {"vpcId": EXISTING_VPC, "subnetIds": "subnet-0123456789abcdb01"},
     "zones": {"availabilityZones": "eu-west-1c,eu-west-1a"},
-    "image-given": {"containerImageUri": "210987654321.dkr.ecr.eu-west-1.amazonaws.com/robots/isaac:7"},
+    "image-given": {
+        "simulators": "isaaclab-2",
+        "containerImageUri": "210987654321.dkr.ecr.eu-west-1.amazonaws.com/robots/isaac:7",
+    },
+    "one-image-given": {
+        "containerImageUri": '{"isaaclab-2": "210987654321.dkr.ecr.eu-west-1.amazonaws.com/robots/isaac:7"}'
+    },
+    "isaaclab-3-alone": {"simulators": "isaaclab-3", "acceptNvidiaEula": "false"},
     "ngc-account": {"ngcSecretArn": NGC_SECRET},
     "several-nodes": {"instanceTypes": "g6.8xlarge,g6.12xlarge", "maxVcpus": "384"},
     "no-efa": {"useEfa": "false", "instancePrices": '{"g6.2xlarge": 0.8}'},

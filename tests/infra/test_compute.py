@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gaitway.instances.types import INSTANCE_SIZES
+from gaitway.names import DEFAULT_NAMES
 from gaitway.runner.host.batch import BatchVariables
 from gaitway.runner.host.environment import Environment
 from gaitway.runner.run import EXIT_FAILED
@@ -32,11 +33,12 @@ def nodes(aws: Synthesis) -> dict[str, Any]:
     return properties
 
 
-def definition(synthesis: Synthesis, type_: str) -> dict[str, Any]:
+def definition(synthesis: Synthesis, type_: str, simulator: str = "isaaclab-2") -> dict[str, Any]:
+    names = DEFAULT_NAMES.job_definition(simulator), DEFAULT_NAMES.multi_node_job_definition(simulator)
     (found,) = [
         resource.properties
         for resource in synthesis.resources("AWS::Batch::JobDefinition")
-        if resource.properties["Type"] == type_
+        if resource.properties["Type"] == type_ and resource.properties["JobDefinitionName"] in names
     ]
     return found
 
@@ -209,6 +211,26 @@ def test_jobs_of_one_node_and_of_several_differ_in_that_and_in_how_nodes_talk(aw
     for own in ("Type", "JobDefinitionName"):
         assert multi.pop(own) != single.pop(own)
     assert multi == single
+
+
+@pytest.mark.parametrize("type_", ["container", "multinode"])
+def test_jobs_of_both_simulators_differ_in_their_image_only(aws: Synthesis, type_: str) -> None:
+    jobs = [deepcopy(definition(aws, type_, simulator)) for simulator in ("isaaclab-2", "isaaclab-3")]
+    assert len({job.pop("JobDefinitionName") for job in jobs}) == 2
+    images = [
+        aws.text("GaitwayCompute", container.pop("Image")).partition("@")[2]
+        for job in jobs
+        for container in (
+            job["ContainerProperties"]
+            if type_ == "container"
+            else job["NodeProperties"]["NodeRangeProperties"][0]["Container"],
+        )
+    ]
+    assert images == [
+        "<ImageBuild/Image/Default.ImageDigest>",
+        "<ImageBuild/ImageIsaacLab3/Default.ImageDigest>",
+    ]
+    assert jobs[0] == jobs[1]
 
 
 def test_a_submission_says_how_many_nodes_there_are_and_the_first_one_leads(nodes: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ REPLACES = {
 CHOSEN_ONCE = {"vpc_id": {"existing-vpc", "subnets"}, "availability_zones": {"zones"}}
 """Settings that a deployment keeps, and what stands for them in `SETTINGS`; deploymentName is another deployment."""
 
-ONE_VALUE = {"enabled", "accept_nvidia_eula", "simulators"}
+ONE_VALUE = {"enabled"}
 """Settings without another value that deploys."""
 FOR_LAPTOPS = {"job_gpus", "lambda_python"}
 """Settings that only the embedded AWS has other values of."""
@@ -117,7 +117,8 @@ def test_queues_and_jobs_are_known_by_name_and_there_before_they_are_used(aws: S
     definitions = {one.properties["JobDefinitionName"] for one in aws.resources("AWS::Batch::JobDefinition")}
     named = [json.loads(variables[f"GAITWAY_{kind}JOB_QUEUES"]).values() for kind in ("", "MULTI_NODE_")]
     assert {name for names in named for name in names} == queues
-    assert {variables["GAITWAY_JOB_DEFINITION"], variables["GAITWAY_MULTI_NODE_JOB_DEFINITION"]} == definitions
+    named = [json.loads(variables[f"GAITWAY_{kind}JOB_DEFINITIONS"]) for kind in ("", "MULTI_NODE_")]
+    assert {name for names in named for name in names.values()} == definitions
 
 
 def taken_away(before: Synthesis, after: Synthesis) -> set[str]:

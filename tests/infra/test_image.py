@@ -28,7 +28,7 @@ def project(aws: Synthesis) -> dict[str, Any]:
 
 
 def images(synthesis: Synthesis) -> set[str]:
-    """What the containers of both kinds of jobs run."""
+    """What the containers of both kinds of jobs run, of each simulator."""
     properties = [resource.properties for resource in synthesis.resources("AWS::Batch::JobDefinition")]
     containers = [item["ContainerProperties"] for item in properties if "ContainerProperties" in item]
     containers += [
@@ -36,18 +36,43 @@ def images(synthesis: Synthesis) -> set[str]:
         for item in properties
         for part in item.get("NodeProperties", {}).get("NodeRangeProperties", [])
     ]
-    assert len(containers) == 2
+    assert len(containers) in (2, 4)
     return {synthesis.text("GaitwayCompute", container["Image"]) for container in containers}
 
 
 def test_a_job_runs_the_image_that_was_built_by_its_digest(aws: Synthesis) -> None:
-    (image,) = images(aws)
-    assert image.endswith("/<ImageBuild/Repository>@<ImageBuild/Image/Default.ImageDigest>")
+    assert {image.rpartition("/<ImageBuild/Repository>@")[2] for image in images(aws)} == {
+        "<ImageBuild/Image/Default.ImageDigest>",
+        "<ImageBuild/ImageIsaacLab3/Default.ImageDigest>",
+    }
+
+
+def test_each_simulator_is_built_from_its_stage_one_after_the_other(aws: Synthesis) -> None:
+    second, first = (aws.resource("Custom::GaitwayImage", f"ImageBuild/Image{which}/") for which in ("", "IsaacLab3"))
+    assert (first.properties["Target"], second.properties["Target"]) == ("isaaclab-3", "isaaclab")
+    assert first.name in aws.needed_by(second)
+    tags = [each.properties["ImageTag"] for each in (first, second)]
+    assert tags[0].removeprefix("isaaclab-3-") == tags[1].removeprefix("isaaclab-2-")
+
+
+def test_an_image_is_built_for_a_simulator_that_has_none_of_yours(synthesise: Synthesise) -> None:
+    synthesis = synthesise(settings_of("one-image-given"))
+    assert [each.properties["Target"] for each in synthesis.resources("Custom::GaitwayImage")] == ["isaaclab-3"]
+    yours, ours = sorted(images(synthesis))
+    assert yours == "210987654321.dkr.ecr.eu-west-1.amazonaws.com/robots/isaac:7"
+    assert ours.endswith("@<ImageBuild/ImageIsaacLab3/Default.ImageDigest>")
+
+
+def test_without_isaac_lab_2_nobody_accepts_its_licence(synthesise: Synthesise) -> None:
+    synthesis = synthesise(settings_of("isaaclab-3-alone"))
+    assert [each.properties["Target"] for each in synthesis.resources("Custom::GaitwayImage")] == ["isaaclab-3"]
+    environment = synthesis.resource("AWS::CodeBuild::Project").properties["Environment"]["EnvironmentVariables"]
+    assert {"Name": "ACCEPT_EULA", "Type": "PLAINTEXT", "Value": "N"} in environment
 
 
 def test_what_can_fail_in_seconds_is_there_before_the_image_is_built(aws: Synthesis) -> None:
     compute = [resource for resource in aws.resources() if resource.stack == "GaitwayCompute"]
-    before = {"ImageBuild/Image/Default"}
+    before = {"ImageBuild/Image/Default", "ImageBuild/ImageIsaacLab3/Default"}
     while more := {name for one in compute if one.name in before for name in aws.needed_by(one)} - before:
         before |= more
     # These name the image.
@@ -74,7 +99,7 @@ def test_only_the_jobs_image_may_be_pulled(aws: Synthesis, given: Synthesis, emb
 
 
 def test_other_sources_are_another_tag_and_what_is_uploaded_is_what_the_image_needs(aws: Synthesis) -> None:
-    tag = aws.resource("Custom::GaitwayImage").properties["ImageTag"]
+    tag = aws.resource("Custom::GaitwayImage", "ImageBuild/Image/").properties["ImageTag"].removeprefix("isaaclab-2-")
     (sources,) = aws.directory.glob(f"asset.{tag}*")
     files = {str(path.relative_to(sources)) for path in sources.rglob("*") if path.is_file()}
     assert {"container/Dockerfile", "container/entrypoint.sh"} <= files
@@ -88,13 +113,14 @@ def test_the_build_has_room_and_an_end_before_cloudformation_gives_up(aws: Synth
     environment = project["Environment"]
     assert (environment["ComputeType"], environment["PrivilegedMode"]) == ("BUILD_GENERAL1_LARGE", True)
     assert project["Cache"]["Modes"] == ["LOCAL_DOCKER_LAYER_CACHE"]
-    wait_seconds = int(aws.resource("Custom::GaitwayImage").properties["ServiceTimeout"])
-    assert (project["TimeoutInMinutes"] + project["QueuedTimeoutInMinutes"]) * 60 < wait_seconds <= 3600
+    for built in aws.resources("Custom::GaitwayImage"):
+        wait_seconds = int(built.properties["ServiceTimeout"])
+        assert (project["TimeoutInMinutes"] + project["QueuedTimeoutInMinutes"]) * 60 < wait_seconds <= 3600
 
 
 def test_the_build_is_told_of_the_licence_and_of_no_secret(project: dict[str, Any]) -> None:
     variables = {item["Name"]: item["Value"] for item in project["Environment"]["EnvironmentVariables"]}
-    assert variables.keys() == {"ACCEPT_EULA", "REPOSITORY_URI", "TARGET"}
+    assert variables.keys() == {"ACCEPT_EULA", "REPOSITORY_URI"}
     assert variables["ACCEPT_EULA"] == "Y"
     commands = json.loads(project["Source"]["BuildSpec"])["phases"]["build"]["commands"]
     assert "--build-arg ACCEPT_EULA=" in commands[0]
@@ -106,7 +132,7 @@ def test_the_repository_scans_forgets_and_goes_with_its_images(aws: Synthesis) -
     assert properties["ImageScanningConfiguration"] == {"ScanOnPush": True}
     assert properties["ImageTagMutability"] == "IMMUTABLE"
     (rule,) = json.loads(properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert rule["selection"]["countNumber"] == 10
+    assert rule["selection"]["countNumber"] == 20, "ten of each simulator"
     assert (properties["EmptyOnDelete"], repository.attributes["DeletionPolicy"]) == (True, "Delete")
 
 

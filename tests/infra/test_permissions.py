@@ -95,6 +95,8 @@ def test_wildcards_stand_only_where_aws_offers_nothing_narrower(aws: Synthesis) 
         Allowed("states:StopExecution", _EXECUTIONS),
         Allowed("batch:SubmitJob", batch_arn("job-definition", "gaitway-single-node:*")),
         Allowed("batch:SubmitJob", batch_arn("job-definition", "gaitway-multi-node:*")),
+        Allowed("batch:SubmitJob", batch_arn("job-definition", "gaitway-single-node-isaaclab-3:*")),
+        Allowed("batch:SubmitJob", batch_arn("job-definition", "gaitway-multi-node-isaaclab-3:*")),
         Allowed("batch:TagResource", batch_arn("job", "*")),
         Allowed("batch:TerminateJob", batch_arn("job", "*")),
     }

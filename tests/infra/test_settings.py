@@ -46,6 +46,22 @@ def test_the_repositorys_own_settings_wait_for_the_acceptance_of_the_licence() -
     assert LICENCE in message
 
 
+def test_isaac_lab_3_alone_needs_no_acceptance_and_the_refusal_says_so() -> None:
+    assert "-c simulators=isaaclab-3" in refusal(ROOT)
+    settings = load_settings({"simulators": "isaaclab-3"}, ROOT)
+    assert not settings.accept_nvidia_eula
+    assert settings.built_simulators == ("isaaclab-3",)
+    assert LICENCE in refusal(ROOT, simulators="isaaclab-2")
+
+
+def test_an_image_is_given_for_each_simulator_or_for_some(config: Path) -> None:
+    uri = "registry.example/isaac:7"
+    one = load_settings({"simulators": "isaaclab-2", "containerImageUri": uri}, config)
+    assert (one.image_uri("isaaclab-2"), one.built_simulators) == (uri, ())
+    some = load_settings({"containerImageUri": json.dumps({"isaaclab-3": uri})}, config)
+    assert (some.image_uri("isaaclab-3"), some.built_simulators) == (uri, ("isaaclab-2",))
+
+
 def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
     assert not load_settings({"enabled": "false"}, ROOT).enabled
 
@@ -98,7 +114,20 @@ def test_another_file_can_be_named() -> None:
             ["assetBucketKeys is arn:aws:kms", "assetBuckets is empty"],
         ),
         ({"simulators": ["isaaclab"]}, ["simulators", "'isaaclab'", *map(repr, SIMULATORS)]),
-        ({"simulators": ["embedded"]}, ["simulators is embedded", "containerImageUri is missing", "holds isaaclab-2"]),
+        ({"simulators": ["embedded"]}, ["simulators is embedded", "containerImageUri has no image of embedded"]),
+        ({"simulators": ["isaaclab-2", "embedded"]}, ["simulators is isaaclab-2, embedded", "name one of them"]),
+        ({"simulators": ["isaaclab-3"] * 2}, ["simulators holds isaaclab-3 more than once"]),
+        ({"simulators": []}, ["simulators", "[]", "at least 1"]),
+        (
+            {"containerImageUri": "registry.example/isaac:7"},
+            ["simulators is isaaclab-3, isaaclab-2", '{"isaaclab-3": "registry.example/isaac:7"}'],
+        ),
+        (
+            {"containerImageUri": {"embedded": "registry.example/isaac:7"}},
+            ["containerImageUri has an image of embedded", "simulators is isaaclab-3, isaaclab-2"],
+        ),
+        ({"containerImageUri": {"isaac": "registry.example/isaac:7"}}, ["containerImageUri", "'isaac'", "isaaclab-3"]),
+        ({"containerImageUri": '{"isaaclab-3"'}, ["containerImageUri", "JSON object"]),
         ({"tags": {"aws:team": "robots"}}, ["tags", "'aws:team'", "not beginning with aws:"]),
         ({"tags": {"team": "R&D"}}, ["tags", "'R&D'", "a value of up to 256 of letters, digits, spaces"]),
         ({"tags": {"Team": "a", "team": "b"}}, ["tags holds 'Team' and 'team'", "leave one out"]),

@@ -27,7 +27,7 @@ from gaitway.contracts.request import parse_request
 from gaitway.contracts.simulation import EvaluationSummary
 from gaitway.contracts.workload import EvaluationConfig, TrainingConfig
 from gaitway.installation import NotInstalledError
-from gaitway.libraries.tasks import is_of_isaaclab3
+from gaitway.libraries.tasks import known_tasks
 from gaitway.local import isaaclab3, launcher
 from tests.unit.simulators.isaaclab3.real import only_with_isaac_lab_3
 
@@ -49,7 +49,7 @@ def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_isaac_lab_3_the_demo_says_why_and_takes_the_cartpole_in_torch() -> None:
     console = Console(file=io.StringIO(), width=80)
     examples = choose_examples(console)
-    assert not any(is_of_isaaclab3(task) for task in tasks(examples))
+    assert {known_tasks().means(task) for task in tasks(examples)} == {"isaaclab-2"}
     assert isinstance(console.file, io.StringIO)
     line, rest = console.file.getvalue().split("\n")
     assert MISSING in line
@@ -62,7 +62,7 @@ def test_with_isaac_lab_3_the_demo_says_nothing_and_takes_one_of_its_tasks() -> 
     console = Console(file=io.StringIO())
     training, evaluation = tasks(choose_examples(console))
     assert training == evaluation
-    assert is_of_isaaclab3(training)
+    assert known_tasks().means(training) == "isaaclab-3"
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""
 
@@ -76,7 +76,7 @@ def test_without_isaac_lab_3_no_ant_walks_and_the_error_says_why() -> None:
 def test_the_ant_is_evaluated_in_the_task_that_it_was_trained_in() -> None:
     training, evaluation = tasks(ANT)
     assert training == evaluation
-    assert is_of_isaaclab3(training)
+    assert known_tasks().means(training) == "isaaclab-3"
 
 
 SUMMARY = EvaluationSummary(
@@ -124,7 +124,10 @@ def test_metrics_that_say_nothing_of_the_way_are_an_error(tmp_path: Path) -> Non
 def test_the_embedded_aws_has_isaac_lab_3_where_it_is_installed_and_the_developer_does_not_leave_it_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert launcher.default_settings() == {"simulators": "isaaclab-3,embedded"}
+    assert launcher.default_settings() == {
+        "simulators": "isaaclab-3,embedded",
+        "containerImageUri": '{"isaaclab-3": "gaitway/isaaclab-3:local", "embedded": "gaitway/embedded:local"}',
+    }
     monkeypatch.setenv(launcher.SIMULATORS_VARIABLE, "embedded")
     assert launcher.default_settings() == {}
 

@@ -27,11 +27,13 @@ from lambdas.build_image.logic import ImageBuilder
 from tests.infra.deployments import new_app
 from tests.local.build_tools import BuildTools
 from tests.local.emulator import Emulator
-from tests.local.one_stack import SETTINGS, Json, OneStack, answers_received
+from tests.local.one_stack import SETTINGS as FUNCTIONS_HERE
+from tests.local.one_stack import Json, OneStack, answers_received
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
 
+SETTINGS = FUNCTIONS_HERE.model_copy(update={"simulators": ("isaaclab-2",)})
 REPOSITORY = "gaitway"
 RESOURCE = "Custom::GaitwayImage"
 
@@ -91,8 +93,28 @@ def synthesised(directory: Path, name: str, settings: Settings = SETTINGS) -> cd
     from stacks.components.image_build import ImageBuild
 
     stack = cdk.Stack(new_app(directory), name)
-    cdk.CfnOutput(stack, "ImageUri", value=ImageBuild(stack, "ImageBuild", settings).image.uri)
+    for simulator, image in ImageBuild(stack, "ImageBuild", settings).images.items():
+        cdk.CfnOutput(stack, f"ImageUri{simulator}", value=image.uri)
     return stack
+
+
+def test_each_simulator_has_an_image_from_its_own_stage_and_one_is_built_after_the_other(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    stack = OneStack(emulator, synthesised(tmp_path / "cdk.out", "BothSimulators", FUNCTIONS_HERE))
+    (tmp_path / "tools").mkdir()
+    tools = BuildTools(tmp_path / "tools")
+    deployed = stack.deploy(tools.used_by(renamed(stack.template, "both-")))
+    assert deployed["StackStatus"] == "CREATE_COMPLETE"
+    builds = [call["arguments"] for call in tools.calls() if call["arguments"][0] in ("build", "push")]
+    assert [arguments[0] for arguments in builds] == ["build", "push"] * 2
+    assert [arguments[arguments.index("--target") + 1] for arguments in builds[::2]] == ["isaaclab-3", "isaaclab"]
+    assert [arguments[1].rpartition(":")[2].rpartition("-")[0] for arguments in builds[1::2]] == [
+        "isaaclab-3",
+        "isaaclab-2",
+    ]
+    assert len({output["OutputValue"] for output in deployed["Outputs"]}) == 2
+    stack.delete()
 
 
 REFUSED = """#3 [internal] load metadata for nvcr.io/nvidia/isaac-lab:2.3.2

@@ -87,3 +87,12 @@ def test_a_specification_that_the_image_cannot_read_is_refused_and_nothing_is_ma
     outcome = world.outcome()
     assert outcome["error"] == "ArtifactError"
     assert "is the image as new as the functions?" in outcome["cause"]
+
+
+def test_a_run_for_another_simulator_than_the_images_is_refused(world: World) -> None:
+    """An image of one's own that was named for the wrong simulator: the results would be of other physics."""
+    world.table.update(world.run_id, spec=json.dumps(spec_of(world) | {"simulator": "isaaclab-3"}))
+    assert world.run_here("succeed") == EXIT_FAILED
+    told = world.outcome()
+    assert told["error"] == "PlatformError"
+    assert "for the simulator isaaclab-3, and this image holds embedded" in told["cause"]

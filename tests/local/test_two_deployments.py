@@ -152,10 +152,10 @@ def test_no_role_reaches_into_the_other_deployment(
 ) -> None:
     ours, others = both
     there = others.plane.deployment
-    definition = others.names.job_definition
+    definition = others.names.job_definition("embedded")
     attempts: dict[str, Callable[[AssumedRole], object]] = {
         "submit to its queue": lambda role: role.client("batch").submit_job(
-            jobName="any", jobQueue=there.job_queue_arn, jobDefinition=ours.names.job_definition
+            jobName="any", jobQueue=there.job_queue_arn, jobDefinition=ours.names.job_definition("embedded")
         ),
         "submit its job": lambda role: role.client("batch").submit_job(
             jobName="any", jobQueue=ours.plane.deployment.job_queue_arn, jobDefinition=definition

@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field, Json
 from gaitway.contracts.limits import EXIT_ALLOWANCE_SECONDS, HEARTBEAT_SECONDS
 from gaitway.contracts.model import Model
 from gaitway.contracts.text import Like
-from gaitway.libraries.simulators import Simulator
 from gaitway.runner.host.hosts import PREFIXES
 
 _CREDENTIALS = ("AWS_", "ECS_")
@@ -50,8 +49,6 @@ class Environment(Model):
         str, Field(alias="GAITWAY_SIMULATOR"), Like(r"[a-z][a-z0-9_]*", "a name of lower-case letters, digits and _")
     ]
     """Name of a package under gaitway.simulators: the image's own."""
-    simulators: Annotated[Json[tuple[Simulator, ...]], Field(alias="GAITWAY_SIMULATORS")] = ()
-    """Those of the deployment, which its image holds."""
     heartbeat_seconds: Annotated[float, Field(alias="GAITWAY_HEARTBEAT_SECONDS", gt=0)] = HEARTBEAT_SECONDS
     exit_allowance_seconds: Annotated[float, Field(alias="GAITWAY_EXIT_ALLOWANCE_SECONDS", gt=0)] = (
         EXIT_ALLOWANCE_SECONDS

@@ -11,6 +11,7 @@ import torch
 
 from gaitway.contracts.errors import RequestError
 from gaitway.libraries import RlLibrary
+from gaitway.libraries.tasks import names_in_isaaclab2
 from gaitway.simulators.common.custom_environment import Imported, unknown_task
 from gaitway.simulators.embedded.cartpole.direct import CartpoleDirectConfig, CartpoleDirectEnvironment
 from gaitway.simulators.embedded.cartpole.manager_based import (
@@ -52,6 +53,11 @@ def register(task: Task) -> None:
     _tasks[task.name] = task
 
 
+def registered() -> list[str]:
+    """List the names of our own tasks."""
+    return sorted(_tasks)
+
+
 def bare_name(task: str) -> str:
     """Name of a task, without Gymnasium's `module:` in front of it."""
     return task.rpartition(":")[2]
@@ -61,15 +67,16 @@ def find_task(name: str, library: RlLibrary, imported: Imported | None = None) -
     """Find a task that has settings for an RL library; tasks of a custom environment take precedence over ours.
 
     Args:
-        name: The registered name; Gymnasium's `module:` before it is ignored.
+        name: The registered name, or that of the same task in Isaac Lab 3; Gymnasium's `module:` before it is ignored.
         library: Name of the RL library.
         imported: What became of the custom environment, for the error.
 
     Raises:
         RequestError: Names the existing tasks, the nearest name first.
     """
-    name = bare_name(name)
     custom = custom_tasks()
+    names = names_in_isaaclab2(bare_name(name))
+    name = next((each for each in names if each in custom or each in _tasks), names[0])
     if name in custom:
         _check_library(name, library, libraries_of(custom[name]))
         return _custom_task(custom[name], library)

@@ -21,6 +21,7 @@ from gaitway.simulators.common.ranks import Ranks, end_with_launcher, only_one_s
 from gaitway.simulators.isaaclab2.caches import keep_caches
 from gaitway.simulators.isaaclab2.evaluate import evaluate
 from gaitway.simulators.isaaclab2.installation import enter_isaac_sim, launcher_pid
+from gaitway.simulators.isaaclab2.tasks import with_own_name
 from gaitway.simulators.isaaclab2.train import train
 
 _MODULE = "gaitway.simulators.isaaclab2"
@@ -59,6 +60,7 @@ def _simulate(job: SimulationJob) -> None:
     if ranks.is_distributed:
         end_with_launcher(launcher_pid())
         only_one_speaks(ranks)
+    job = with_own_name(job)
     match job.training:
         case TrainingConfig():
             train(job, ranks)

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from gaitway.contracts.errors import GaitwayError, InputNotFoundError, RequestError, RunRefusedError
+from gaitway.contracts.errors import Failure, GaitwayError, InputNotFoundError, RequestError, RunRefusedError
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import ConstructRunEvent
 from gaitway.contracts.request import ComputeConfig
-from gaitway.contracts.run import RunSpec, output_prefix_of
+from gaitway.contracts.run import RunSpec, RunState, output_prefix_of
 from gaitway.contracts.vams_message import parse_message
 from gaitway.contracts.workload import TrainingConfig
 from gaitway.libraries import RlLibrary
+from gaitway.workloads.simulators import Simulators
 from lambdas.construct_run.inputs import MAX_CONFIG_BYTES, Inputs
 from lambdas.construct_run.logic import ConstructRun, with_drawn_seed
-from lambdas.simulators import Simulators, check_simulator
 from tests.checkpoints import EXPORTED, FILES, ONNX, checkpoint
 from tests.local.control_plane.world import BACKENDS, World
 from tests.unit.workloads import replay
@@ -581,8 +581,27 @@ def test_another_run_draws_another_seed() -> None:
         assert with_drawn_seed(TrainingConfig(seed=seed), "run-1").seed == seed
 
 
-@pytest.mark.parametrize("override", ["presets=newton", "physics=newton_mjwarp"])
-def test_what_no_deployed_simulator_has_is_refused(override: str) -> None:
-    training = TrainingConfig(hydra_overrides=[override])
-    with pytest.raises(RequestError, match=r"which is not there in Isaac Lab 2\.3\.2 and the embedded"):
-        check_simulator(training, ("isaaclab-2", "embedded"))
+def test_the_simulator_and_why_it_is_that_one_are_written_into_the_record(world: World) -> None:
+    world.launch = world.launch_where("isaaclab-3")
+    construct(world, simulators=("isaaclab-3",), inputParameters={"trainingConfig": {"task": "Isaac-Ant-v0"}})
+    record = world.record
+    assert record.spec is not None
+    assert (record.simulator, record.spec.simulator, record.task) == ("isaaclab-3", "isaaclab-3", "Isaac-Ant-v0")
+    assert record.remarks == [
+        "Isaac-Ant-v0 means Isaac Lab 2.3.2 (PhysX), which is not deployed here: it runs as Isaac-Ant in Isaac Lab 3.0 "
+        "(Newton physics)"
+    ]
+
+
+def test_a_run_that_is_started_again_stays_in_the_simulator_of_its_checkpoints(world: World) -> None:
+    request = {"trainingConfig": {"task": "Isaac-Ant-v0"}}
+    world.launch = world.launch_where("isaaclab-3")
+    construct(world, simulators=("isaaclab-3",), inputParameters=request)
+    first = world.record
+    lost = Failure(error="InterruptedRunError", cause="the machine was taken away", retryable=True)
+    assert world.table.update(world.run_id, state=RunState.FAILED, failure=lost)
+    world.launched(inputParameters=request)
+    assert world.record.execution_arn != first.execution_arn
+    construct(world, simulators=("isaaclab-3", "isaaclab-2"))
+    assert world.record.simulator == "isaaclab-3"
+    assert world.record.remarks == ["Isaac-Ant-v0 runs as Isaac-Ant in Isaac Lab 3.0 (Newton physics), where it began"]

@@ -74,7 +74,8 @@ def queue(shared_clients: SharedClients) -> Iterator[BatchWorld]:
 
 @pytest.fixture(scope="module")
 def targets(queue: BatchWorld) -> Targets:
-    target = Target(dict.fromkeys((1, 4), queue.job_queue), queue.define(["true", "Ref::run_id"]))
+    definition = queue.define(["true", "Ref::run_id"])
+    target = Target(dict.fromkeys((1, 4), queue.job_queue), {"embedded": definition})
     return Targets(single_node=target, multi_node=target, sizes=SIZES)
 
 

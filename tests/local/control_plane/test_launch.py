@@ -208,7 +208,7 @@ def test_a_caller_of_another_kind_needs_an_adapter_and_nothing_else(world: World
     assert launch.handle({"line": f"{refused_token} {output_files} ?"})["statusCode"] == 400
     assert "the task is '?'" in world.workflow.ended(refused)["cause"]
     caller, token = world.caller()
-    assert launch.handle({"line": f"{token} {output_files} Isaac-Ant-v0"})["statusCode"] == 200
+    assert launch.handle({"line": f"{token} {output_files} Example-Ant-v0"})["statusCode"] == 200
     assert world.is_waiting(caller)
 
     started = json.loads(world.describe(world.record.execution_arn or "")["input"])
@@ -217,7 +217,7 @@ def test_a_caller_of_another_kind_needs_an_adapter_and_nothing_else(world: World
 
     spec = world.record.spec
     assert spec is not None
-    assert (spec.training.task, spec.output_files, spec.output_metadata) == ("Isaac-Ant-v0", output_files, None)
+    assert (spec.training.task, spec.output_files, spec.output_metadata) == ("Example-Ant-v0", output_files, None)
     assert spec.caller == Caller(kind="queue")
     assert spec.refused_suffixes == []
 

@@ -56,8 +56,8 @@ class Queue:
         )
         self._end = directory / "end"
         self.targets = Targets(
-            single_node=Target(dict.fromkeys((1, 4), self.arn), name),
-            multi_node=Target(dict.fromkeys((1, 4), self.arn), f"{name}-nodes"),
+            single_node=Target(dict.fromkeys((1, 4), self.arn), {"embedded": name}),
+            multi_node=Target(dict.fromkeys((1, 4), self.arn), {"embedded": f"{name}-nodes"}),
             sizes=SIZES,
         )
         self.jobs = BatchSubmitter(batch, self.targets)

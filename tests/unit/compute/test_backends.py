@@ -1,6 +1,7 @@
 """Which back end a request means, and what is said where a deployment does not have it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ from gaitway.compute.jobs import JobRequest
 from gaitway.compute.sizes import JobSize, check_compute
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.request import ComputeConfig, parse_request
+from gaitway.libraries.simulators import Simulator
 
 SIZE = JobSize(gpus=1, vcpus=8, memory_mib=1024, max_nodes=2, instance_gpus=1)
 VARIABLES = {
     "GAITWAY_JOB_QUEUES": '{"1": "gpu-1"}',
-    "GAITWAY_JOB_DEFINITION": "single",
+    "GAITWAY_JOB_DEFINITIONS": '{"isaaclab-3": "single-3", "isaaclab-2": "single"}',
     "GAITWAY_MULTI_NODE_JOB_QUEUES": '{"1": "multi-1"}',
-    "GAITWAY_MULTI_NODE_JOB_DEFINITION": "multi",
+    "GAITWAY_MULTI_NODE_JOB_DEFINITIONS": '{"isaaclab-3": "multi-3", "isaaclab-2": "multi"}',
     "GAITWAY_JOB_SIZES": json.dumps({1: SIZE.model_dump()}),
     "GAITWAY_JOB_TAGS": '{"GaitwayDeployment": "gaitway"}',
 }
@@ -65,6 +67,29 @@ def test_what_is_generated_is_what_is_submitted(nodes: int) -> None:
     job = asked(num_nodes=nodes)
     submitter_of(lambda service: Client(), ["batch"], VARIABLES).submit(job)
     assert [json.loads(text) for text in documents_of(job, no_client, VARIABLES).values()] == sent
+
+
+@pytest.mark.parametrize(
+    ("simulator", "nodes", "definition"),
+    [
+        ("isaaclab-3", 1, "single-3"),
+        ("isaaclab-3", 2, "multi-3"),
+        ("isaaclab-2", 1, "single"),
+        # Constructed by a version whose deployments had one image.
+        (None, 1, "single"),
+        (None, 2, "multi"),
+    ],
+)
+def test_a_job_has_the_image_of_its_runs_simulator(simulator: Simulator | None, nodes: int, definition: str) -> None:
+    job = replace(asked(num_nodes=nodes), simulator=simulator)
+    (document,) = documents_of(job, no_client, VARIABLES).values()
+    assert json.loads(document)["jobDefinition"] == definition
+
+
+def test_a_run_whose_simulator_was_taken_away_meanwhile_is_refused_in_words() -> None:
+    job = replace(asked(), simulator="embedded")
+    with pytest.raises(RequestError, match="the simulator embedded, which is not deployed any more, allowed: isaac"):
+        documents_of(job, no_client, VARIABLES)
 
 
 def test_an_event_that_no_back_end_sends_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from gaitway.compute.service_job import REPORTED, ServiceJob
 from gaitway.compute.training_job import TrainingJobTemplate, submission, training_job
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.request import ComputeConfig
+from gaitway.libraries.simulators import Simulator
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:training-job/AWSBatchmy-training-job88b610a69aa8380ca5b0a7aba3f81cb8"
 EVENT = {
@@ -94,7 +96,8 @@ TEMPLATE = TrainingJobTemplate(
     job_queue="training",
     attempts=3,
     instance_types={1: "ml.g6.2xlarge"},
-    training_job={"AlgorithmSpecification": {"TrainingImage": "i"}, "ResourceConfig": {"VolumeSizeInGB": 50}},
+    images={"isaaclab-3": "i-3", "isaaclab-2": "i"},
+    training_job={"AlgorithmSpecification": {}, "ResourceConfig": {"VolumeSizeInGB": 50}},
     tags={"GaitwayDeployment": "gaitway"},
 )
 
@@ -138,3 +141,12 @@ def test_only_a_failure_that_was_reported_is_not_attempted_again() -> None:
 def test_gpus_that_no_type_has_are_refused() -> None:
     with pytest.raises(RequestError, match=r"gpusPerNode is 8, allowed here on SageMaker: 1 \(what fits"):
         training_job(asked(gpusPerNode=8), TEMPLATE)
+
+
+def test_a_training_job_has_the_image_of_its_runs_simulator() -> None:
+    cases: list[tuple[Simulator | None, str]] = [("isaaclab-3", "i-3"), ("isaaclab-2", "i"), (None, "i")]
+    for simulator, image in cases:
+        request = training_job(replace(asked(), simulator=simulator), TEMPLATE)
+        assert request["AlgorithmSpecification"]["TrainingImage"] == request["Environment"]["GAITWAY_IMAGE"] == image
+    with pytest.raises(RequestError, match="the simulator embedded, which is not deployed any more"):
+        training_job(replace(asked(), simulator="embedded"), TEMPLATE)

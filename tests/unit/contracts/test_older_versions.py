@@ -24,9 +24,10 @@ NEW = {
     *("resumeFrom", "resume_from", "furtherIterations", "further_iterations"),
     *("comparedSteps", "compared_steps"),
     *("installDependencies", "install_dependencies", "resumptions", "warnings", "notExported", "not_exported"),
-    *("noLeapp", "no_leapp"),
+    *("noLeapp", "no_leapp", "ranWith", "ran_with"),
     *("schemaVersion", "caller", "groupId", "parentRunId", "enableCameras", "withCameras", "seed"),
-    *("group_id", "parent_run_id", "enable_cameras", "remark"),
+    *("group_id", "parent_run_id", "enable_cameras", "remark", "simulator", "backend", "gpu_slice", "gpuSlice"),
+    *("instanceId", "instance_id", "liveView", "live_view", "noLeapp", "no_leapp"),
 }
 """Fields that the commit before tolerance does not know, and refuses in what it reads strictly."""
 
@@ -95,7 +96,7 @@ def test_since_readers_are_tolerant_an_older_one_reads_what_a_newer_one_wrote(tm
     record = RunRecord.read(sample(RunRecord))
     item = json.loads(json.dumps(run_table._item(record)))
     spec = sample(RunRecord, with_more=True)["spec"]
-    item["spec"] = {"S": json.dumps(spec | {"policy": "s3://assets/model_9.pt"})}
+    item["spec"] = {"S": json.dumps(spec | {"inputs": {"policy": {"uri": "s3://assets/model_9.pt"}}})}
     documents = {model.__name__: (model.__module__, sample(model, with_more=True)) for model in DOCUMENTS}
 
     written = Older(TOLERANT, tmp_path).read_and_write(documents, item | {"later": {"S": "x"}})

@@ -87,3 +87,7 @@ def test_a_library_without_settings_is_refused() -> None:
 
 def test_a_task_may_be_named_with_the_module_that_registers_it() -> None:
     assert find_task("isaaclab_tasks:Isaac-Cartpole-v0", "rsl_rl") is MANAGER_BASED
+
+
+def test_a_task_may_have_its_name_of_isaac_lab_3() -> None:
+    assert find_task("Isaac-Cartpole-Direct", "rsl_rl") is DIRECT

@@ -209,10 +209,11 @@ def test_another_runs_checkpoint_is_continued_where_the_runner_places_it(
 def evaluated(
     trained: tuple[Left, subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """An evaluation of the last checkpoint, with a video."""
+    """An evaluation of the last checkpoint, with a video; the request has the task's name in Isaac Lab 3."""
     left, _ = trained
     directory = tmp_path_factory.mktemp("evaluated")
     training = EVALUATION | job(left.library, record_video=True)
+    training["task"] = str(training["task"]).removesuffix("-v0")
     return directory, start(directory, training, {"inputs": {"policy": str(left.checkpoints[5])}})
 
 
@@ -221,6 +222,7 @@ def test_an_evaluation_counts_episodes_and_records_them(
 ) -> None:
     directory, ended = evaluated
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "The task Isaac-Cartpole-Direct is Isaac-Cartpole-Direct-v0 in Isaac Lab 2.3.2" in ended.stdout
     *_, last = EVALUATION_PROGRESS.finditer(ended.stdout)
     assert (last["done"], last["total"]) == ("20", "20")
     table = pd.read_csv(directory / EVALUATION_METRICS)
