@@ -11,8 +11,6 @@ from gaitway.libraries.simulators import SIMULATORS
 from lambdas.environment import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gaitway.contracts.workload import WorkloadConfig
     from gaitway.libraries.simulators import Simulator
 
@@ -23,12 +21,12 @@ class LookedIntoEnvironment(Environment):
     allow_live_view: Annotated[Json[bool], Field(alias="GAITWAY_ALLOW_LIVE_VIEW")]
 
 
-def check_live_view(training: WorkloadConfig, simulators: Iterable[Simulator], *, allowed: bool) -> None:
+def check_live_view(training: WorkloadConfig, simulator: Simulator, *, allowed: bool) -> None:
     """Refuse a live view that nobody could see.
 
     Args:
         training: What to run.
-        simulators: Those that may run it.
+        simulator: The one that runs it.
         allowed: The setting `allowLiveView`.
 
     Raises:
@@ -36,10 +34,12 @@ def check_live_view(training: WorkloadConfig, simulators: Iterable[Simulator], *
     """
     if not training.live_view:
         return
-    if not any(SIMULATORS[simulator].has_live_view for simulator in simulators):
+    if not SIMULATORS[simulator].has_live_view:
         having = " and ".join(support.description for support in SIMULATORS.values() if support.has_live_view)
-        without = " and ".join(SIMULATORS[simulator].description for simulator in simulators)
-        raise RequestError(f"trainingConfig.liveView is true, which {having} has, and {without} has not: leave it out")
+        raise RequestError(
+            f"trainingConfig.liveView is true, which {having} has, but the task runs in "
+            f"{SIMULATORS[simulator].description}, which has not: leave it out"
+        )
     if not allowed:
         raise RequestError(
             "trainingConfig.liveView is true, which this deployment does not allow: leave it out, or deploy with the "

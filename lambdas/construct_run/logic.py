@@ -86,7 +86,7 @@ class ConstructRun:
         # launch has checked the request in the message, but not the one in a file.
         check_compute(request.compute_config, self._sizes)
         simulator = choose_simulator(request.training_config, self._simulators, begun_in).simulator
-        check_live_view(request.training_config, [simulator], allowed=self._allow_live_view)
+        check_live_view(request.training_config, simulator, allowed=self._allow_live_view)
         spec = self._resolve(event.run_id, event.message, request, continued, begun_in)
         if not self._runs.update(
             event.run_id,

@@ -127,7 +127,7 @@ class Launch:
         if request is not None:
             simulator = choose_simulator(request.training_config, self._simulators).simulator
             check_backend(request.compute_config, self._backends)
-            check_live_view(request.training_config, [simulator], allowed=self._allow_live_view)
+            check_live_view(request.training_config, simulator, allowed=self._allow_live_view)
         size = len(json.dumps(to_json(message)))
         if size > MAX_MESSAGE_BYTES:
             raise RequestError(
