@@ -32,6 +32,7 @@ class Account:
         self.is_embedded = False
         self.fis_role: str | None = None
         self.commands = DEFAULT_COMMANDS
+        self.deployment = SimpleNamespace(run_table_name="runs")
         self.began_at = datetime(2026, 11, 26, 12, tzinfo=UTC)
         self.session = boto3.Session("any", "any", region_name=REGION)
         self.progress = self
