@@ -73,7 +73,9 @@ def test_its_runner_trains_and_says_which_versions_ran(world: World, tree: Tree)
         TrainingConfig(task="Isaac-Cartpole-Direct", num_envs=16, max_iterations=3), heartbeat_timeout_seconds=600
     )
 
-    job = world.start_image(ISAACSIM_ASSET_ROOT=str(tree.folder / "assets"))
+    # A job has NVIDIA's robots, unless it names the image's; the simulator is the image's own.
+    simulator = tree.environment["GAITWAY_SIMULATOR"]
+    job = world.start_image(GAITWAY_SIMULATOR=simulator, ISAACSIM_ASSET_ROOT=str(tree.folder / "assets"))
 
     assert job.wait() == 0, job.output
     assert world.outcome()["status"] == "SUCCEEDED"
