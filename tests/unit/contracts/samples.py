@@ -17,7 +17,11 @@ REQUESTS = ("TrainingConfig", "EvaluationConfig", "ComputeConfig", "VamsMessage"
 _NEW_FIELD = "fieldOfTomorrow"
 _FORMATS = {"date-time": "2026-11-26T12:00:00Z", "s3-uri": "s3://bucket/folder/"}
 _PATTERNS = {
+    "job_id": "hyperpod-slurm/run-0123456789abcdef0123-0123456789ab-2",
     "sha256": "a" * 64,
+    "instance_type": "ml.g5.8xlarge",
+    "priority_class": "normal",
+    "team": "robots",
     "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:gaitway-pipeline:run-1-a",
 }
 """By field: what its pattern allows."""
