@@ -98,6 +98,8 @@ def names_in_isaaclab3(task: str) -> list[str]:
     Args:
         task: A name of any release.
     """
+    if _is_of_another_version(task):
+        return [task]
     core = _VERSION.sub("", task).replace(_PLAY, "").removeprefix(_OWN)
     new = _RENAMED.get(core, core)
     for old_part, new_part in _PARTS:
@@ -111,8 +113,15 @@ def names_in_isaaclab2(task: str) -> list[str]:
     Args:
         task: A name of any release.
     """
+    if _is_of_another_version(task):
+        return [task]
     core = _VERSION.sub("", task).removeprefix(_CONTRIBUTED).removeprefix(_OWN)
     old = {new: old for old, new in _RENAMED.items()}.get(core, core)
     for old_part, new_part in _PARTS:
         old = old.replace(new_part, old_part)
     return list(dict.fromkeys([task, f"{_OWN}{old}-v0", f"{_OWN}{core}-v0"]))
+
+
+def _is_of_another_version(task: str) -> bool:
+    # Isaac Lab 2 has -v0 only: any other is a slip, or somebody else's task.
+    return has_version(task) and not task.endswith("-v0")

@@ -32,7 +32,7 @@ class Node:
             self._program(name)
         self._program("mountpoint", "exit 1")
         self._program("iptables", '[ "$2" = --insert ]')
-        self._program("python3.11", 'mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"')
+        self._program("python3.11", '[ "$2" != venv ] || { mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"; }')
         groups = [
             {"Name": name, "InstanceType": kind, "Instances": [{"CustomerIpAddress": ip}]}
             for name, kind, ip in (("head", "ml.c5.xlarge", CONTROLLER), ("gpus", "ml.g6.12xlarge", WORKER))
