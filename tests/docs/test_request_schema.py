@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gaitway.contracts.errors import RequestError
@@ -94,11 +94,15 @@ def refusal(document: object) -> str | None:
     return None
 
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+"""Patterns that look ahead are drawn without that, and filtered; a busy machine draws slowly."""
+
+
 def is_beyond(message: str) -> bool:
     return any(words in message for words in BEYOND_A_SCHEMA)
 
 
-@settings(deadline=None)
+@PATIENT
 @given(drawn(SCHEMA))
 def test_what_the_schema_allows_is_taken(document: dict[str, Any]) -> None:
     message = refusal(document)
@@ -129,7 +133,7 @@ SPOILT: st.SearchStrategy[Any] = st.sampled_from(
 
 @pytest.mark.parametrize(("place", "key"), fields())
 def test_one_field_is_taken_where_the_schema_allows_it(is_valid: IsValid, place: str | None, key: str) -> None:
-    @settings(deadline=None)
+    @PATIENT
     @given(SPOILT | st.text(st.characters(codec="utf-8"), max_size=12) | st.integers() | st.floats(allow_nan=False))
     def agree(value: object) -> None:
         if isinstance(value, float) and value in (float("inf"), float("-inf")):
@@ -150,7 +154,7 @@ def test_no_other_key_is_taken(is_valid: IsValid, place: str | None, key: str) -
     assert not is_valid(document)
 
 
-@settings(deadline=None)
+@PATIENT
 @given(drawn(SCHEMA["$defs"]["TrainingConfig"]["properties"]["hydraOverrides"]["anyOf"][0]["items"]))
 def test_an_override_that_the_schema_allows_has_no_problem(override: str) -> None:
     assert problem_of(override) is None
