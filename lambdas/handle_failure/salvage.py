@@ -23,7 +23,7 @@ from gaitway.outputs.checkpoint_log import CheckpointLog
 from gaitway.outputs.files import remains
 from gaitway.outputs.history import read_history, total_cost
 from gaitway.outputs.report_file import write_report
-from gaitway.outputs.results import results_of, write_json
+from gaitway.outputs.results import read_ran_with, results_of, write_json
 from gaitway.outputs.upload import Uploader
 from lambdas.observability import logger
 
@@ -191,7 +191,8 @@ class Salvage:
             outcome=self._run.failure,
             cost=total_cost(history, record.cost),
             history=history,
-            ran_with=record.ran_with,
+            # The runner may have been lost before it noted that.
+            ran_with=read_ran_with(self._directory) or record.ran_with,
             files=[entry for entry in self._uploader.entries if entry.path != RESULTS],
         )
 

@@ -93,6 +93,7 @@ def requests(draw: st.DrawFn, *, mode: str | None = None) -> Json:
     # Which deployments have these is another question than what a request may say.
     compute.pop("gpuSlice", None)
     training.pop("liveView", None)
+    training.pop("simulator", None)
     _keep_one(draw, [(training, field) for field in _POLICIES])
     _keep_one(draw, [(place, field) for place in (request, training) for field in _ENVIRONMENTS])
     for place in (request, training):

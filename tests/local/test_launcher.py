@@ -335,7 +335,7 @@ def test_a_proxy_is_not_asked_for_the_emulator(
 
 
 def test_the_commands(launcher: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher_module, "default_launcher", lambda names=DEFAULT_NAMES: launcher)
+    monkeypatch.setattr(launcher_module, "default_launcher", lambda *_: launcher)
     runner = CliRunner()
 
     assert runner.invoke(app, ["env"]).exit_code == Exit.NOT_FOUND
