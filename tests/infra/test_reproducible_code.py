@@ -14,6 +14,8 @@ import pytest
 
 from tests.infra.templates import ROOT
 
+pytestmark = pytest.mark.slow
+
 _SYNTHESISE = """
 import json, pathlib, sys
 import aws_cdk as cdk

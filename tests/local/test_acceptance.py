@@ -90,6 +90,7 @@ def test_everything_that_makes_sense_here_passes() -> None:
     assert facts["dashboard"]["Steps per second, by run"] == "has values"
 
 
+@pytest.mark.slow
 def test_what_is_broken_fails_and_says_why(local_aws: LocalAws) -> None:
     # A run goes on without its metrics: only its graphs and its log tell.
     with role_may_not(local_aws, "RunAccess", "cloudwatch:PutMetricData"):
@@ -114,6 +115,7 @@ def test_what_needs_a_training_is_not_run_after_one_that_failed(local_aws: Local
     assert checks["evaluation"].reason == "needs training-rsl_rl, which did not pass"
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_run_is_cancelled_and_what_was_done_is_written_down(plane: ControlPlane) -> None:
     line = [GAITWAY, "acceptance", "--local", "--yes", "--only", "alarm", "--only", "stop", "--only", "saved-queries"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as checking:

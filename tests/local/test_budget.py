@@ -22,6 +22,8 @@ from tests.local.emulator import Emulator
 from tests.local.runner_world import EVALUATION, TRAINING, World, priced
 from tests.unit.runner.ecs_agent import IMAGE, ecs_agent, task
 
+pytestmark = pytest.mark.slow
+
 LONG = TrainingConfig(max_iterations=999, num_envs=8)
 FIRST_OF_THREE = {"AWS_BATCH_JOB_ATTEMPT": "1", "GAITWAY_JOB_ATTEMPTS": "3"}
 

@@ -104,6 +104,7 @@ def scalars_in_tensorboard(*arguments: str) -> set[str]:
     return scalars
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("local_aws")
 def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
@@ -146,6 +147,7 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_watched_run_goes_on_after_ctrl_c_and_ends_when_it_is_cancelled(
     plane: ControlPlane, command: Command, tmp_path: Path
 ) -> None:
@@ -319,6 +321,7 @@ def _do(session: Any, advice: str) -> None:
     session.client("ec2").authorize_security_group_ingress(GroupId=group[1], IpPermissions=[rule])
 
 
+@pytest.mark.slow
 def test_doctor_looks_at_an_account_before_the_first_deployment(
     command: Command, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from statemachines.pipeline import STEPS, Step, pipeline
 from statemachines.states import call
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
 
+pytestmark = pytest.mark.slow
+
 
 class Gate:
     """Waits for somebody's word on each run, as a queue tells of it."""

@@ -108,6 +108,7 @@ def test_what_no_retry_can_mend_is_refused_when_vams_tries_again(plane: ControlP
     assert sum(found["name"].startswith(record.run_id) for found in inner) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_goes_on_when_vams_tries_again(plane: ControlPlane) -> None:
     long = TINY | {"maxIterations": 150, "checkpointInterval": 20}
     started = plane.start(plane.vams_machine({"trainingConfig": long}), plane.vams_input())

@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gaitway.cli.account.instances import planned_instances
 from gaitway.installation import REPOSITORY_ROOT
 from gaitway.local.launcher import client_environment
 from gaitway.settings import Settings
 from tests.local.emulator import Emulator
+
+pytestmark = pytest.mark.slow
 
 _CDK = REPOSITORY_ROOT / "node_modules" / ".bin" / "cdk"
 

@@ -30,6 +30,8 @@ from tests.local.emulator import Emulator
 from tests.local.one_stack import SETTINGS as FUNCTIONS_HERE
 from tests.local.one_stack import Json, OneStack, answers_received
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     import aws_cdk as cdk
 

@@ -23,6 +23,8 @@ from tests.local.deployed import TINY, ControlPlane
 from tests.local.emulator import Emulator
 from tests.local.roles import AssumedRole, denied
 
+pytestmark = pytest.mark.slow
+
 NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 FUNCTIONS = (

@@ -73,6 +73,7 @@ def test_two_processes_of_one_node_train_one_policy(plane: ControlPlane) -> None
     assert f"Total steps: {STEPS_OF_TWO}" in log_of(plane, job["jobId"])
 
 
+@pytest.mark.slow
 def test_two_nodes_train_one_policy_of_which_one_reports_though_a_node_is_lost(
     plane: ControlPlane, tmp_path: Path
 ) -> None:

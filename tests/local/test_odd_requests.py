@@ -26,7 +26,7 @@ from tests.fuzz.wire import Wire
 from tests.local.conformance.workflow import ROLE_ARN, until
 from tests.local.deployed import ControlPlane, Json
 
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Generating overly large repr")]
 
 AT_ONCE = 2
 """More would each start a process of their own for each function, which takes longer than what it does then."""

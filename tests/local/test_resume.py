@@ -154,6 +154,7 @@ def random_moment(library: RlLibrary, last: int) -> int:
     return random.Random(f"{SEED} {library}").randint(INTERVAL + 5, last)  # noqa: S311 - no secret
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("library", ["skrl", "rl_games", "sb3"])
 def test_a_training_that_is_killed_goes_on_and_comes_out_whole(

@@ -134,6 +134,7 @@ def test_a_failure_after_weeks_without_one_is_handled_once_the_function_is_awake
     assert execution["cause"].startswith("handled: ")
 
 
+@pytest.mark.slow
 def test_a_run_after_weeks_without_one_waits_until_its_functions_are_awake(pipeline: Pipeline) -> None:
     for name in ("ConstructRun", "SubmitJob", "CollectResults"):
         pipeline.rest(name, seconds=1)

@@ -20,6 +20,8 @@ from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
 from tests.local.roles import AssumedRole, denied
 
+pytestmark = pytest.mark.slow
+
 DEV = Names("legs-dev")
 BOTH = (DEFAULT_NAMES, DEV)
 

@@ -134,6 +134,7 @@ def test_a_runner_that_is_killed_in_its_last_attempt_is_told_of(plane: ControlPl
     assert "exit code 137" in execution["cause"]
 
 
+@pytest.mark.slow
 def test_an_execution_that_somebody_stops_tells_the_caller_and_ends_the_job(plane: ControlPlane) -> None:
     run = Watched(plane)
     run.wait_until_training()

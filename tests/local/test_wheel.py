@@ -18,7 +18,7 @@ from gaitway.installation import REPOSITORY_ROOT
 from gaitway.local.launcher import LocalAws
 from tests.local.deployed import ControlPlane
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
