@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from gaitway.compute import ends
+from gaitway.compute.batch_answer import BatchAnswer
 from gaitway.compute.ends import End
 from gaitway.compute.jobs import Job, JobState, LogAddress
-from gaitway.contracts.model import Model
 
 SERVICE = "AWS Batch"
 EVENT_TYPE = "Batch Job State Change"
@@ -60,19 +59,11 @@ BY_ITSELF = _said(
 """Ends of containers and machines."""
 
 
-class _Batch(Model):
-    """Batch's answer; it may have more fields at any time."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_alias=True, validate_by_name=True, extra="ignore", strict=False
-    )
-
-
-class _LogConfiguration(_Batch):
+class _LogConfiguration(BatchAnswer):
     options: dict[str, str] = Field(default_factory=dict)
 
 
-class _Container(_Batch):
+class _Container(BatchAnswer):
     exit_code: int | None = None
     reason: str | None = None
     log_stream_name: str | None = None
@@ -80,14 +71,14 @@ class _Container(_Batch):
     """Of the job, not of one of its attempts."""
 
 
-class _Attempt(_Batch):
+class _Attempt(BatchAnswer):
     """An attempt that has ended."""
 
     container: _Container = _Container()
     status_reason: str | None = None
 
 
-class _Job(_Batch):
+class _Job(BatchAnswer):
     """A job, as DescribeJobs, ListJobs and the events of its states describe it."""
 
     job_id: str

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import ConfigDict, Field, Json
 
 from gaitway.aws.cluster_jobs import ClusterJobTable
-from gaitway.aws.errors import AWS_ERRORS
 from gaitway.aws.orders import Orders
 from gaitway.compute.cluster_job import read_item
-from gaitway.compute.jobs import Described, Job, JobRequest, JobState
+from gaitway.compute.jobs import Described, Job, JobRequest, JobState, describe_each
 from gaitway.contracts.cluster import AgentConfig, StopOrder, SubmitOrder, name_of_job
 from gaitway.contracts.errors import PlatformError
 from gaitway.contracts.model import Model
@@ -49,17 +48,7 @@ class ClusterJobs:
 
     def describe(self, job_ids: Collection[str]) -> Described:
         """Describe many jobs: see `Jobs.describe`."""
-        jobs: dict[str, Job] = {}
-        unanswered: dict[str, Exception] = {}
-        for job_id in job_ids:
-            try:
-                job = self.get(job_id)
-            except AWS_ERRORS as error:
-                unanswered[job_id] = error
-            else:
-                if job is not None:
-                    jobs[job_id] = job
-        return Described(jobs, unanswered)
+        return describe_each(self.get, job_ids)
 
     def living(self) -> Iterator[Job]:
         """List the jobs that have not ended: see `Jobs.living`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from gaitway.aws.errors import AWS_ERRORS
 from gaitway.compute.ends import End
 from gaitway.contracts.request import ComputeConfig
 from gaitway.libraries.simulators import Simulator
@@ -100,6 +101,21 @@ class Described:
     """By id."""
     unanswered: Mapping[str, Exception] = field(default_factory=dict)
     """By id: jobs about which the service gave no answer, not even that it does not know them; and why."""
+
+
+def describe_each(get: Callable[[str], Job | None], job_ids: Collection[str]) -> Described:
+    """Describe jobs with a call for each, where the service describes one at a time: see `Jobs.describe`."""
+    jobs: dict[str, Job] = {}
+    unanswered: dict[str, Exception] = {}
+    for job_id in job_ids:
+        try:
+            job = get(job_id)
+        except AWS_ERRORS as error:
+            unanswered[job_id] = error
+        else:
+            if job is not None:
+                jobs[job_id] = job
+    return Described(jobs, unanswered)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 from botocore.exceptions import ClientError
 from pydantic import ConfigDict, Field
 
-from gaitway.aws.errors import AWS_ERRORS
-from gaitway.compute.jobs import Described, Job, JobRequest, JobState
+from gaitway.compute.jobs import Described, Job, JobRequest, JobState, describe_each
 from gaitway.compute.service_job import STATES, ServiceJob, aws_id
 from gaitway.compute.training_job import TrainingJobTemplate, submission
 from gaitway.contracts.model import Model
@@ -87,17 +86,7 @@ class ServiceJobs:
 
     def describe(self, job_ids: Collection[str]) -> Described:
         """Describe many jobs, with a call for each: see `Jobs.describe`."""
-        jobs: dict[str, Job] = {}
-        unanswered: dict[str, Exception] = {}
-        for job_id in job_ids:
-            try:
-                job = self.get(job_id)
-            except AWS_ERRORS as error:
-                unanswered[job_id] = error
-            else:
-                if job is not None:
-                    jobs[job_id] = job
-        return Described(jobs, unanswered)
+        return describe_each(self.get, job_ids)
 
     def living(self) -> Iterator[Job]:
         """List the jobs that have not ended: see `Jobs.living`."""

@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ConfigDict
-from pydantic.alias_generators import to_camel
-
 from gaitway.compute import ends
+from gaitway.compute.batch_answer import BatchAnswer
 from gaitway.compute.ends import End
 from gaitway.compute.jobs import Job, JobState, LogAddress
-from gaitway.contracts.model import Model
 
 BACKEND = "sagemaker"
 SERVICE = "SageMaker"
@@ -64,25 +61,17 @@ _ENDS = tuple(
 docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-troubleshooting.html"""
 
 
-class _Batch(Model):
-    """Batch's answer; it may have more fields at any time."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_alias=True, validate_by_name=True, extra="ignore", strict=False
-    )
-
-
-class _Resource(_Batch):
+class _Resource(BatchAnswer):
     value: str
     """The training job's ARN."""
 
 
-class _Attempt(_Batch):
+class _Attempt(BatchAnswer):
     service_resource_id: _Resource | None = None
     status_reason: str | None = None
 
 
-class ServiceJob(_Batch):
+class ServiceJob(BatchAnswer):
     """A job, as DescribeServiceJob, ListServiceJobs and the events of its states describe it."""
 
     job_id: str

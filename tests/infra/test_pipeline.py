@@ -152,7 +152,7 @@ def test_a_function_imports_nothing_that_only_jobs_have(code: Path) -> None:
         f"for name in {handlers}: importlib.import_module(name)\n"
         f"print([name for name in {[*of_the_job, 'pandas', 'tensorboard']} if name in sys.modules])"
     )
-    ended = subprocess.run([sys.executable, "-c", program], cwd=code, capture_output=True, text=True, check=True)
+    ended = subprocess.run([sys.executable, "-B", "-c", program], cwd=code, capture_output=True, text=True, check=True)
     assert handlers
     assert ended.stdout == "[]\n"
 

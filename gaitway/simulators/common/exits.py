@@ -26,7 +26,8 @@ CLOSING_SECONDS = 20.0
 
 def report(error: Exception) -> int:
     """Write the error as one line, since the runner reports the last line; return the exit code."""
-    print(" ".join(str(error).split()), file=sys.stderr)  # noqa: T201 - the contract's line
+    # At once, with its end: print writes that separately, and another process of the training may come in between.
+    sys.stderr.write(" ".join(str(error).split()) + "\n")
     return next(code for kind, code in _CODES.items() if isinstance(error, kind))
 
 

@@ -108,10 +108,11 @@ class Queue:
             for event in logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
         ]
 
-    def events(self) -> list[Json]:
-        """Receive the events that there are."""
+    def events(self, job_id: str) -> list[Json]:
+        """Receive the next events, and return those of a job."""
         found = self._sqs.receive_message(QueueUrl=self._events_url, WaitTimeSeconds=2, MaxNumberOfMessages=10)
-        return [json.loads(message["Body"]) for message in found.get("Messages", [])]
+        events = [json.loads(message["Body"]) for message in found.get("Messages", [])]
+        return [event for event in events if event["detail"]["jobId"] == job_id]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_a_job_goes_through_its_states_and_each_but_the_first_has_an_event(queue
         "Received status from SageMaker: Training job completed",
     )
     seen: list[Json] = []
-    until(lambda: seen.extend(queue.events()) or len(seen) >= 5, END_SECONDS)  # type: ignore[func-returns-value]
+    until(lambda: seen.extend(queue.events(job_id)) or len(seen) >= 5, END_SECONDS)  # type: ignore[func-returns-value]
     assert [event["detail"]["status"] for event in seen] == [
         "RUNNABLE",
         "SCHEDULED",

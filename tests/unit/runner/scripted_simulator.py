@@ -354,6 +354,7 @@ SCRIPTS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 if __name__ == "__main__":
     # Otherwise a line and its end are two writes, and a line of another process of the group can come between them.
-    cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True, write_through=False)
+    for stream in (sys.stdout, sys.stderr):
+        cast("TextIOWrapper", stream).reconfigure(line_buffering=True, write_through=False)
     JOB = json.loads(Path(sys.argv[2]).read_text())
     SCRIPTS[sys.argv[1]](JOB["training"])
