@@ -47,7 +47,10 @@ def judge_exit(end: SimulatorExit, directory: Path, training: WorkloadConfig, ou
     if end.ending is not Ending.EXITED or end.code == 0:
         return
     if end.code == EXIT_BAD_REQUEST:
-        raise RequestError(end.lines[-1] if end.lines else "the simulator refused the request and gave no reason")
+        reason = next(
+            (line for line in reversed(end.lines) if line.strip()), "the simulator refused and gave no reason"
+        )
+        raise RequestError(reason)
     diverged = next((match for line in reversed(end.lines) if (match := NOT_A_NUMBER.match(line))), None)
     known = recognise(end.lines)
     if diverged is not None:

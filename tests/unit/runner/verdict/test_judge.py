@@ -61,6 +61,9 @@ def test_a_process_that_was_ended_after_its_work_is_judged_by_its_work(run_direc
 def test_a_simulator_that_finds_the_request_wrong_is_believed(run_directory: Path) -> None:
     with pytest.raises(RequestError, match=r"^no task is called Isaac-Nothing-v0$"):
         judge_end(run_directory, EXIT_BAD_REQUEST, "Loading", "no task is called Isaac-Nothing-v0")
+    # Of two processes that refuse, the end of one's line may come last.
+    with pytest.raises(RequestError, match=r"^no task is called Isaac-Nothing-v0$"):
+        judge_end(run_directory, EXIT_BAD_REQUEST, "no task is called Isaac-Nothing-v0", "")
 
 
 def test_a_known_failure_is_told_with_its_cause_and_the_last_lines(run_directory: Path) -> None:
