@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import boto3
 
-_SETTLE_SECONDS = 10.0
+_SETTLE_SECONDS = 30.0
 """If a run was ended from outside, its files are uploaded one after the other for up to this time."""
-_SETTLE_ATTEMPTS = 5
+_SETTLE_ATTEMPTS = 15
 Wanted = Callable[[str], bool]
 """Chooses files by their names, relative to a run's outputs."""
 
@@ -71,7 +71,7 @@ class RunFiles:
 
         Raises:
             NoResultsError: There is no results.json.
-            ArtifactError: A file is not what results.json says, and stays so.
+            ArtifactError: A file is not what results.json says, or the files are not listed yet; and that stays so.
         """
         patiently = Retrying(
             retry=retry_if_exception_type(ArtifactError),
@@ -83,7 +83,12 @@ class RunFiles:
 
     def _fetch_failed_once(self, output_files: S3Uri, directory: Path, wanted: Wanted) -> list[ManifestEntry]:
         self._download(output_files / RESULTS, directory / RESULTS)
-        files = Results.read((directory / RESULTS).read_bytes()).files or []
+        files = Results.read((directory / RESULTS).read_bytes()).files
+        if files is None:
+            raise ArtifactError(
+                f"{output_files / RESULTS} does not list the run's files yet, because they are being uploaded: try again "
+                "in a minute"
+            )
         self._fetch_all(files, output_files, directory, wanted)
         return files
 

@@ -141,4 +141,7 @@ class Results(UserModel, Document):
     warnings: list[str] = Field(default_factory=list)
     """What is optional and has failed, such as a video or an export; it does not fail the run."""
     files: list[ManifestEntry] | None = None
-    """Of a failed run, which has no manifest: its files in S3. A file that is not listed is still on EFS."""
+    """Of a failed run, which has no manifest: its files in S3. A file that is not listed is still on EFS.
+
+    None in a run that succeeded, and for some seconds after a failure, until they have been uploaded.
+    """

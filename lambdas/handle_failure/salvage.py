@@ -107,8 +107,8 @@ class Salvage:
         try:
             self._remember_checkpoints()
             if not self._has_results():
-                # At once, and completed later: the cause matters most.
-                self._put_results()
+                # At once, for the cause matters most; its files are listed when they have been uploaded.
+                self._put_results(with_files=False)
             self._bring()
             self._wait_for_runner()
             while not self._bring():
@@ -171,12 +171,13 @@ class Salvage:
                 return self._upload_file(REPORT, path)
         return True
 
-    def _put_results(self) -> bool:
-        """Write the results with what S3 holds so far; return whether they arrived."""
+    def _put_results(self, *, with_files: bool = True) -> bool:
+        """Write the results, with the files that S3 holds so far; return whether they arrived."""
+        results = self._results()
         # Not on EFS, which may be full.
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, RESULTS)
-            write_json(path, self._results())
+            write_json(path, results if with_files else results.model_copy(update={"files": None}))
             return self._upload_file(RESULTS, path)
 
     def _results(self) -> Results:

@@ -31,7 +31,9 @@ class FailedRun:
         self._s3.put_object(Bucket=target.bucket, Key=target.key, Body=body)
 
     def list_report(self, body: bytes) -> None:
-        entry = ManifestEntry(path=REPORT, size=len(body), sha256=hashlib.sha256(body).hexdigest())
+        self.list_files([ManifestEntry(path=REPORT, size=len(body), sha256=hashlib.sha256(body).hexdigest())])
+
+    def list_files(self, files: list[ManifestEntry] | None) -> None:
         results = Results(
             run_id="run-1",
             status="failed",
@@ -41,7 +43,7 @@ class FailedRun:
             attempts=1,
             ended_at=datetime.now(UTC),
             failure=Failure(error="CancelledError", cause="somebody stopped the run", retryable=False),
-            files=[entry],
+            files=files,
         )
         self.put(RESULTS, results.model_dump_json(by_alias=True).encode())
 
@@ -70,6 +72,29 @@ def test_a_file_that_is_written_anew_meanwhile_is_fetched_as_the_newer_results_l
     RunFiles(run.session, settle_seconds=0.5).fetch_failed(run.outputs, tmp_path)
 
     assert (tmp_path / REPORT).read_bytes() == b"the page of all that there is"
+
+
+def test_files_that_are_still_uploaded_are_waited_for(run: FailedRun, tmp_path: Path) -> None:
+    run.list_files(None)
+    run.put(REPORT, b"the page")
+    calls: list[str] = []
+
+    def complete(**_: object) -> None:
+        calls.append("")
+        if len(calls) == 2:
+            run.list_report(b"the page")
+
+    run.session.events.register("before-call.s3.HeadObject", complete)
+
+    [entry] = RunFiles(run.session, settle_seconds=0.5).fetch_failed(run.outputs, tmp_path)
+
+    assert (tmp_path / entry.path).read_bytes() == b"the page"
+
+
+def test_files_that_are_never_listed_are_an_error(run: FailedRun, tmp_path: Path) -> None:
+    run.list_files(None)
+    with pytest.raises(ArtifactError, match="does not list the run's files yet"):
+        RunFiles(run.session, settle_seconds=0.5).fetch_failed(run.outputs, tmp_path)
 
 
 def test_a_file_that_stays_something_else_than_listed_is_an_error(run: FailedRun, tmp_path: Path) -> None:
