@@ -86,8 +86,8 @@ class RunFiles:
         files = Results.read((directory / RESULTS).read_bytes()).files
         if files is None:
             raise ArtifactError(
-                f"{output_files / RESULTS} does not list the run's files yet, because they are being uploaded: try again "
-                "in a minute"
+                f"{output_files / RESULTS} does not list the run's files yet, because they are being uploaded: "
+                "try again in a minute"
             )
         self._fetch_all(files, output_files, directory, wanted)
         return files
