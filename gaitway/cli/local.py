@@ -25,20 +25,22 @@ _errors = Console(stderr=True)
 @app.command()
 def up(
     deployment: DeploymentOption = None,
-    clusters: Annotated[
-        str,
+    wanted: Annotated[
+        list[str] | None,
         typer.Option(
             "--with",
-            help=f"Start clusters beside it, with commas: {', '.join(launcher.CLUSTERS)}. Later calls keep them.",
+            metavar="BACKENDS",
+            help=f"Back ends that it shall have, too, with commas or repeated: {', '.join(launcher.FURTHER)}. "
+            "Later calls keep them.",
         ),
-    ] = "",
+    ] = None,
 ) -> None:
     """Start the embedded AWS and deploy to it; harmless where it is up already. Other deployments in it stay."""
     names = choose_names(deployment)
-    further = [name for name in clusters.split(",") if name]
+    further = [name for given in wanted or () for name in map(str.strip, given.split(",")) if name]
     for name in further:
-        if name not in launcher.CLUSTERS:
-            raise UsageProblemError(f"--with holds {name!r}, allowed: {', '.join(launcher.CLUSTERS)}")
+        if name not in launcher.FURTHER:
+            raise UsageProblemError(f"--with holds {name!r}, allowed: {', '.join(launcher.FURTHER)}")
     try:
         with _console.status("Embedded AWS") as spinner:
             launcher.up(lambda line: spinner.update(f"Embedded AWS: {line}"), names, further)

@@ -60,12 +60,12 @@ class CdkDeployer:
             "configFile": str(CONFIG_FILE.relative_to(REPOSITORY_ROOT)),
             "deploymentName": names.deployment,
         }
-        self._context = settings | dict(context or {})
+        self.context = settings | dict(context or {})
 
     def digest(self) -> str:
         """Return the digest of a deployment's sources: two equal digests mean that nothing has changed."""
         sources = (*STACKS, str(CONFIG_FILE.relative_to(REPOSITORY_ROOT)))
-        made_of = (sys.version, digest_of(sources), *(f"{name}={value}" for name, value in self._context.items()))
+        made_of = (sys.version, digest_of(sources), *(f"{name}={value}" for name, value in self.context.items()))
         return hashlib.sha256("".join(made_of).encode()).hexdigest()
 
     def deploy(self, environment: Mapping[str, str], progress: Progress) -> None:
@@ -148,7 +148,7 @@ class CdkDeployer:
             "synth", "--quiet",
             "--app", f"{shlex.quote(sys.executable)} app.py",
             "--output", str(output),
-            *(part for name, value in self._context.items() for part in ("--context", f"{name}={value}")),
+            *(part for name, value in self.context.items() for part in ("--context", f"{name}={value}")),
         ]  # fmt: skip
         self._run(command, checkout, environment, progress)
 

@@ -22,7 +22,7 @@ from gaitway.commands import Commands
 from gaitway.contracts.model import Model
 from gaitway.installation import REPOSITORY_ROOT, NotInstalledError, require_checkout, require_extra
 from gaitway.local import eks, isaaclab3, slurm
-from gaitway.local.cdk import CdkDeployer, Progress
+from gaitway.local.cdk import CONFIG_FILE, CdkDeployer, Progress
 from gaitway.local.eks import EksCluster
 from gaitway.local.guard import MARKER, processes_with
 from gaitway.local.record import ServerRecord
@@ -41,6 +41,9 @@ SIMULATORS_VARIABLE = "GAITWAY_LOCAL_SIMULATORS"
 EKS, SLURM = "eks", "slurm"
 CLUSTERS = {EKS: "hyperpod-eks", SLURM: "hyperpod-slurm"}
 """What can be started beside the emulator, with the back end that it is."""
+
+FURTHER = ("sagemaker", *CLUSTERS)
+"""What can be asked for beside AWS Batch. SageMaker is a part of the emulator, and there in any case."""
 
 EMBEDDED = "embedded"
 """The simulator that `CONFIG_FILE` names, and that runs everywhere: a cart-pole in torch."""
@@ -139,8 +142,8 @@ class Launcher:
         clusters: Collection[str] = (),
     ) -> None:
         self.state_directory = state_directory
-        self._clusters = clusters
-        self._deployer = deployer
+        self.clusters = clusters
+        self.deployer = deployer
         self._names = names
         self._commands = Commands(names, is_embedded=True)
         # Inside the emulator, so that it can never say more than what the emulator's state holds.
@@ -172,10 +175,10 @@ class Launcher:
                 up = LocalAws(
                     endpoint_url=record.endpoint_url, deployment=self._deployed(record.endpoint_url, progress)
                 )
-                if EKS in self._clusters:
+                if EKS in self.clusters:
                     progress("starting the stand-in for Kubernetes")
                     self.eks().start(up.session(), self.state_directory)
-                if SLURM in self._clusters:
+                if SLURM in self.clusters:
                     progress("starting Slurm")
                     self._start_slurm(record, up.session())
             except BaseException:
@@ -198,7 +201,7 @@ class Launcher:
             state_directory=self.state_directory,
             endpoint_url=record.endpoint_url,
             deployment=deployment,
-            is_current=deployment is not None and self._deployed_digest(session) == self._deployer.digest(),
+            is_current=deployment is not None and self._deployed_digest(session) == self.deployer.digest(),
             process_ids=tuple(sorted(process.pid for process in processes)),
             memory_mib=sum(_resident_bytes(process) for process in processes) / 2**20,
         )
@@ -220,10 +223,10 @@ class Launcher:
 
     def _deployed(self, endpoint_url: str, progress: Progress) -> Deployment:
         session = LocalSession(endpoint_url)
-        digest = self._deployer.digest()
+        digest = self.deployer.digest()
         deployment = self._current_deployment(session)
         if deployment is None or self._deployed_digest(session) != digest:
-            self._deployer.deploy(client_environment(endpoint_url), progress)
+            self.deployer.deploy(client_environment(endpoint_url), progress)
             session.client("ssm").put_parameter(
                 Name=self._digest_parameter, Value=digest, Type="String", Overwrite=True
             )
@@ -299,7 +302,7 @@ def default_launcher(names: Names = DEFAULT_NAMES, further: Collection[str] = ()
 
     Args:
         names: Names of the deployment.
-        further: Clusters that it shall have, beside those that it was brought up with before.
+        further: Of `FURTHER`: what it shall have, beside the clusters that it was brought up with before.
 
     Raises:
         NotInstalledError: There is no checkout, whose stacks it would deploy.
@@ -312,10 +315,11 @@ def default_launcher(names: Names = DEFAULT_NAMES, further: Collection[str] = ()
 
 
 def cluster_settings(clusters: Collection[str]) -> dict[str, str]:
-    """Return the settings of a deployment that uses clusters."""
+    """Return the settings of a deployment that uses clusters, beside the back ends that it has without them."""
     if not clusters:
         return {}
-    backends = ["batch", *(CLUSTERS[name] for name in clusters)]
+    settings = json.loads(CONFIG_FILE.read_bytes())["app"]["pipelines"]["useIsaacLabTraining"]
+    backends = [*settings["backends"], *(CLUSTERS[name] for name in clusters)]
     return {"backends": ",".join(backends)} | (eks.SETTINGS if EKS in clusters else {})
 
 
@@ -345,7 +349,7 @@ def up(progress: Progress = lambda _: None, names: Names = DEFAULT_NAMES, furthe
     for name, module in ((EKS, eks), (SLURM, slurm)):
         missing = module.why_missing() if name in further else None
         if missing:
-            raise NotInstalledError(missing)
+            raise NotInstalledError(f"{missing}, or leave {name} out of --with")
     return default_launcher(names, further).up(progress)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from gaitway.cli import main
 from gaitway.local import slurm
-from gaitway.local.launcher import STATE_VARIABLE
+from gaitway.local.cdk import CdkDeployer
+from gaitway.local.launcher import CLUSTERS, STATE_VARIABLE, Launcher
 
 
 def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -21,7 +22,39 @@ def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_cluster_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--with holds 'slrum', allowed: " in refusal("local up --with slrum", capsys)
+    said = refusal("local up --with sagemaker,slrum", capsys)
+    assert "--with holds 'slrum', allowed: sagemaker, eks, slurm" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "clusters"),
+    [
+        ("", []),
+        ("--with sagemaker", []),
+        ("--with slurm", ["slurm"]),
+        ("--with sagemaker,slurm,eks", ["eks", "slurm"]),
+        ("--with eks --with sagemaker --with slurm,", ["eks", "slurm"]),
+        ("--with 'eks, slurm' --with eks", ["eks", "slurm"]),
+    ],
+)
+def test_what_is_asked_for_comes_beside_what_is_there_and_stays(
+    line: str, clusters: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
+    started: list[tuple[list[str], str | None]] = []
+
+    def up(launcher: Launcher, progress: object) -> None:
+        del progress
+        assert isinstance(launcher.deployer, CdkDeployer)
+        started.append(([*launcher.clusters], launcher.deployer.context.get("backends")))
+
+    monkeypatch.setattr(Launcher, "up", up)
+    for command in (f"local up {line}", "local up"):
+        with pytest.raises(SystemExit) as ended:
+            main(shlex.split(command))
+        assert not ended.value.code, capsys.readouterr().err
+    backends = ",".join(["batch", "sagemaker", *(CLUSTERS[name] for name in clusters)]) if clusters else None
+    assert started == [(clusters, backends)] * 2
 
 
 def test_where_slurm_is_not_installed_one_sentence_says_how_to_get_it(
@@ -29,9 +62,9 @@ def test_where_slurm_is_not_installed_one_sentence_says_how_to_get_it(
 ) -> None:
     monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "state"))
     monkeypatch.setattr(slurm, "_program", lambda name: None)
-    said = refusal("local up --with slurm", capsys)
+    said = refusal("local up --with sagemaker,slurm", capsys)
     assert "Slurm is not installed on this machine (munged, slurmctld, " in said
-    assert "`apt-get install slurmctld slurmd slurm-client munge`" in said
+    assert "`apt-get install slurmctld slurmd slurm-client munge`, or leave slurm out of --with" in said
     assert not (tmp_path / "state").exists()
 
 
