@@ -17,7 +17,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 _FOLDER = Path(__file__).parent
-_RUNNER = ("boto3", "jinja2", "nvidia-ml-py", "packaging", "pandas", "pydantic", "tenacity", "tensorboard")
+_RUNNER = (
+    *("boto3", "jinja2", "nvidia-ml-py", "packaging", "pandas", "prometheus-client", "pydantic", "tenacity"),
+    "tensorboard",
+)
 _PROJECT = tomllib.loads((_FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 _EMBEDDED = (*_RUNNER, *_PROJECT["optional-dependencies"]["simulators"])
 _IMAGE = {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Provides what tests need and Python does not bring: a browser for pages (the system's, Debian's package, or the one
 # that Playwright downloads), for an instance's boot, which needs root all the same, the kernel's packet filter, Mesa,
-# with which Newton draws videos, and Slurm, on which jobs of a cluster run.
+# with which Newton draws videos, Slurm, on which jobs of a cluster run, and Prometheus, which reads their metrics.
 set -euo pipefail
 has_any() {
     local name
@@ -29,6 +29,9 @@ if [[ "$(id -u)" == 0 ]] && command -v apt-get > /dev/null; then
     fi
     if ! has_any slurmctld /usr/sbin/slurmctld; then
         packages+=(slurmctld slurmd slurm-client munge)
+    fi
+    if ! has_any promtool; then
+        packages+=(prometheus)
     fi
     if [[ ${#packages[@]} -gt 0 ]]; then
         # Tests start their own daemons: this keeps Debian from starting those that it has just installed.

@@ -15,6 +15,7 @@ from gaitway.compute.jobs import Job, JobState
 from gaitway.contracts.artifacts import run_directory_name
 from gaitway.contracts.cluster import AgentConfig, SubmitOrder, key_of, name_of_job
 from gaitway.contracts.errors import RequestError
+from gaitway.contracts.limits import LONGEST_RUN_SECONDS
 
 BACKEND = "hyperpod-slurm"
 SERVICE = "Slurm"
@@ -28,6 +29,11 @@ ended, once the node is replaced: docs.aws.amazon.com/sagemaker/latest/dg/
 sagemaker-hyperpod-resiliency-slurm-auto-resume.html."""
 _FIRST_PORT, _PORTS = 20_000, 10_000
 """Each job's nodes meet on a port of their own: two jobs may share a node."""
+_FIRST_METRICS_PORT = 10_000
+"""And each job offers its metrics on one of its own, below those from which Linux takes any (ip_local_port_range)."""
+TARGETS = "metrics"
+"""Directory of the file system with a file for each job that runs, which names what Prometheus reads:
+prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config."""
 
 _KEY = re.compile(r"run-[0-9a-f]{20}-[0-9a-f]{12}-[1-9][0-9]*")
 
@@ -86,9 +92,11 @@ def sbatch_script(order: SubmitOrder, config: AgentConfig) -> str:
         *(f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())),
         "GAITWAY_ATTEMPT_BEGAN_AT=$(date +%s)",
         f"GAITWAY_NODE_PORT=$(({_FIRST_PORT} + SLURM_JOB_ID % {_PORTS}))",
+        f"GAITWAY_METRICS_PORT=$(({_FIRST_METRICS_PORT} + SLURM_JOB_ID % {_PORTS}))",
         'main=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
         'GAITWAY_MAIN_ADDRESS=$(scontrol show node "$main" --oneliner | sed -n "s/.* NodeAddr=\\([^ ]*\\) .*/\\1/p")',
-        "export GAITWAY_ATTEMPT_BEGAN_AT GAITWAY_MAIN_ADDRESS GAITWAY_NODE_PORT",
+        "export GAITWAY_ATTEMPT_BEGAN_AT GAITWAY_MAIN_ADDRESS GAITWAY_METRICS_PORT GAITWAY_NODE_PORT",
+        *_announced(f"{config.efs_root}/{TARGETS}", order.key),
         # Since Slurm 22.05, a step does not inherit --cpus-per-task: without it, it gets one CPU (man srun).
         f'options=(--cpus-per-task={size.vcpus} --output="{logs}/node-%n.log" --open-mode=append)',
         f"if [[ -d {_HYPERPOD} ]]; then options+=(--auto-resume=1); fi",
@@ -112,6 +120,21 @@ def documents(order: SubmitOrder, config: AgentConfig) -> dict[str, str]:
 def log_directory(order: SubmitOrder, config: AgentConfig) -> str:
     """Name the directory of a job's logs, one for each node; it is in the run's."""
     return f"{config.efs_root}/{run_directory_name(order.run_id)}/logs/{order.key}"
+
+
+def _announced(directory: str, key: str) -> Iterator[str]:
+    """Tell Prometheus where the job's nodes offer their metrics, as long as the script runs.
+
+    A script that is killed leaves its file; the next job that begins removes it when no run takes so long.
+    """
+    file = f"{directory}/{key}.json"
+    yield f"trap 'rm -f {file}' EXIT"
+    yield f'mkdir -p {directory} && find {directory} -name "*.json" -mmin +{LONGEST_RUN_SECONDS // 60 + 60} -delete'
+    yield (
+        'targets=$(scontrol show node "$SLURM_JOB_NODELIST" --oneliner |'
+        ' sed -En "s/.* NodeAddr=([^ ]+) .*/\\"\\1:$GAITWAY_METRICS_PORT\\"/p" | paste -s -d ,)'
+    )
+    yield f'printf \'[{{"targets": [%s]}}]\\n\' "$targets" > {file}.new && mv {file}.new {file}'
 
 
 def _container(config: AgentConfig) -> Iterator[str]:

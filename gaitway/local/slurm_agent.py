@@ -67,7 +67,11 @@ class SlurmAgent:
         from gaitway.local.extensions.batch.images import IMAGES
 
         image = IMAGES[told.image or ""]
-        given = {"GAITWAY_EFS_ROOT": str(efs_root), "GAITWAY_MACHINE_FILE": str(machine)}
+        given = {
+            "GAITWAY_EFS_ROOT": str(efs_root),
+            "GAITWAY_MACHINE_FILE": str(machine),
+            "GAITWAY_METRICS_ADDRESS": "127.0.0.1",
+        }
         config = told.model_copy(
             update={
                 "efs_root": str(efs_root),

@@ -25,7 +25,7 @@ from gaitway.runner.host.environment import Environment
 from gaitway.runner.host.hosts import host_of
 from gaitway.runner.host.session import RunSession
 from gaitway.runner.processes.following_node import follow
-from gaitway.runner.run import EXIT_ATTEMPT_AGAIN, Clients, run
+from gaitway.runner.run import EXIT_ATTEMPT_AGAIN, Clients, metrics_place, run
 from gaitway.runner.stop import StopRequest
 
 _IMPATIENT_CLIENT_CONFIG = Config(
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
     client = _client(run_id, environment)
     host = host_of(os.environ, partial(client, config=_IMPATIENT_CLIENT_CONFIG))
     if not host.nodes.is_main:
-        return follow(run_id, simulator, environment.efs_root, host, stop)
+        return follow(run_id, simulator, environment.efs_root, host, stop, metrics_place(environment))
     try:
         return run(run_id, simulator, environment, host, _clients(client, environment), stop)
     except InterruptedRunError as error:

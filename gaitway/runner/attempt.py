@@ -33,6 +33,7 @@ from gaitway.runner.reporting.cloudwatch import PublishedMetrics
 from gaitway.runner.reporting.gpus import GpuSampler, merge_usage
 from gaitway.runner.reporting.heartbeat import Activity
 from gaitway.runner.reporting.history import SUCCEEDED, History
+from gaitway.runner.reporting.prometheus import RunReadings
 from gaitway.runner.reporting.record import RecordWriter
 from gaitway.runner.results.checkpoint_uploads import CheckpointUploads
 from gaitway.runner.results.documents import write_config, write_results
@@ -114,6 +115,7 @@ class Reports:
 
     record: RecordWriter
     published: PublishedMetrics
+    readings: RunReadings
     uploader: PatientUploader
 
 
@@ -266,6 +268,7 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
         standing.activity.note_simulated()
         reports.record.note(progress=progress)
         reports.published.note_progress(progress)
+        reports.readings.note_progress(progress)
         if standing.history.note_progress():
             reports.published.note_first_iteration(standing.history.accepted_at)
 
@@ -278,7 +281,9 @@ def _simulate(attempt: Attempt, prepared: Prepared) -> SimulatorExit:
             reports.record.note(live_view_port=port)
 
     uploads = attempt.patiently(
-        lambda: CheckpointUploads(directory, training, reports.uploader, observer.mean_reward_at)
+        lambda: CheckpointUploads(
+            directory, training, reports.uploader, observer.mean_reward_at, reports.readings.note_checkpoint
+        )
     )
     if prepared.continue_from is not None:
         total = workload.total(training)

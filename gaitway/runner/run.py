@@ -38,6 +38,7 @@ from gaitway.runner.reporting.cloudwatch import PublishedMetrics
 from gaitway.runner.reporting.gpus import GpuSampler, usage_file
 from gaitway.runner.reporting.heartbeat import Activity, Heartbeat
 from gaitway.runner.reporting.history import History
+from gaitway.runner.reporting.prometheus import Offer, Place, RunReadings, gpu_readings
 from gaitway.runner.reporting.record import RecordWriter
 from gaitway.runner.results.upload import PatientUploader
 from gaitway.runner.retry import retrying
@@ -151,6 +152,7 @@ def run(
     directory = run_directory(environment.efs_root, run_id)
     history = History(directory, record.created_at, begun, record.cost)
     gpus = GpuSampler(usage_file(directory, 0), 0)
+    readings = RunReadings(spec, wanted or environment.simulator, begun.number, activity, lambda: history.cost)
     attempt = Attempt(
         work=Work(
             spec=spec,
@@ -176,6 +178,7 @@ def run(
         reports=Reports(
             record=RecordWriter(run_id, record.execution_arn, begun.number, table, lambda: history.cost),
             published=PublishedMetrics(run_id, clients.metrics, lambda: history.attempt_cost, gpus.take_load),
+            readings=readings,
             uploader=PatientUploader(clients.s3, spec.output_files, ownership.may_write, stop, on_upload=activity.note),
         ),
     )
@@ -183,9 +186,10 @@ def run(
         logger.warning("%s: nothing to do, the run has ended, or has another job or execution", run_id)
         return EXIT_DONE
     ownership.begin(attempt.work.number)
+    offer = Offer(metrics_place(environment), readings.read, gpu_readings(run_id, 0, gpus.latest))
     with ExitStack() as held:
         try:
-            with attempt.standing.spot, heartbeat, attempt.reports.record, attempt.reports.published:
+            with attempt.standing.spot, heartbeat, attempt.reports.record, attempt.reports.published, offer:
                 result = carry_out(attempt, held)
         except Exception as raised:
             # A file system's error from any step is handled here; no other place turns it into one of ours.
@@ -210,6 +214,12 @@ def run(
     reporter.succeed(result)
     logger.info("%s succeeded: %s", run_id, result.manifest)
     return EXIT_DONE
+
+
+def metrics_place(environment: Environment) -> Place | None:
+    """Return where this node's metrics are offered; None for nowhere."""
+    port = environment.metrics_port
+    return Place(port, environment.metrics_address) if port is not None else None
 
 
 def _report(reporter: Reporter, host: Host, failure: Failure) -> None:

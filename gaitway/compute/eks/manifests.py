@@ -33,6 +33,9 @@ RUN_LABEL = "gaitway/run"
 STOP_SECONDS = 120
 """Between SIGTERM and SIGKILL: the run saves what it has."""
 NODE_PORT = 29_400
+METRICS_PORT, METRICS_PORT_NAME = 29_401, "metrics"
+"""Where a pod offers its metrics. Prometheus finds it by the name, as stacks/components/prometheus.py has it, or by the
+annotations that many clusters look for."""
 _SIMULATOR_NEEDS = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]
 """The runner is root, gives files to the simulator's user, becomes it for the simulator, and ends its processes:
 gaitway/runner/host/simulator_user.py."""
@@ -158,7 +161,12 @@ def _template(order: SubmitOrder, eks: Eks) -> Manifest:
             },
         ],
     }
-    return {"metadata": {"labels": {RUN_LABEL: order.run_id}}, "spec": spec}
+    scraped = {"scrape": "true", "port": str(METRICS_PORT), "path": "/metrics"}
+    metadata = {
+        "labels": {RUN_LABEL: order.run_id},
+        "annotations": {f"prometheus.io/{name}": value for name, value in scraped.items()},
+    }
+    return {"metadata": metadata, "spec": spec}
 
 
 def _container(order: SubmitOrder, eks: Eks) -> Manifest:
@@ -172,7 +180,10 @@ def _container(order: SubmitOrder, eks: Eks) -> Manifest:
         **({"command": list(eks.config.command)} if eks.config.command else {}),
         "args": [order.run_id],
         "env": [{"name": name, "value": value} for name, value in sorted(_variables(order, eks).items())],
-        "ports": [{"name": "pytorchjob-port", "containerPort": NODE_PORT}],
+        "ports": [
+            {"name": "pytorchjob-port", "containerPort": NODE_PORT},
+            {"name": METRICS_PORT_NAME, "containerPort": METRICS_PORT},
+        ],
         # Extended resources and huge pages cannot be requested beyond their limit, or below it; the others are alike,
         # so that a pod is of the class Guaranteed, the last to be evicted.
         "resources": {"limits": needs, "requests": needs},
@@ -234,6 +245,7 @@ def _variables(order: SubmitOrder, eks: Eks) -> dict[str, str]:
         "GAITWAY_JOB_NAMESPACE": eks.cluster.namespace,
         "GAITWAY_JOB_OBJECT": order.key,
         "GAITWAY_KUBERNETES_API": API,
+        "GAITWAY_METRICS_PORT": str(METRICS_PORT),
         "GAITWAY_POD_DIRECTORY": POD_DIRECTORY,
         "GAITWAY_SERVICE_ACCOUNT": SERVICE_ACCOUNT_DIRECTORY,
     }

@@ -215,6 +215,7 @@ class Kubelet:
             "HOME": str(self._surroundings.directory / metadata["uid"]),
             "HOSTNAME": metadata["name"],
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "GAITWAY_METRICS_ADDRESS": HOST,
             "KUBERNETES_SERVICE_HOST": HOST,
             "KUBERNETES_SERVICE_PORT": self._addresses.api.rpartition(":")[2],
             **image.environment,

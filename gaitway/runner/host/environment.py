@@ -49,6 +49,10 @@ class Environment(Model):
         str, Field(alias="GAITWAY_SIMULATOR"), Like(r"[a-z][a-z0-9_]*", "a name of lower-case letters, digits and _")
     ]
     """Name of a package under gaitway.simulators: the image's own."""
+    metrics_port: Annotated[int | None, Field(alias="GAITWAY_METRICS_PORT", ge=1, le=65_535)] = None
+    """Port at which Prometheus finds the job's metrics; None where there is no Prometheus, as outside of clusters."""
+    metrics_address: Annotated[str, Field(alias="GAITWAY_METRICS_ADDRESS")] = ""
+    """Address of the network interface that has this port; empty for all."""
     heartbeat_seconds: Annotated[float, Field(alias="GAITWAY_HEARTBEAT_SECONDS", gt=0)] = HEARTBEAT_SECONDS
     exit_allowance_seconds: Annotated[float, Field(alias="GAITWAY_EXIT_ALLOWANCE_SECONDS", gt=0)] = (
         EXIT_ALLOWANCE_SECONDS

@@ -28,6 +28,7 @@ from gaitway.runner.processes.messages import (
 from gaitway.runner.processes.simulate import Watch, simulate
 from gaitway.runner.processes.torchrun import ProcessGroup, torchrun, unwrap
 from gaitway.runner.reporting.gpus import GpuSampler, usage_file
+from gaitway.runner.reporting.prometheus import Offer, Place, gpu_readings
 from gaitway.runner.stop import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,9 @@ _CLOSE_SECONDS = 1.0
 """A message that hangs must not stop the node from ending."""
 
 
-def follow(run_id: str, command: Sequence[str], efs_root: Path, host: Host, stop: StopRequest) -> int:
+def follow(
+    run_id: str, command: Sequence[str], efs_root: Path, host: Host, stop: StopRequest, metrics: Place | None = None
+) -> int:
     """Do a following node's part.
 
     Args:
@@ -49,21 +52,30 @@ def follow(run_id: str, command: Sequence[str], efs_root: Path, host: Host, stop
         efs_root: Where EFS is mounted.
         host: This node's host.
         stop: Receives a signal's request to end the node.
+        metrics: Where the node offers the metrics of its GPUs to Prometheus; None for nowhere.
 
     Returns:
         Exit code: 0 if its processes succeeded, 1 if they failed, or if the leading node is gone.
     """
-    directory = run_directory(efs_root, run_id)
+    directory, node = run_directory(efs_root, run_id), host.nodes.index
+    gpus = GpuSampler(usage_file(directory, node), node)
     try:
-        with _connect(host, stop) as connection:
-            code = _run(connection, (*command, SIMULATION_FILE), directory, host, stop)
+        with Offer(metrics, gpu_readings(run_id, node, gpus.latest)), _connect(host, stop) as connection:
+            code = _run(connection, (*command, SIMULATION_FILE), directory, host, stop, gpus)
     except (GaitwayError, OSError) as error:
         logger.warning("%s: node %d: %s", run_id, host.nodes.index, error)
         return 1
     return 0 if code == 0 else 1
 
 
-def _run(connection: socket.socket, command: Sequence[str], directory: Path, host: Host, stop: StopRequest) -> int:
+def _run(
+    connection: socket.socket,
+    command: Sequence[str],
+    directory: Path,
+    host: Host,
+    stop: StopRequest,
+    gpus: GpuSampler,
+) -> int:
     """Run the node's processes at the leading node's start message, and report to it how they ended."""
     leader = _Leader(connection, stop)
     try:
@@ -78,7 +90,7 @@ def _run(connection: socket.socket, command: Sequence[str], directory: Path, hos
         )
         watch = Watch(check=stop.check, makes_progress=lambda: True, is_done=lambda: False)
         log_name = f"simulator-node-{host.nodes.index}.log"
-        with GpuSampler(usage_file(directory, host.nodes.index), host.nodes.index):
+        with gpus:
             end = unwrap(simulate(torchrun(group, command), directory, watch, lambda line: None, log_name))
         leader.say(Ended(code=end.code, lines=list(end.last_lines)))
         leader.wait_for_end(_FAREWELL_SECONDS)

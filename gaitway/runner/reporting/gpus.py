@@ -129,6 +129,7 @@ class GpuSampler:
         self._node = node
         self._lock = threading.Lock()
         self._untaken: list[Sample] = []
+        self._latest: Sequence[Sample] = ()
         self._driver: _Driver | None = None
         self._ends_with_a_line = False
         self._background = Background("gpus", self._take_samples, interval_seconds, begins_at_once=True)
@@ -141,6 +142,10 @@ class GpuSampler:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._background.close(_CLOSE_SECONDS)
+
+    def latest(self) -> Sequence[Sample]:
+        """Return the latest sample of each GPU; none before the first, or without GPUs."""
+        return self._latest
 
     def take_load(self) -> Load | None:
         """Return the mean since the last call; None if nothing was measured."""
@@ -156,7 +161,7 @@ class GpuSampler:
                 logger.info("no samples of GPUs: %s", error)
                 self._background.end()
                 return
-        samples = self._driver.samples()
+        samples = self._latest = self._driver.samples()
         self._write(samples)
         with self._lock:
             self._untaken += samples

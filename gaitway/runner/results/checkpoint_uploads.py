@@ -34,6 +34,8 @@ class CheckpointUploads:
         training: The requested training.
         uploader: Not used elsewhere in the meantime.
         mean_reward_at: Returns the mean reward after a number of iterations.
+        on_newest: Called with the time at which the newest checkpoint that is in S3 was saved, in seconds since the
+            epoch.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class CheckpointUploads:
         training: WorkloadConfig,
         uploader: Uploader,
         mean_reward_at: Callable[[int], float | None],
+        on_newest: Callable[[float], object] = lambda _: None,
     ) -> None:
         self._directory = directory
         self._training = training
         self._uploader = uploader
         self._mean_reward_at = mean_reward_at
+        self._on_newest = on_newest
         self._log = CheckpointLog(directory)
         self._background = Background("checkpoints", self._look_unless_refused, _SCAN_SECONDS)
         for entry in self._log.entries:
@@ -90,6 +94,9 @@ class CheckpointUploads:
                 logger.warning("%s is in S3, which cannot be written down: %s", checkpoint.name, error)
                 continue
             uploaded.append(checkpoint)
+        if uploaded:
+            # They come by their iterations.
+            self._on_newest(uploaded[-1].path.stat().st_mtime)
         rewards = {one.name: self._log.mean_reward(f"{CHECKPOINTS}{one.name}") for one in uploaded}
         for checkpoint in expendable(uploaded, rewards):
             checkpoint.path.unlink(missing_ok=True)

@@ -71,6 +71,16 @@ def test_the_script_starts_the_runner_on_each_node_in_its_container() -> None:
     assert """export GAITWAY_INSTANCE_PRICES='{"ml.g5.48xlarge": 16.3}'""" in script
 
 
+def test_the_script_tells_prometheus_where_the_nodes_offer_their_metrics() -> None:
+    script = sbatch_script(ORDER, CONFIG)
+    file = f"/mnt/gaitway/metrics/{NAME}-1.json"
+    assert f"trap 'rm -f {file}' EXIT" in script
+    assert f"mv {file}.new {file}" in script
+    # Two jobs on one node have different ports, and none is one on which nodes meet.
+    assert "GAITWAY_METRICS_PORT=$((10000 + SLURM_JOB_ID % 10000))" in script
+    assert "GAITWAY_NODE_PORT=$((20000 + SLURM_JOB_ID % 10000))" in script
+
+
 def test_where_there_is_no_image_and_no_gpu_nothing_asks_for_one() -> None:
     size = {"8": NodeSize(gpus=0, vcpus=2, memory_mib=4096)}
     script = sbatch_script(ORDER, CONFIG.model_copy(update={"image": None, "sizes": size}))

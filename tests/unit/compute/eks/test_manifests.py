@@ -155,6 +155,19 @@ def test_the_simulators_other_user_can_be_taken_and_nothing_else_gained() -> Non
     assert "SYS_ADMIN" not in container["capabilities"]["add"]
 
 
+def test_prometheus_finds_the_metrics_of_each_pod() -> None:
+    for replica in job_of(order(num_nodes=2), eks())["spec"]["pytorchReplicaSpecs"].values():
+        template = replica["template"]
+        [container] = template["spec"]["containers"]
+        [port] = [port["containerPort"] for port in container["ports"] if port["name"] == "metrics"]
+        assert {"name": "GAITWAY_METRICS_PORT", "value": str(port)} in container["env"]
+        assert template["metadata"]["annotations"] == {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(port),
+            "prometheus.io/path": "/metrics",
+        }
+
+
 def test_a_run_that_is_stopped_has_time_to_save() -> None:
     job = job_of(order(timeout_seconds=7200), eks())
     assert pod_of(job)["terminationGracePeriodSeconds"] == STOP_SECONDS
