@@ -1,4 +1,4 @@
-"""Offer the metrics of a run on a cluster to Prometheus: computed when they are read, and never in the way of the run."""
+"""Offer the metrics of a run on a cluster to Prometheus: computed when they are read, and never in the run's way."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ALL = "0.0.0.0"  # noqa: S104 - Prometheus is on another machine
 _MIB = 1024**2
 
 
@@ -83,7 +84,7 @@ class Offer:
 
             registry = CollectorRegistry(auto_describe=False)
             registry.register(self)
-            self._server = start_http_server(self._place.port, self._place.address or "0.0.0.0", registry)  # noqa: S104 - Prometheus is on another machine
+            self._server = start_http_server(self._place.port, self._place.address or _ALL, registry)
         except (ImportError, OSError) as error:
             logger.warning("no metrics for Prometheus at port %d, the run goes on: %s", self._place.port, error)
         else:
