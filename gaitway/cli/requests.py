@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _FILE = typer.Argument(metavar="FILE", help="Request: a JSON file, or - for stdin.")
 FileArgument = Annotated[Path, _FILE]
+OptionalFileArgument = Annotated[Path | None, _FILE]
 
 _ACCEPTED_SECONDS = 60.0
 """Functions that start cold take a few seconds each. After this time a run is left to itself."""
@@ -47,7 +48,7 @@ def validate(file: FileArgument, as_json: JsonOption = False) -> None:
 
 
 def submit(
-    file: Annotated[Path | None, _FILE] = None,
+    file: OptionalFileArgument = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the run to its end.")] = False,
     input_file: Annotated[
         str | None, typer.Option("--input", metavar="S3_URI", help="The asset's file to work on, say a checkpoint.")

@@ -109,6 +109,8 @@ def scalars_in_tensorboard(*arguments: str) -> set[str]:
 @pytest.mark.usefixtures("local_aws")
 def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "command-line.md").read_text()
+    [config] = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "config.yaml").write_text(config)
     blocks = re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     said: dict[str, str] = {}
     run = other = ""
@@ -137,6 +139,8 @@ def test_the_documented_commands_do_what_the_page_says(tmp_path: Path) -> None:
     assert "succeeded" in said["gaitway show RUN --local"]
     assert (tmp_path / "outputs" / "cartpole" / "checkpoints" / f"model_{ITERATIONS - 1}.pt").is_file()
     assert "2 runs" in (tmp_path / "outputs" / "compare.html").read_text()
+    assert "generated/submit-job.json" in said["gaitway generate examples/cartpole-train.json -o generated --local"]
+    assert "generated/create-training-job.json" in said["gaitway generate --config config.yaml"]
     assert "Cancelled run-" in said["gaitway cancel RUN --local"]
     shown = json.loads(said["gaitway show RUN --json --local"])
     assert (shown["state"], shown["failure"]["error"]) == ("failed", "CancelledError")
