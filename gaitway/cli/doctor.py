@@ -204,7 +204,7 @@ def _account(place: Place) -> Iterator[Finding]:
     except HANDLED as error:
         yield Finding(subject="quotas", state="note", detail=f"not looked at: {explain(error)[1]}")
         return
-    yield from look_at_deployed(place.session, environments, place.commands.place)
+    yield from look_at_deployed(place.session, environments, place.commands.names, place.commands.place)
 
 
 def _image(place: Place) -> str:

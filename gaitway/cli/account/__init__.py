@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gaitway.cli.account.disk_key import look_at_disk_key
 from gaitway.cli.account.instances import Client, Instances, deployed_instances, planned_instances, planned_pools
+from gaitway.cli.account.ml_quotas import deployed_training, look_at_ml_quotas, planned_training
 from gaitway.cli.account.quotas import look_at_pools, look_at_quotas
 from gaitway.cli.account.service_roles import look_at_service_roles
 from gaitway.cli.account.vpc import look_at_default_group, look_at_dns
@@ -22,6 +23,8 @@ from gaitway.settings import SettingsError, load_settings
 if TYPE_CHECKING:
     import boto3
     from types_boto3_batch.type_defs import ComputeEnvironmentDetailTypeDef
+
+    from gaitway.names import Names
 
 
 def look_at_planned(session: boto3.Session, given: Mapping[str, str], options: str) -> Iterator[Finding]:
@@ -52,21 +55,27 @@ def look_at_planned(session: boto3.Session, given: Mapping[str, str], options: s
     )
     quotas = _client(session, "service-quotas")
     yield from _look("quotas", lambda: look_at_pools(quotas, planned_pools(settings), options))
+    yield from _look("quotas of SageMaker", lambda: look_at_ml_quotas(quotas, planned_training(settings), options))
     yield from _look_at_account(session, instances, options)
 
 
 def look_at_deployed(
-    session: boto3.Session, environments: Sequence[ComputeEnvironmentDetailTypeDef], options: str
+    session: boto3.Session, environments: Sequence[ComputeEnvironmentDetailTypeDef], names: Names, options: str
 ) -> Iterator[Finding]:
     """Check what a deployment needs.
 
     Args:
         session: Session in the account.
         environments: The compute environments, as AWS Batch describes them.
+        names: The deployment's names.
         options: Options that direct an AWS CLI command to the account.
     """
     quotas = _client(session, "service-quotas")
     yield from _look("quotas", lambda: look_at_quotas(quotas, environments, options))
+    ssm, batch = _client(session, "ssm"), _client(session, "batch")
+    yield from _look(
+        "quotas of SageMaker", lambda: look_at_ml_quotas(quotas, deployed_training(ssm, batch, names), options)
+    )
     try:
         instances = deployed_instances(environments, _client(session, "ec2"))
     except HANDLED as error:
