@@ -11,6 +11,7 @@ from gaitway.compute.jobs import Job
 from gaitway.compute.slurm import (
     BACKEND,
     SERVICE,
+    check_partition,
     log_directory,
     numbers_of,
     read_completed,
@@ -49,6 +50,7 @@ class Slurm:
         """Submit a job: see `Scheduler.submit`."""
         try:
             script = sbatch_script(order, self._config)
+            check_partition(order, _command(["scontrol", "show", "partitions", "--oneliner"]))
         except RequestError as error:
             raise OrderRefusedError(str(error)) from error
         Path(log_directory(order, self._config)).mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def sbatch_script(order: SubmitOrder, config: AgentConfig) -> str:
         "cpus-per-task": size.vcpus,
         "mem": f"{size.memory_mib}M",
         **({"gpus-per-node": size.gpus} if size.gpus else {}),
-        "time": math.ceil((order.timeout_seconds + STOP_SECONDS) / 60),
+        "time": _time_limit(order),
         # To the steps, and not to this script. Not USR1, which ends torchrun at once.
         "signal": f"TERM@{STOP_SECONDS}",
         "open-mode": "append",
@@ -115,6 +115,11 @@ def sbatch_script(order: SubmitOrder, config: AgentConfig) -> str:
 def documents(order: SubmitOrder, config: AgentConfig) -> dict[str, str]:
     """Write what the agent submits, by file name."""
     return {f"{order.key}.sbatch": sbatch_script(order, config)}
+
+
+def _time_limit(order: SubmitOrder) -> int:
+    """Return how many minutes a job may take."""
+    return math.ceil((order.timeout_seconds + STOP_SECONDS) / 60)
 
 
 def log_directory(order: SubmitOrder, config: AgentConfig) -> str:
@@ -189,6 +194,47 @@ class _Code(NamedTuple):
     def as_shell(self) -> int:
         """As a shell writes it where a signal ended the process."""
         return 128 + self.signal if self.signal else self.exit
+
+
+def check_partition(order: SubmitOrder, text: str) -> None:
+    """Refuse a job that would wait for ever: sbatch takes what is beyond the limits of its partition.
+
+    Only a cluster with EnforcePartLimits refuses it: slurm.schedmd.com/slurm.conf.html#OPT_EnforcePartLimits. The
+    reason of such a job, PartitionNodeLimit, is also that of one whose nodes are down for a while:
+    slurm.schedmd.com/job_reason_codes.html.
+
+    Args:
+        order: The job.
+        text: The answer of `scontrol show partitions --oneliner`.
+
+    Raises:
+        RequestError: Says what the partition allows, and what to do.
+    """
+    partitions = (dict(_FIELD.findall(line)) for line in text.splitlines())
+    partition = next((one for one in partitions if one.get("Default") == "YES"), {})
+    name, nodes = partition.get("PartitionName"), order.compute.num_nodes
+    limits = (int(partition.get(key, "")) for key in ("TotalNodes", "MaxNodes") if partition.get(key, "").isdecimal())
+    allowed = min(limits, default=nodes)
+    if nodes > allowed:
+        raise RequestError(
+            f"computeConfig.numNodes is {nodes}, allowed for jobs of Slurm's partition {name}: at most {allowed}. Ask "
+            "for that, or let the cluster's administrator raise it; the setting clusterNodes should be the same"
+        )
+    longest = _minutes(partition.get("MaxTime", ""))
+    if longest is not None and _time_limit(order) > longest:
+        raise RequestError(
+            f"the job may take {_time_limit(order)} minutes, allowed for jobs of Slurm's partition {name}: at most "
+            f"{longest} (MaxTime). Let the cluster's administrator raise it, or choose another back end"
+        )
+
+
+def _minutes(text: str) -> int | None:
+    """Read a time as Slurm writes limits, `days-hours:minutes:seconds`; None for UNLIMITED."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):\d+", text)
+    if match is None:
+        return None
+    days, hours, minutes = (int(part or 0) for part in match.groups())
+    return (days * 24 + hours) * 60 + minutes
 
 
 def read_jobs(backend: str, text: str) -> Iterator[Job]:

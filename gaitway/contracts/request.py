@@ -143,6 +143,16 @@ class Request(UserModel):
         self.training_config.check_processes(self.compute_config.num_nodes, self.compute_config.gpus_per_node)
         return self
 
+    @model_validator(mode="after")
+    def _view_can_be_had(self) -> Self:
+        backend = self.compute_config.backend
+        if self.training_config.live_view and backend != DEFAULT_BACKEND:
+            raise ValueError(
+                f"trainingConfig.liveView is true, but computeConfig.backend is {backend!r}: `gaitway view` reaches "
+                f"instances of {DEFAULT_BACKEND} only. Leave liveView out, or name that back end"
+            )
+        return self
+
 
 def parse_request(*documents: object) -> Request:
     """Read a request; later documents are merged over earlier ones, key by key.

@@ -78,7 +78,8 @@ class WorkloadConfig(UserModel, Received):
     record_video: Annotated[bool, Truth()] = False
     """Whether to record videos."""
     live_view: Annotated[bool, Truth()] = False
-    """Whether `gaitway view` can look into the simulation while it runs. Isaac Lab 3 alone has that, on one node."""
+    """Whether `gaitway view` can look into the simulation while it runs. Isaac Lab 3 alone has that, on one node of AWS
+    Batch."""
     enable_cameras: Annotated[bool, Truth()] | None = None
     """Whether to render for the task's cameras, which costs speed. When null, the task's name decides; and if Isaac Lab
     then says that the task needs cameras, it is started again with them."""

@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from gaitway.local.kubernetes.quantities import amount
+
 _LIST = re.compile(r"list\[(.*)\]")
 _MAP = re.compile(r"dict\((\w+), (.*)\)")
+_QUANTITY = re.compile(r"\.(limits|requests|capacity)\.|\.sizeLimit$")
+"""Paths of quantities, which may be written as numbers; the models call them strings."""
 _TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "bool": (bool,), "float": (int, float)}
 _ANY = ("object", "datetime", "date")
 
@@ -43,10 +47,14 @@ def _findings(value: object, kind: str, path: str) -> Iterator[tuple[str, str | 
             return
         for key, item in value.items():
             yield from _findings(item, match[2], f"{path}.{key}")
+    elif kind == "str" and _QUANTITY.search(path):
+        try:
+            amount(value)
+        except ValueError as error:
+            yield path, f"Invalid value: {value!r}: {error}"
     elif kind in _TYPES:
-        # `true` is an int in Python. Quantities may be written as numbers.
-        is_right = isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "bool")
-        if not is_right and not (kind == "str" and _is_quantity(path) and isinstance(value, int)):
+        # `true` is an int in Python.
+        if not (isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind == "bool")):
             yield path, f"Invalid value: {value!r}: must be of type {kind}"
     elif kind not in _ANY:
         yield from _object_findings(value, kind, path)
@@ -72,10 +80,6 @@ def _object_findings(value: object, kind: str, path: str) -> Iterator[tuple[str,
         name = model.attribute_map.get(field[1], field[1]) if field else ""
         required = "must not be `None`" in str(error)
         yield f"{path}.{name}".strip("."), "Required value" if required else f"Invalid value: {error}"
-
-
-def _is_quantity(path: str) -> bool:
-    return re.search(r"\.(limits|requests|capacity)\.", path) is not None
 
 
 @cache

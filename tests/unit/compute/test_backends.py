@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gaitway.compute.backends import AllSubmitters, documents_of, job_of_event, submitter_of
+from gaitway.compute.backends import AllSubmitters, documents_of, job_of_event
 from gaitway.compute.jobs import JobRequest
 from gaitway.compute.sizes import JobSize, check_compute
 from gaitway.contracts.errors import RequestError
@@ -53,20 +53,6 @@ def test_each_back_end_has_sizes_of_its_own() -> None:
     check_compute(ComputeConfig(backend="hyperpod-eks", gpus_per_node=8), sizes)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match=r"gpusPerNode is 8, allowed here: 1 \(what fits the deployed instanceTypes"):
         check_compute(ComputeConfig(gpus_per_node=8), sizes)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("nodes", [1, 2])
-def test_what_is_generated_is_what_is_submitted(nodes: int) -> None:
-    sent: list[dict[str, Any]] = []
-
-    class Client:
-        def submit_job(self, **request: Any) -> dict[str, str]:
-            sent.append(request)
-            return {"jobId": "a"}
-
-    job = asked(num_nodes=nodes)
-    submitter_of(lambda service: Client(), ["batch"], VARIABLES).submit(job)
-    assert [json.loads(text) for text in documents_of(job, no_client, VARIABLES).values()] == sent
 
 
 @pytest.mark.parametrize(

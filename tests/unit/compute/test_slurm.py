@@ -12,7 +12,7 @@ from gaitway.compute import ends
 from gaitway.compute.backends import documents_of
 from gaitway.compute.ends import End
 from gaitway.compute.jobs import JobRequest, JobState
-from gaitway.compute.slurm import BACKEND, read_completed, read_jobs, sbatch_script
+from gaitway.compute.slurm import BACKEND, check_partition, read_completed, read_jobs, sbatch_script
 from gaitway.contracts.cluster import AgentConfig, NodeSize, SubmitOrder
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.request import ComputeConfig
@@ -99,6 +99,40 @@ def test_a_size_that_the_cluster_does_not_have_is_refused() -> None:
     order = ORDER.model_copy(update={"compute": ComputeConfig(backend="hyperpod-slurm", gpus_per_node=2)})
     with pytest.raises(RequestError, match="gpusPerNode is 2, allowed on hyperpod-slurm: 8"):
         sbatch_script(order, CONFIG)
+
+
+PARTITIONS = (
+    "PartitionName=debug Default=NO MaxNodes=1 MaxTime=00:10:00 TotalNodes=1\n"
+    "PartitionName=robots AllowGroups=ALL Default=YES MaxNodes={nodes} MaxTime={time} MinNodes=0 TotalNodes={total}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"nodes": "1"}, r"numNodes is 2, allowed for jobs of Slurm's partition robots: at most 1\. Ask for that"),
+        ({"total": "1"}, r"numNodes is 2, allowed for jobs of Slurm's partition robots: at most 1\."),
+        ({"time": "01:00:00"}, r"62 minutes, allowed for jobs of Slurm's partition robots: at most 60 \(MaxTime\)"),
+    ],
+)
+def test_a_job_that_its_partition_would_never_start_is_refused(limits: dict[str, str], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        check_partition(ORDER, PARTITIONS.format(**{"nodes": "UNLIMITED", "time": "UNLIMITED", "total": "2"} | limits))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PARTITIONS.format(nodes="UNLIMITED", time="UNLIMITED", total="2"),
+        PARTITIONS.format(nodes="2", time="1-00:00:00", total="4"),
+        PARTITIONS.format(nodes="2", time="01:02:00", total="2"),
+        # Without a default, sbatch says it itself.
+        "PartitionName=debug Default=NO MaxNodes=1",
+        "",
+    ],
+)
+def test_a_job_within_the_limits_of_its_partition_is_not_refused(text: str) -> None:
+    check_partition(ORDER, text)
 
 
 @pytest.mark.parametrize(

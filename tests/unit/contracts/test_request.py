@@ -167,6 +167,10 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
         ),
         (training(rlLibrary="sb3") | {"computeConfig": {"numNodes": 2}}, ["numNodes is 2", "sb3 trains in one"]),
         (training(liveView=True) | {"computeConfig": {"numNodes": 2}}, ["numNodes is 2", "liveView is true"]),
+        (
+            training(liveView=True) | {"computeConfig": {"backend": "sagemaker"}},
+            ["liveView is true", "backend is 'sagemaker'", "instances of batch only. Leave liveView out, or name"],
+        ),
         ([], ["inputParameters is []", "a JSON object"]),
         ("train please", ["inputParameters is 'train please'", "not valid JSON"]),
         ("[1]", ["inputParameters is [1]", "a JSON object"]),
