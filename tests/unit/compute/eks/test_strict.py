@@ -69,7 +69,7 @@ def test_a_generated_manifest_is_valid_and_any_slip_in_it_is_found(manifest: Man
     missed = [path for path in objects if not findings(changed(manifest, (*path, "nobodyKnows"), "x"))]
     _, *inner = parts(manifest)
     for path, part in inner:
-        others = (["x"], {"nobody": {"knows": []}}, True, "half of it" if is_quantity(path) else 7)
+        others: tuple[object, ...] = (["x"], {"nobody": {"knows": []}}, True, "half of it" if is_quantity(path) else 7)
         for other in others:
             if type(other) is not type(part) or is_quantity(path):
                 missed += [path] if not findings(changed(manifest, path, other)) else []
