@@ -137,6 +137,25 @@ class Names:
         return f"/{self.deployment}/agent/{cluster}"
 
     @property
+    def agent_account(self) -> str:
+        """Of the agent on a cluster of EKS: its service account, with its rights, and its Deployment."""
+        return self.of("agent")
+
+    @property
+    def runner_account(self) -> str:
+        """Of the service account of runs' pods on a cluster of EKS."""
+        return self.of("runner")
+
+    @property
+    def volume_claim(self) -> str:
+        """Of a namespace's claim on the file system."""
+        return self.of("runs")
+
+    def volume(self, team: str) -> str:
+        """Of the volume on a cluster of EKS, where all teams share their names."""
+        return f"{self.volume_claim}.{team}"
+
+    @property
     def training_queue(self) -> str:
         """Where jobs wait that SageMaker trains."""
         return self.of("training")

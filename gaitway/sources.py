@@ -11,6 +11,7 @@ _SHARED = (
     "gaitway/contracts",
     "gaitway/formatting.py",
     "gaitway/libraries",
+    "gaitway/names.py",
     "gaitway/outputs",
     "gaitway/packages",
     "gaitway/report",
@@ -25,9 +26,9 @@ FUNCTIONS = (
 IMAGE = (
     *_SHARED,
     "container",
+    "gaitway/agent",
     "gaitway/installation.py",
     "gaitway/instances",
-    "gaitway/names.py",
     "gaitway/runner",
     "gaitway/simulators",
 )
@@ -39,7 +40,6 @@ STACKS = (
     "gaitway/consoles.py",
     "gaitway/installation.py",
     "gaitway/instances",
-    "gaitway/names.py",
     "gaitway/settings.py",
     "gaitway/sources.py",
     "gaitway/subnets.py",

@@ -21,7 +21,7 @@ from gaitway.compute.eks.api import KubernetesApi, KubernetesError
 from gaitway.compute.eks.manifests import (
     API,
     BACKEND,
-    RUN_LABEL,
+    DEPLOYMENT_LABEL,
     SERVICE_ACCOUNT_DIRECTORY,
     Eks,
     job_path,
@@ -141,7 +141,7 @@ class KubernetesScheduler:
 
     def states(self) -> Collection[Job]:
         """Describe all jobs: see `Scheduler.states`."""
-        ours = {"labelSelector": RUN_LABEL}
+        ours = {"labelSelector": f"{DEPLOYMENT_LABEL}={self.eks.config.deployment}"}
         try:
             jobs = self.api.call("GET", jobs_path(self._namespace), query=ours)["items"]
             pods = self.api.call("GET", f"/api/v1/namespaces/{self._namespace}/pods", query=ours)["items"]

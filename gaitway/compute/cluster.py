@@ -111,6 +111,7 @@ def order_of(job: JobRequest, job_id: str) -> SubmitOrder:
         timeout_seconds=job.timeout_seconds,
         task=job.task,
         group_id=job.group_id,
+        simulator=job.simulator,
     )
 
 

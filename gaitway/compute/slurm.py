@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from gaitway.compute import ends
+from gaitway.compute.cluster_image import image_of
 from gaitway.compute.ends import End
 from gaitway.compute.jobs import Job, JobState
 from gaitway.contracts.artifacts import run_directory_name
@@ -49,7 +50,7 @@ def sbatch_script(order: SubmitOrder, config: AgentConfig) -> str:
         config: The agent's.
 
     Raises:
-        RequestError: The cluster has no nodes for it.
+        RequestError: The cluster has no nodes for it, or its simulator is not deployed any more.
     """
     compute = order.compute
     size = config.sizes.get(str(compute.gpus_per_node))
@@ -100,7 +101,7 @@ def sbatch_script(order: SubmitOrder, config: AgentConfig) -> str:
         # Since Slurm 22.05, a step does not inherit --cpus-per-task: without it, it gets one CPU (man srun).
         f'options=(--cpus-per-task={size.vcpus} --output="{logs}/node-%n.log" --open-mode=append)',
         f"if [[ -d {_HYPERPOD} ]]; then options+=(--auto-resume=1); fi",
-        *(f'options+=("{option}")' for option in _container(config)),
+        *(f'options+=("{option}")' for option in _container(order, config)),
         f'srun "${{options[@]}}" {shlex.join([*config.command, order.run_id])}',
         "code=$?",
         f"if ((code != 0 && code != {_FAILED} && ${{SLURM_RESTART_COUNT:-0}} + 1 < {config.job_attempts})) &&",
@@ -142,12 +143,28 @@ def _announced(directory: str, key: str) -> Iterator[str]:
     yield f'printf \'[{{"targets": [%s]}}]\\n\' "$targets" > {file}.new && mv {file}.new {file}'
 
 
-def _container(config: AgentConfig) -> Iterator[str]:
+def _container(order: SubmitOrder, config: AgentConfig) -> Iterator[str]:
     """Ask Pyxis for the job's container: github.com/NVIDIA/pyxis."""
-    if config.image is not None:
-        yield f"--container-image={config.image}"
+    image = image_of(order, config)
+    if image is not None:
+        yield f"--container-image={pyxis_image(image)}"
         mounts = ",".join(f"{path}:{path}" for path in config.mounts)
         yield f"--container-mounts={mounts}"
+
+
+def pyxis_image(address: str) -> str:
+    """Write an image's address as Pyxis takes it: `REGISTRY#IMAGE:TAG`.
+
+    Enroot, which pulls it, looks on Docker Hub for an image whose registry is not set apart so
+    (github.com/NVIDIA/enroot/issues/72). A digest stands where a tag does, which every release takes; what is before an
+    `@` is a user's name to those before 4.0: github.com/NVIDIA/enroot/blob/v3.5.0/src/docker.sh.
+    """
+    image, _, digest = address.partition("@")
+    if digest:
+        image = f"{re.sub(r':[^/:]*$', '', image)}:{digest}"
+    registry, slash, rest = image.partition("/")
+    has_registry = slash and (registry == "localhost" or "." in registry or ":" in registry)
+    return f"{registry}#{rest}" if has_registry else image
 
 
 _STATES = {

@@ -10,6 +10,8 @@ from gaitway.contracts.eks import EksSettings
 from gaitway.contracts.model import RECEIVED, Received, Stored
 from gaitway.contracts.request import ComputeConfig
 from gaitway.contracts.text import Like
+from gaitway.libraries.simulators import Simulator
+from gaitway.names import DEFAULT_DEPLOYMENT
 
 EVENT_SOURCE = "gaitway.agent"
 """Of the events with which agents report the states of jobs. AWS's own begin with `aws.`, which nobody else may use:
@@ -39,6 +41,8 @@ class SubmitOrder(Received):
     """For people who look at jobs."""
     group_id: str | None = None
     """The run's group."""
+    simulator: Simulator | None = None
+    """What its image holds; None if a version without a choice has constructed the run, or ordered the job."""
 
     @property
     def key(self) -> str:
@@ -95,6 +99,8 @@ class NodeSize(Stored):
 class AgentConfig(Stored):
     """What the stacks tell a cluster's agent: the value of a parameter of Systems Manager."""
 
+    deployment: str = DEFAULT_DEPLOYMENT
+    """Name of the deployment: what it has on the cluster begins with it, so that another one may be beside it."""
     queue: str
     """Name of the queue of its orders."""
     run_table: str
@@ -115,7 +121,10 @@ class AgentConfig(Stored):
     log_group: str | None = None
     """Where what the nodes say is copied to; None where something else does that."""
     image: str | None = None
-    """The job's container image; None where the runner is installed on the nodes."""
+    """The image of jobs where `images` names none; None where the runner is installed on the nodes, too."""
+    images: dict[str, str] = Field(default_factory=dict)
+    """The container images of jobs, by simulator, of which a newer version may know more; empty in a configuration of a
+    version without a choice."""
     command: tuple[str, ...]
     """Becomes the runner; the run's id is added. In the image if there is one, else on the nodes."""
     eks: EksSettings | None = None

@@ -113,7 +113,10 @@ class EksCluster:
         volume.mkdir(parents=True, exist_ok=True)
         stacks = client("cloudformation").describe_stacks(StackName=self._names.stack("Compute"))["Stacks"]
         outputs = {output["OutputKey"]: output["OutputValue"].rpartition("/")[2] for output in stacks[0]["Outputs"]}
-        roles = {"gaitway-agent": outputs["HyperpodEksRoleArn"], "gaitway-runner": outputs["HyperpodEksJobsRoleArn"]}
+        roles = {
+            self._names.agent_account: outputs["HyperpodEksRoleArn"],
+            self._names.runner_account: outputs["HyperpodEksJobsRoleArn"],
+        }
         plan = Plan(endpoint_url=self._endpoint_url, config=config, volume=str(volume), roles=roles)
         (self._directory / PLAN).write_text(plan.model_dump_json())
 

@@ -76,6 +76,7 @@ class SlurmAgent:
             update={
                 "efs_root": str(efs_root),
                 "image": None,
+                "images": {},
                 "mounts": (),
                 "command": tuple(image.entrypoint),
                 "job_environment": {

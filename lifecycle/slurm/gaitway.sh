@@ -61,10 +61,11 @@ mountpoint -q "$mount_point" || mount "$mount_point"
 [[ $group == "$controllers" ]] || exit 0
 
 # The controller has the agent; it has a Python of its own, since the system's may be older.
-environment="$root/opt/gaitway"
+# Deployments may share a cluster: each has an agent, and a directory for its file system.
+environment="$root/opt/$deployment"
 [[ -x $environment/bin/python ]] || "${GAITWAY_PYTHON:-python3.11}" -m venv "$environment"
 "$environment/bin/python" -m pip install --quiet --upgrade "$package"
-cat > "$root/etc/systemd/system/gaitway-agent.service" <<UNIT
+cat > "$root/etc/systemd/system/$deployment-agent.service" <<UNIT
 [Unit]
 Description=Gaitway's agent: jobs of the deployment $deployment
 After=network-online.target slurmctld.service
@@ -82,5 +83,5 @@ RestartSec=5
 WantedBy=multi-user.target
 UNIT
 systemctl daemon-reload
-systemctl enable gaitway-agent.service
-systemctl restart gaitway-agent.service
+systemctl enable "$deployment-agent.service"
+systemctl restart "$deployment-agent.service"

@@ -55,7 +55,10 @@ class ClusterAgent(Construct):
         super().__init__(scope, construct_id)
         names = settings.names
         orders = self._queue(names.orders(cluster))
+        # Nodes of Slurm mount it themselves, and so for each deployment that uses them.
+        mount_path = MOUNT_PATH if cluster == _EKS else f"/mnt/{names.deployment}"
         config = {
+            "deployment": names.deployment,
             "queue": names.orders(cluster),
             "run_table": runs.table.table_name,
             "sizes": {
@@ -64,15 +67,16 @@ class ClusterAgent(Construct):
             },
             "job_environment": {
                 **job.environment,
-                "GAITWAY_EFS_ROOT": MOUNT_PATH,
+                "GAITWAY_EFS_ROOT": mount_path,
                 "GAITWAY_MACHINE_FILE": f"{MACHINE_PATH}/machine.json",
             },
-            "efs_root": MOUNT_PATH,
+            "efs_root": mount_path,
             "file_system": file_system.file_system.file_system_id,
             "access_point": file_system.access_point.access_point_id,
-            "mounts": [MOUNT_PATH, CACHE_PATH, MACHINE_PATH],
+            "mounts": [mount_path, CACHE_PATH, MACHINE_PATH],
             "job_attempts": job.attempts,
             "image": job.image_uri,
+            "images": job.image_uris,
             "command": [_ENTRYPOINT],
             **({"log_group": settings.names.job_logs} if cluster != _EKS else {}),
             **_of_eks(settings, cluster),

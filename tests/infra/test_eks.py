@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gaitway.compute.eks.manifests import AGENT, RUNNER, Eks, documents, permission_manifests
+from gaitway.compute.eks.manifests import Eks, documents, permission_manifests
 from gaitway.contracts.cluster import AgentConfig, SubmitOrder
 from gaitway.contracts.request import ComputeConfig
 from gaitway.settings import SettingsError, load_settings
@@ -53,7 +53,7 @@ def test_pods_get_their_roles_by_pod_identity(cluster: Synthesis) -> None:
         for one in permission_manifests(Eks.of(config_of(cluster)))
         if one["kind"] == "ServiceAccount"
     }
-    assert accounts == {AGENT, RUNNER}
+    assert accounts == {"gaitway-agent", "gaitway-runner"}
 
 
 def test_a_pod_may_become_its_run_and_nothing_else(cluster: Synthesis) -> None:

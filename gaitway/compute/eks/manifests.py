@@ -10,9 +10,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
+from gaitway.compute.cluster_image import image_of
 from gaitway.contracts.cluster import AgentConfig, NodeSize, SubmitOrder
 from gaitway.contracts.eks import EksSettings
 from gaitway.contracts.errors import RequestError
+from gaitway.names import Names
 
 Manifest = dict[str, Any]
 """A document of the Kubernetes API, in its own shape; tests validate each with the API's generated models."""
@@ -26,10 +28,8 @@ API = "https://kubernetes.default.svc"
 SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where a pod finds its token and the API's certificate:
 kubernetes.io/docs/tasks/run-application/access-api-from-pod"""
-AGENT, RUNNER, VOLUME = "gaitway-agent", "gaitway-runner", "gaitway-runs"
-"""Names of the service accounts of the agent and of the runs' pods, and of the claim on the file system."""
-RUN_LABEL = "gaitway/run"
-"""Of jobs and pods of ours."""
+RUN_LABEL, DEPLOYMENT_LABEL = "gaitway/run", "gaitway/deployment"
+"""Of jobs and pods of ours: deployments may share a namespace."""
 STOP_SECONDS = 120
 """Between SIGTERM and SIGKILL: the run saves what it has."""
 NODE_PORT = 29_400
@@ -62,8 +62,11 @@ class Eks:
 
     cluster: EksSettings
     config: AgentConfig
-    image: str
-    """Address of the job's image, with its tag or digest."""
+
+    @property
+    def names(self) -> Names:
+        """What the deployment calls its own."""
+        return Names(self.config.deployment)
 
     @classmethod
     def of(cls, config: AgentConfig) -> Self:
@@ -72,11 +75,9 @@ class Eks:
         Raises:
             ValueError: It is about another kind of cluster.
         """
-        if config.eks is None or config.image is None:
-            raise ValueError(
-                "the agent's settings lack `eks` or `image`: they are not of a deployment with hyperpod-eks"
-            )
-        return cls(config.eks, config, config.image)
+        if config.eks is None:
+            raise ValueError("the agent's settings lack `eks`: they are not of a deployment with hyperpod-eks")
+        return cls(config.eks, config)
 
 
 def documents(order: SubmitOrder, config: AgentConfig) -> dict[str, str]:
@@ -96,7 +97,7 @@ def run_manifests(order: SubmitOrder, eks: Eks) -> list[Manifest]:
         eks: Where it goes.
 
     Raises:
-        RequestError: The deployment has no size of this number of GPUs.
+        RequestError: The deployment has no size of this number of GPUs, or no image of the run's simulator.
     """
     # The operator gives the master rank 0, and the workers those from 1 on. It restarts what fails (OnFailure), which
     # HyperPod asks for to resume a job:
@@ -105,7 +106,7 @@ def run_manifests(order: SubmitOrder, eks: Eks) -> list[Manifest]:
     replicas = {"Master": replica}
     if order.compute.num_nodes > 1:
         replicas["Worker"] = replica | {"replicas": order.compute.num_nodes - 1}
-    labels = {RUN_LABEL: order.run_id, "kueue.x-k8s.io/queue-name": eks.cluster.queue}
+    labels = _labels(order, eks) | {"kueue.x-k8s.io/queue-name": eks.cluster.queue}
     if eks.cluster.priority_class is not None:
         labels["kueue.x-k8s.io/priority-class"] = eks.cluster.priority_class
     return [
@@ -138,9 +139,13 @@ def run_manifests(order: SubmitOrder, eks: Eks) -> list[Manifest]:
     ]
 
 
+def _labels(order: SubmitOrder, eks: Eks) -> dict[str, str]:
+    return {DEPLOYMENT_LABEL: eks.config.deployment, RUN_LABEL: order.run_id}
+
+
 def _template(order: SubmitOrder, eks: Eks) -> Manifest:
     spec = {
-        "serviceAccountName": RUNNER,
+        "serviceAccountName": eks.names.runner_account,
         "terminationGracePeriodSeconds": STOP_SECONDS,
         "enableServiceLinks": False,
         # A mounted token is for this user alone if all containers have the same one; the simulator's is another:
@@ -153,7 +158,7 @@ def _template(order: SubmitOrder, eks: Eks) -> Manifest:
         },
         "containers": [_container(order, eks)],
         "volumes": [
-            {"name": "runs", "persistentVolumeClaim": {"claimName": VOLUME}},
+            {"name": "runs", "persistentVolumeClaim": {"claimName": eks.names.volume_claim}},
             {"name": "pod", "emptyDir": {}},
             {
                 "name": "shared-memory",
@@ -163,23 +168,25 @@ def _template(order: SubmitOrder, eks: Eks) -> Manifest:
     }
     scraped = {"scrape": "true", "port": str(METRICS_PORT), "path": "/metrics"}
     metadata = {
-        "labels": {RUN_LABEL: order.run_id},
+        "labels": _labels(order, eks),
         "annotations": {f"prometheus.io/{name}": value for name, value in scraped.items()},
     }
     return {"metadata": metadata, "spec": spec}
 
 
 def _container(order: SubmitOrder, eks: Eks) -> Manifest:
-    needs = _needs(order, eks)
+    needs, image = _needs(order, eks), image_of(order, eks.config)
+    if image is None:
+        raise RequestError("the agent's configuration names no image for the job: deploy again")
     return {
         # The operator knows the container by this name: github.com/kubeflow/training-operator/blob/v1.9.3/pkg/apis/
         # kubeflow.org/v1/pytorch_types.go
         "name": "pytorch",
-        "image": eks.image,
+        "image": image,
         # Without a command, the image's entry point is the runner.
         **({"command": list(eks.config.command)} if eks.config.command else {}),
         "args": [order.run_id],
-        "env": [{"name": name, "value": value} for name, value in sorted(_variables(order, eks).items())],
+        "env": [{"name": name, "value": value} for name, value in sorted(_variables(order, eks, image).items())],
         "ports": [
             {"name": "pytorchjob-port", "containerPort": NODE_PORT},
             {"name": METRICS_PORT_NAME, "containerPort": METRICS_PORT},
@@ -234,12 +241,12 @@ def _needs(order: SubmitOrder, eks: Eks) -> dict[str, str]:
     return needs
 
 
-def _variables(order: SubmitOrder, eks: Eks) -> dict[str, str]:
+def _variables(order: SubmitOrder, eks: Eks, image: str) -> dict[str, str]:
     variables = {
         **eks.config.job_environment,
         "GAITWAY_BACKEND": BACKEND,
         "GAITWAY_EFS_ROOT": MOUNT_PATH,
-        "GAITWAY_IMAGE": eks.image,
+        "GAITWAY_IMAGE": image,
         "GAITWAY_INSTANCE_TYPE": eks.cluster.instance_type,
         "GAITWAY_JOB_ATTEMPTS": str(eks.config.job_attempts),
         "GAITWAY_JOB_NAMESPACE": eks.cluster.namespace,
@@ -264,7 +271,7 @@ def storage_manifests(eks: Eks) -> list[Manifest]:
     # EFS has no size; Kubernetes asks for one.
     size = {"storage": "1Ti"}
     access = ["ReadWriteMany"]
-    volume = f"{VOLUME}-{eks.cluster.team}"
+    claim, volume = eks.names.volume_claim, eks.names.volume(eks.cluster.team)
     return [
         {
             "apiVersion": "v1",
@@ -284,7 +291,7 @@ def storage_manifests(eks: Eks) -> list[Manifest]:
                 "claimRef": {
                     "apiVersion": "v1",
                     "kind": "PersistentVolumeClaim",
-                    "name": VOLUME,
+                    "name": claim,
                     "namespace": eks.cluster.namespace,
                 },
             },
@@ -292,7 +299,7 @@ def storage_manifests(eks: Eks) -> list[Manifest]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": VOLUME, "namespace": eks.cluster.namespace},
+            "metadata": {"name": claim, "namespace": eks.cluster.namespace},
             "spec": {
                 "accessModes": access,
                 "storageClassName": "",
@@ -314,8 +321,8 @@ def permission_manifests(eks: Eks) -> list[Manifest]:
         {"apiGroups": [GROUP], "resources": [PLURAL], "verbs": ["create", "delete", "get", "list"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     ]
-    namespace = eks.cluster.namespace
-    return [*_account(RUNNER, namespace, of_runs), *_account(AGENT, namespace, of_agent)]
+    names, namespace = eks.names, eks.cluster.namespace
+    return [*_account(names.runner_account, namespace, of_runs), *_account(names.agent_account, namespace, of_agent)]
 
 
 def _account(name: str, namespace: str, rules: list[dict[str, list[str]]]) -> list[Manifest]:

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from gaitway.compute.eks.manifests import AGENT, Eks, permission_manifests, storage_manifests
+from gaitway.compute.eks.manifests import Eks, permission_manifests, storage_manifests
 from gaitway.local.extensions.batch.images import IMAGES
 from gaitway.local.extensions.pod_identity import address_of
 from gaitway.local.guard import MARKER
@@ -58,7 +58,7 @@ def main(directory: Path) -> None:
     ).start()
     # What an administrator does once.
     cluster.create(*permission_manifests(eks), *storage_manifests(eks))
-    cluster.write_account(directory / AGENT_ACCOUNT, AGENT)
+    cluster.write_account(directory / AGENT_ACCOUNT, eks.names.agent_account)
     (directory / KUBECONFIG).write_text(cluster.kubeconfig)
     addresses = Addresses(api=cluster.url, identity=cluster.identity_url)
     (directory / ADDRESSES).write_text(addresses.model_dump_json())

@@ -16,11 +16,12 @@ import pytest
 
 from gaitway.agent.kubernetes import KubernetesScheduler
 from gaitway.compute.eks.api import KubernetesApi
-from gaitway.compute.eks.manifests import RUNNER, Manifest, permission_manifests, storage_manifests
+from gaitway.compute.eks.manifests import Manifest, permission_manifests, storage_manifests
 from gaitway.local.kubernetes.cluster import Cluster
 from gaitway.local.kubernetes.kinds import POD, PYTORCH_JOB, Kind
 from gaitway.local.kubernetes.pods import ContainerImage, Surroundings
-from tests.unit.compute.eks.settings import KEY, eks
+from gaitway.names import DEFAULT_NAMES
+from tests.unit.compute.eks.settings import IMAGES, KEY, eks
 
 NAMESPACE = "hyperpod-ns-robots"
 KUBECTL = Path(sys.executable).with_name("kubectl")
@@ -117,9 +118,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    image = eks().config.image
-    assert image is not None
-    images = {image: ContainerImage(["/bin/sh", "-c", SCRIPT, "script"], {"PATH": "/usr/bin:/bin"})}
+    images = {IMAGES["isaaclab-3"]: ContainerImage(["/bin/sh", "-c", SCRIPT, "script"], {"PATH": "/usr/bin:/bin"})}
     volume = tmp_path / "efs"
     volume.mkdir()
     (volume / "succeeds_at").write_text("1")
@@ -155,4 +154,4 @@ def ready(desk: Desk) -> Desk:
 
 def _credentials(namespace: str, account: str) -> dict[str, str] | None:
     """Associate a role with the account of runs only."""
-    return {"AccessKeyId": f"{namespace}/{account}"} if account == RUNNER else None
+    return {"AccessKeyId": f"{namespace}/{account}"} if account == DEFAULT_NAMES.runner_account else None

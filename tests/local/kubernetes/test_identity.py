@@ -9,7 +9,8 @@ import urllib.request
 
 import pytest
 
-from gaitway.compute.eks.manifests import AGENT, run_manifests
+from gaitway.compute.eks.manifests import run_manifests
+from gaitway.names import DEFAULT_NAMES
 from tests.local.kubernetes.conftest import NAMESPACE, Desk
 from tests.unit.compute.eks.settings import eks, order
 
@@ -32,7 +33,7 @@ def test_a_pods_token_is_for_its_own_role(ready: Desk) -> None:
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize(("account", "code"), [(AGENT, 403), (None, 401)])
+@pytest.mark.parametrize(("account", "code"), [(DEFAULT_NAMES.agent_account, 403), (None, 401)])
 def test_without_an_association_or_a_token_there_are_none(ready: Desk, account: str | None, code: int) -> None:
     token = ready.cluster.access.account_token(NAMESPACE, account) if account else "guessed"
     with pytest.raises(urllib.error.HTTPError, match=str(code)) as raised:

@@ -12,7 +12,7 @@ from gaitway.compute import ends
 from gaitway.compute.backends import documents_of
 from gaitway.compute.ends import End
 from gaitway.compute.jobs import JobRequest, JobState
-from gaitway.compute.slurm import BACKEND, check_partition, read_completed, read_jobs, sbatch_script
+from gaitway.compute.slurm import BACKEND, check_partition, pyxis_image, read_completed, read_jobs, sbatch_script
 from gaitway.contracts.cluster import AgentConfig, NodeSize, SubmitOrder
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.request import ComputeConfig
@@ -64,7 +64,8 @@ def test_the_script_asks_for_the_requests_nodes_and_for_time_to_save() -> None:
 def test_the_script_starts_the_runner_on_each_node_in_its_container() -> None:
     script = sbatch_script(ORDER, CONFIG)
     assert "options=(--cpus-per-task=64 " in script
-    assert f'options+=("--container-image={CONFIG.image}")' in script
+    # The registry is set apart, and the digest is where a tag would be.
+    assert 'options+=("--container-image=111122223333.dkr.ecr.us-east-1.amazonaws.com#gaitway:sha256:abc")' in script
     assert 'options+=("--container-mounts=/mnt/gaitway:/mnt/gaitway,/etc/gaitway:/etc/gaitway")' in script
     assert 'srun "${options[@]}" /opt/gaitway/src/container/entrypoint.sh run-0123456789abcdef0123' in script
     assert "if [[ -d /opt/sagemaker_cluster ]]; then options+=(--auto-resume=1); fi" in script
@@ -79,6 +80,33 @@ def test_the_script_tells_prometheus_where_the_nodes_offer_their_metrics() -> No
     # Two jobs on one node have different ports, and none is one on which nodes meet.
     assert "GAITWAY_METRICS_PORT=$((10000 + SLURM_JOB_ID % 10000))" in script
     assert "GAITWAY_NODE_PORT=$((20000 + SLURM_JOB_ID % 10000))" in script
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("nvcr.io/nvidia/isaac-lab:2.3.2", "nvcr.io#nvidia/isaac-lab:2.3.2"),
+        ("localhost:5000/robots/isaac:7@sha256:abc", "localhost:5000#robots/isaac:sha256:abc"),
+        ("robots/isaac:7", "robots/isaac:7"),
+        ("/images/isaac.sqsh", "/images/isaac.sqsh"),
+    ],
+)
+def test_an_image_is_written_as_pyxis_takes_it(address: str, expected: str) -> None:
+    assert pyxis_image(address) == expected
+
+
+def test_a_run_gets_the_image_of_its_simulator() -> None:
+    config = CONFIG.model_copy(update={"images": {"isaaclab-3": "r.io/three:1", "isaaclab-2": "r.io/two:1"}})
+    asked = {
+        simulator: sbatch_script(ORDER.model_copy(update={"simulator": simulator}), config)
+        for simulator in ("isaaclab-3", "isaaclab-2", None)
+    }
+    assert "--container-image=r.io#three:1" in asked["isaaclab-3"]
+    assert "--container-image=r.io#two:1" in asked["isaaclab-2"]
+    # From before there was a choice.
+    assert asked[None] == asked["isaaclab-2"]
+    with pytest.raises(RequestError, match="the simulator embedded, which is not deployed any more"):
+        sbatch_script(ORDER.model_copy(update={"simulator": "embedded"}), config)
 
 
 def test_where_there_is_no_image_and_no_gpu_nothing_asks_for_one() -> None:

@@ -18,7 +18,7 @@ from gaitway.contracts.cluster import SubmitOrder
 from gaitway.contracts.errors import RequestError
 from gaitway.local.kubernetes.kinds import KINDS
 from gaitway.local.kubernetes.schema import unknown_fields, wrong_values
-from tests.unit.compute.eks.settings import KEY, RUN, eks, order
+from tests.unit.compute.eks.settings import IMAGES, KEY, RUN, eks, order
 
 MODELS = {(kind.version, kind.name): kind.model for kind in KINDS}
 
@@ -82,6 +82,7 @@ def test_a_job_is_where_hyperpod_resumes_jobs_and_waits_in_its_teams_queue() -> 
     # HyperPod resumes jobs only in `kubeflow` and in namespaces that begin with `hyperpod`.
     assert (metadata["name"], metadata["namespace"]) == (KEY, "hyperpod-ns-legs")
     assert metadata["labels"] == {
+        "gaitway/deployment": "gaitway",
         "gaitway/run": RUN,
         "kueue.x-k8s.io/queue-name": "hyperpod-ns-legs-localqueue",
         "kueue.x-k8s.io/priority-class": "training",
@@ -184,6 +185,31 @@ def test_the_file_system_is_mounted_by_the_access_point_with_a_role_over_tls() -
     assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
     pod = pod_of(job_of(order(), eks()))
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_a_run_gets_the_image_of_its_simulator() -> None:
+    for simulator, image in IMAGES.items():
+        [container] = pod_of(job_of(order(simulator=simulator), eks()))["containers"]
+        assert container["image"] == image
+        assert {"name": "GAITWAY_IMAGE", "value": image} in container["env"]
+    # From before there was a choice.
+    assert pod_of(job_of(order(simulator=None), eks()))["containers"][0]["image"] == IMAGES["isaaclab-2"]
+    with pytest.raises(RequestError, match="the simulator embedded, which is not deployed any more"):
+        job_of(order(simulator="embedded"), eks())
+
+
+def test_two_deployments_with_one_team_have_no_name_in_common() -> None:
+    def named(deployment: str) -> set[tuple[str, str]]:
+        found = [*permission_manifests(eks(deployment)), *storage_manifests(eks(deployment))]
+        return {(one["kind"], one["metadata"]["name"]) for one in found}
+
+    assert named("gaitway").isdisjoint(named("legs"))
+    job = job_of(order(), eks("legs"))
+    assert job["metadata"]["labels"]["gaitway/deployment"] == "legs"
+    # What a job's pods refer to is its own deployment's.
+    pod = pod_of(job)
+    assert {("ServiceAccount", pod["serviceAccountName"])} <= named("legs")
+    assert {("PersistentVolumeClaim", pod["volumes"][0]["persistentVolumeClaim"]["claimName"])} <= named("legs")
 
 
 def test_a_run_may_read_jobs_in_its_namespace_and_nothing_else() -> None:
