@@ -33,6 +33,7 @@ from gaitway.settings import Settings, SettingsError, load_settings
 from handbook.fields import WORKLOADS, described_schema, table, with_empty
 from handbook.operations import operations_page
 from handbook.page import page
+from handbook.prometheus import dashboard_file, prometheus_page, rules_file
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -129,6 +130,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "files.md": files_page,
     "operations.md": operations_page,
+    "prometheus.md": prometheus_page,
+    "prometheus/grafana.json": dashboard_file,
+    "prometheus/rules.yml": rules_file,
     "request.schema.json": request_schema,
 }
 """By name in docs/: the function that writes the page."""

@@ -1,0 +1,1 @@
+"""The rules and the dashboard of Prometheus and Grafana."""
