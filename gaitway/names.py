@@ -136,6 +136,19 @@ class Names:
         """Of the parameter from which a cluster's agent reads what it has to know."""
         return f"/{self.deployment}/agent/{cluster}"
 
+    def agent_role(self, cluster: str) -> str:
+        """Of the role of a cluster's agent; on Slurm also that of its nodes."""
+        return self.of(f"{cluster}-agent")
+
+    def jobs_role(self, cluster: str) -> str:
+        """Of the role of the jobs of an EKS cluster."""
+        return self.of(f"{cluster}-jobs")
+
+    @property
+    def eks_cluster(self) -> str:
+        """Of the EKS cluster that a deployment makes."""
+        return self.of("eks")
+
     @property
     def agent_account(self) -> str:
         """Of the agent on a cluster of EKS: its service account, with its rights, and its Deployment."""

@@ -45,8 +45,17 @@ _CONFIG_FILE = "configFile"
 
 DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker", "hyperpod-eks", "hyperpod-slurm")
 """Those for which there are stacks."""
-CLUSTERS: tuple[Backend, ...] = ("hyperpod-eks", "hyperpod-slurm")
+Cluster = Literal["hyperpod-eks", "hyperpod-slurm"]
+_EKS: Cluster = "hyperpod-eks"
+_SLURM: Cluster = "hyperpod-slurm"
+CLUSTERS: tuple[Backend, ...] = (_EKS, _SLURM)
 """Those whose jobs an agent beside their scheduler submits."""
+CONTROLLER_TYPE = "ml.m5.xlarge"
+"""Of the controller of a Slurm cluster that the deployment makes: it runs slurmctld and the agent, and no job."""
+PRIORITY_SUFFIX = "-priority"
+"""What HyperPod adds to the name of a priority class of a policy to name the class on the cluster:
+docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-operate-console-ui-governance-cli.html"""
+_NOT_MADE = "hyperpodClusters holds no cluster for it"
 MAX_GPUS_PER_NODE = 8
 """No instance has more."""
 
@@ -91,6 +100,9 @@ SubnetId = Annotated[str, Like(r"subnet-[0-9a-f]+", "the id of a subnet, as subn
 ZoneName = Annotated[
     str, Like(r"[a-z]{2}(-[a-z]+)+-\d+[a-z]", "the name of an Availability Zone of the region, as us-east-1b")
 ]
+
+
+MlType = Annotated[str, Like(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "a type of SageMaker, as ml.g6.12xlarge")]
 
 
 _TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
@@ -208,9 +220,7 @@ class Settings(BaseModel):
         | None
     ) = None
     """Team of HyperPod's task governance in whose namespace and queue jobs of `hyperpod-eks` are."""
-    eks_instance_type: (
-        Annotated[str, Like(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "a type of SageMaker, as ml.g6.12xlarge")] | None
-    ) = None
+    eks_instance_type: MlType | None = None
     """Instance type of the nodes that run jobs of `hyperpod-eks`."""
     eks_priority_class: (
         Annotated[str, Like(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and -")]
@@ -219,6 +229,39 @@ class Settings(BaseModel):
     """Priority class of the cluster's policy for jobs of `hyperpod-eks`. Null: the policy's default."""
     eks_hugepages_mib: Annotated[int, Field(ge=0)] = 0
     """Memory of such a node that its AMI sets aside as pages of 2 MiB, for Elastic Fabric Adapters."""
+    hyperpod_clusters: Annotated[tuple[Cluster, ...], BeforeValidator(_split)] = ()
+    """Those of `hyperpod-eks` and `hyperpod-slurm` in `backends` whose HyperPod cluster the deployment makes, each in a
+    stack of its own. Its nodes are billed from then on, busy or not. Empty: it makes none."""
+    slurm_instance_type: MlType | None = None
+    """Instance type of the nodes that run jobs of `hyperpod-slurm`, where the deployment makes its cluster."""
+    training_plan_arn: (
+        Annotated[
+            str,
+            Like(
+                r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-plan/\S+",
+                "the ARN of a training plan, as arn:aws:sagemaker:us-east-1:123456789012:training-plan/robots",
+            ),
+        ]
+        | None
+    ) = None
+    """ARN of a SageMaker training plan, whose reserved instances are then the nodes that run jobs. Null: on demand."""
+    eks_cluster_arn: (
+        Annotated[
+            str,
+            Like(
+                r"arn:aws[a-z-]*:eks:[a-z0-9-]+:\d{12}:cluster/[0-9A-Za-z][\w-]{0,99}",
+                "the ARN of an EKS cluster, as arn:aws:eks:us-east-1:123456789012:cluster/robots",
+            ),
+        ]
+        | None
+    ) = None
+    """ARN of an existing EKS cluster in the VPC `vpcId`, with all that HyperPod needs in it: the nodes of the cluster
+    that the deployment makes join it. Null: a new one."""
+    eks_security_group_id: (
+        Annotated[str, Like(r"sg-[0-9a-f]+", "the id of a security group, as sg-0123456789abcdef0")] | None
+    ) = None
+    """The cluster security group of the existing EKS cluster, by which nodes and control plane reach each other:
+    `aws eks describe-cluster --name NAME --query cluster.resourcesVpcConfig.clusterSecurityGroupId` prints it."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_split)] = (
         "g6.2xlarge",
         "g6e.2xlarge",
@@ -322,6 +365,59 @@ class Settings(BaseModel):
             raise ValueError(
                 f"backends is {', '.join(self.backends)}, but must hold {DEFAULT_BACKEND}, on which requests run that "
                 "name no back end"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _clusters_can_be_made(self) -> Self:
+        made = ", ".join(self.hyperpod_clusters)
+        for name in self.hyperpod_clusters:
+            if name not in self.clusters:
+                raise ValueError(
+                    f"hyperpodClusters holds {name}, but backends is {', '.join(self.backends)}: add {name} there, "
+                    "so that requests may name it"
+                )
+            if self.hyperpod_clusters.count(name) > 1:
+                raise ValueError(f"hyperpodClusters holds {name} more than once: leave all but one out")
+        if self.hyperpod_clusters and self.lambda_python == "host":
+            raise ValueError(
+                f"hyperpodClusters is {made}, but lambdaPython is host, as on the embedded AWS, which has no SageMaker "
+                "clusters, so that none is made there: leave it out; `gaitway local up --with eks` or `--with slurm` "
+                "starts a cluster of this machine"
+            )
+        if _SLURM in self.hyperpod_clusters and self.slurm_instance_type is None:
+            raise ValueError(
+                f"hyperpodClusters holds {_SLURM}, but slurmInstanceType is missing: name the type of the nodes that "
+                "run jobs"
+            )
+        if (
+            _EKS in self.hyperpod_clusters
+            and self.eks_priority_class is not None
+            and not self.eks_priority_class.endswith(PRIORITY_SUFFIX)
+        ):
+            raise ValueError(
+                f"eksPriorityClass is {self.eks_priority_class!r}, but hyperpodClusters holds {_EKS}, and on its "
+                f"clusters HyperPod ends the name of a class with {PRIORITY_SUFFIX}: write "
+                f"{self.eks_priority_class}{PRIORITY_SUFFIX}"
+            )
+        if self.training_plan_arn is not None and len(self.hyperpod_clusters) > 1:
+            raise ValueError(
+                f"trainingPlanArn is {self.training_plan_arn!r}, but hyperpodClusters is {made}, and one plan is for "
+                "the nodes of one: leave one of them out"
+            )
+        for setting, value, used in (
+            ("slurmInstanceType", self.slurm_instance_type, _SLURM in self.hyperpod_clusters),
+            ("trainingPlanArn", self.training_plan_arn, bool(self.hyperpod_clusters)),
+            ("eksClusterArn", self.eks_cluster_arn, _EKS in self.hyperpod_clusters),
+            ("eksSecurityGroupId", self.eks_security_group_id, self.eks_cluster_arn is not None),
+        ):
+            if value is not None and not used:
+                needed = "eksClusterArn is missing" if setting == "eksSecurityGroupId" else _NOT_MADE
+                raise ValueError(f"{setting} is {value!r}, but {needed}, so that it has no use: leave it out")
+        if self.eks_cluster_arn is not None and (self.vpc_id is None or self.eks_security_group_id is None):
+            raise ValueError(
+                f"eksClusterArn is {self.eks_cluster_arn!r}, but vpcId or eksSecurityGroupId is missing: name the VPC "
+                "that this cluster is in, and its cluster security group"
             )
         return self
 
@@ -479,6 +575,19 @@ class Settings(BaseModel):
     def clusters(self) -> tuple[Backend, ...]:
         """Those of the back ends whose jobs an agent beside their scheduler submits."""
         return tuple(name for name in self.backends if name in CLUSTERS)
+
+    def node_type(self, cluster: Cluster) -> str:
+        """Return the instance type of the nodes of a cluster that the deployment makes."""
+        name = self.eks_instance_type if cluster == _EKS else self.slurm_instance_type
+        assert name is not None
+        return name
+
+    def cluster_instances(self, cluster: Cluster) -> dict[str, int]:
+        """Return the instances of a cluster that the deployment makes: how many, by type."""
+        counts = {self.node_type(cluster): self.cluster_nodes}
+        if cluster == _SLURM:
+            counts[CONTROLLER_TYPE] = counts.get(CONTROLLER_TYPE, 0) + 1
+        return counts
 
     @property
     def eks_efa_interfaces(self) -> int:

@@ -44,12 +44,21 @@ STACKS = (
     "gaitway/sources.py",
     "gaitway/subnets.py",
     "gaitway/version.py",
+    "lifecycle",
     "package-lock.json",
     "requirements.txt",
     "stacks",
     "statemachines",
 )
 """Everything from which templates and functions are made, but for the settings."""
+
+PACKAGE = (
+    "LICENSE",
+    "README.md",
+    "gaitway",
+    "pyproject.toml",
+)
+"""What `pip install` makes the command line from, for the controller of a cluster."""
 
 _NOT_IN_THE_IMAGE = (
     "container/pin_isaaclab3.py",

@@ -10,7 +10,10 @@ from cdk_nag import AwsSolutionsChecks
 
 from gaitway.settings import Settings, SettingsError
 from gaitway.version import checkout_version
+from stacks.components.network import Network
 from stacks.compute import ComputeStack
+from stacks.eks import EksStack
+from stacks.hyperpod import HyperpodStack
 from stacks.network import NetworkStack
 from stacks.pipeline import PipelineStack
 from stacks.storage import StorageStack
@@ -41,6 +44,7 @@ def assemble(app: cdk.App, settings: Settings) -> None:
     pipeline = PipelineStack(app, "GaitwayPipeline", settings, network, storage, env=env)
     # Which it knows by name only.
     pipeline.add_stack_dependency(compute)
+    _add_clusters(app, settings, network, storage, compute, env=env)
     cdk.CfnOutput(pipeline, "GaitwayVersion", value=checkout_version())
     if settings.permissions_boundary is not None:
         for stack in app.node.children:
@@ -49,6 +53,25 @@ def assemble(app: cdk.App, settings: Settings) -> None:
             iam.PermissionsBoundary.of(stack).apply(boundary)
     _tag(app, settings)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+
+
+def _add_clusters(
+    app: cdk.App,
+    settings: Settings,
+    network: Network,
+    storage: StorageStack,
+    compute: ComputeStack,
+    *,
+    env: cdk.Environment | None,
+) -> None:
+    """Add the stacks of the clusters that the deployment makes."""
+    for orchestrator in settings.hyperpod_clusters:
+        name = "".join(part.title() for part in orchestrator.split("-"))
+        stack = HyperpodStack(app, f"Gaitway{name}", settings, network, storage, orchestrator=orchestrator, env=env)
+        # Whose roles it knows by name only.
+        stack.add_stack_dependency(compute)
+        if orchestrator == "hyperpod-eks" and settings.eks_cluster_arn is None:
+            stack.add_stack_dependency(EksStack(app, "GaitwayEks", settings, network, env=env))
 
 
 def _tag(app: cdk.App, settings: Settings) -> None:

@@ -23,7 +23,7 @@ _RECEIVES = 20
 
 
 class ClusterAgent(Construct):
-    """The cluster's side of a back end; the cluster itself is not made here.
+    """The cluster's side of a back end; the cluster itself is made in `stacks/hyperpod.py`, if settings say so.
 
     Attributes:
         role: The agent's. On Slurm it is the execution role of the cluster's instance groups, and so the jobs', too.
@@ -90,11 +90,17 @@ class ClusterAgent(Construct):
         )
         if cluster == _EKS:
             # docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
-            self.role, self.jobs = self._pod_role("Role"), self._pod_role("Jobs")
+            self.role = self._pod_role("Role", names.agent_role(cluster))
+            self.jobs = self._pod_role("Jobs", names.jobs_role(cluster))
             cdk.CfnOutput(cdk.Stack.of(self), f"{construct_id}JobsRoleArn", value=self.jobs.role_arn)
         else:
             # docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html: of each instance group.
-            self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+            self.role = iam.Role(
+                self,
+                "Role",
+                role_name=names.agent_role(cluster),
+                assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+            )
             self.jobs = self.role
             # On EKS, the file system's driver and the kubelet do both, with the node's role.
             file_system.grant_read_write(self.role)
@@ -110,9 +116,10 @@ class ClusterAgent(Construct):
         job.admit(self.jobs)
         cdk.CfnOutput(cdk.Stack.of(self), f"{construct_id}RoleArn", value=self.role.role_arn)
 
-    def _pod_role(self, construct_id: str) -> iam.Role:
+    def _pod_role(self, construct_id: str, name: str) -> iam.Role:
         principal = iam.ServicePrincipal("pods.eks.amazonaws.com")
-        return iam.Role(self, construct_id, assumed_by=iam.SessionTagsPrincipal(principal))
+        # By a name, so that the stack with the cluster may use it without importing it.
+        return iam.Role(self, construct_id, role_name=name, assumed_by=iam.SessionTagsPrincipal(principal))
 
     def _allow_reports(self, runs: RunTable) -> None:
         """Let the agent read and write its jobs, and send events as an agent only."""

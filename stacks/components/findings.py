@@ -39,6 +39,8 @@ def _in_words(value: object) -> str:
             return value
         case {"Ref": str(name)}:
             return f"<{name}>"
+        case {"Fn::GetAtt": [str(name), str(attribute)]}:
+            return f"<{name}.{attribute}>"
         case {"Fn::ImportValue": str(export)}:
             return export
         case {"Fn::Join": [str(separator), list(parts)]}:

@@ -21,12 +21,12 @@ from handbook.reference import ROOT
 
 _OPERATORS = ("&&", "||", ";", "|")
 _SUBSTITUTION = re.compile(r"\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
-_AWS_ONLY_HERE = {"s3": {"ls", "cp", "sync"}, "logs": {"tail"}}
+_AWS_ONLY_HERE = {"s3": {"ls", "cp", "sync"}, "logs": {"tail"}, "eks": {"update-kubeconfig"}}
 """Commands that the AWS CLI has besides the operations of the services."""
 _AWS_GLOBAL = {"query", "output", "max-items", "region", "profile", "no-cli-pager"}
 _AWS_RENAMED = {"notification-endpoint"}
 """Parameters that the AWS CLI calls otherwise, since it has global options of their names."""
-_SHELL = {"cd", "eval", "export", "git", "grep", "jq", "kubectl", "pip", "cat", "cp", "date", "sed"}
+_SHELL = {"cd", "eval", "export", "git", "grep", "helm", "jq", "kubectl", "pip", "cat", "cp", "date", "sed"}
 """Nothing of ours, and nothing that changes under us."""
 
 

@@ -27,8 +27,10 @@ NOT_RUN = {
     "docs/reliability.md": "a campaign takes half an hour",
     "docs/dashboard.md": "needs an account",
     "docs/vams.md": "needs an account with VAMS",
-    "docs/eks.md": "tests/local/test_eks.py brings the same up, and an agent runs until it is stopped",
-    "docs/slurm.md": "needs Slurm; tests/local/test_slurm.py brings the same up, and an agent runs until it is stopped",
+    "docs/eks.md": "tests/local/test_eks.py brings the same up, and an agent runs until it is stopped; a cluster "
+    "needs an account",
+    "docs/slurm.md": "needs Slurm; tests/local/test_slurm.py brings the same up, an agent runs until it is stopped, "
+    "and a cluster needs an account",
     "docs/report.md": "gaitway compare runs on docs/command-line.md and docs/quickstart.md",
 }
 """Pages with commands that no test runs, and why: that they could run is checked."""

@@ -24,6 +24,8 @@ VAMS_KEY = "arn:aws:kms:eu-west-1:111122223333:key/0b0e5f2c-1d2e-4f3a-9b7c-12345
 VAMS_BUCKETS = ("vams-assets-1", "vams-assets-2")
 TAGS = {"cost-centre": "R+D: robots", "Owner": "robots@example.com"}
 NGC_SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robots/ngc-AbCdEf"
+TRAINING_PLAN = "arn:aws:sagemaker:eu-west-1:123456789012:training-plan/robots"
+EKS_CLUSTER = "arn:aws:eks:eu-west-1:111122223333:cluster/robots"
 EXISTING_VPC = "vpc-0123456789abcdef0"
 ENVIRONMENT = {"CDK_DEFAULT_ACCOUNT": "111122223333", "CDK_DEFAULT_REGION": "eu-west-1"}
 """Where an existing VPC is looked up."""
@@ -70,6 +72,33 @@ SETTINGS: dict[str, dict[str, str]] = {
         "eksInstanceType": "ml.g6.12xlarge",
         "eksPriorityClass": "training",
         "eksHugepagesMib": "5120",
+    },
+    "slurm-cluster": {
+        "backends": "batch,hyperpod-slurm",
+        "hyperpodClusters": "hyperpod-slurm",
+        "slurmInstanceType": "ml.g6.12xlarge",
+        "clusterNodes": "4",
+        "trainingPlanArn": TRAINING_PLAN,
+        "tags": json.dumps(TAGS),
+        "permissionsBoundary": BOUNDARY,
+    },
+    "both-clusters": {
+        "backends": "batch,hyperpod-slurm,hyperpod-eks",
+        "hyperpodClusters": "hyperpod-slurm,hyperpod-eks",
+        "slurmInstanceType": "ml.c5.xlarge",
+        "eksTeam": "robots",
+        "eksInstanceType": "ml.g6.12xlarge",
+        "eksPriorityClass": "training-priority",
+        "tags": json.dumps(TAGS),
+    },
+    "existing-eks": {
+        "vpcId": EXISTING_VPC,
+        "backends": "batch,hyperpod-eks",
+        "hyperpodClusters": "hyperpod-eks",
+        "eksClusterArn": EKS_CLUSTER,
+        "eksSecurityGroupId": "sg-0123456789abcdef0",
+        "eksTeam": "robots",
+        "eksInstanceType": "ml.g5.12xlarge",
     },
     "vams": {
         "autoRegisterWithVAMS": "true",

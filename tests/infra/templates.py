@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import aws_cdk as cdk
 
 ROOT = Path(__file__).parents[2]
-PSEUDO_PARAMETERS = {"AWS::Partition", "AWS::Region", "AWS::AccountId", "AWS::URLSuffix"}
+PSEUDO_PARAMETERS = {"AWS::Partition", "AWS::Region", "AWS::AccountId", "AWS::StackId", "AWS::URLSuffix"}
 
 
 class Resource(NamedTuple):

@@ -26,6 +26,11 @@ def test_without_the_setting_there_is_nothing_of_a_cluster(aws: Synthesis) -> No
     assert "ClusterJobEnded" not in json.dumps([rule.name for rule in aws.resources("AWS::Events::Rule")])
 
 
+def test_the_cluster_itself_is_not_made(slurm: Synthesis) -> None:
+    assert not slurm.resources("AWS::SageMaker::Cluster")
+    assert "GaitwayHyperpodSlurm" not in slurm.templates
+
+
 def test_orders_come_in_turn_and_one_that_always_fails_is_kept(slurm: Synthesis) -> None:
     orders = slurm.resource("AWS::SQS::Queue", "HyperpodSlurm/Orders").properties
     assert orders["QueueName"] == DEFAULT_NAMES.orders(BACKEND)

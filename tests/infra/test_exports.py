@@ -44,7 +44,7 @@ REPLACES = {
 }
 """Properties of these types that no update changes in place."""
 
-CHOSEN_ONCE = {"vpc_id": {"existing-vpc", "subnets"}, "availability_zones": {"zones"}}
+CHOSEN_ONCE = {"vpc_id": {"existing-vpc", "subnets", "existing-eks"}, "availability_zones": {"zones"}}
 """Settings that a deployment keeps, and what stands for them in `SETTINGS`; deploymentName is another deployment."""
 
 ONE_VALUE = {"enabled"}

@@ -13,6 +13,37 @@ from gaitway.libraries.simulators import SIMULATORS
 from gaitway.settings import LICENCE, Settings, SettingsError, load_settings
 from tests.infra.templates import ROOT
 
+EKS = {"backends": ["batch", "hyperpod-eks"], "eksTeam": "robots", "eksInstanceType": "ml.g6.12xlarge"}
+SLURM = {"backends": ["batch", "hyperpod-slurm"]}
+MADE_EKS = EKS | {"hyperpodClusters": ["hyperpod-eks"]}
+MADE_SLURM = SLURM | {"hyperpodClusters": ["hyperpod-slurm"], "slurmInstanceType": "ml.g6.12xlarge"}
+BOTH = (
+    EKS
+    | MADE_SLURM
+    | {
+        "backends": ["batch", "hyperpod-eks", "hyperpod-slurm"],
+        "hyperpodClusters": ["hyperpod-eks", "hyperpod-slurm"],
+    }
+)
+PLAN = "arn:aws:sagemaker:us-east-1:123456789012:training-plan/robots"
+EKS_CLUSTER = "arn:aws:eks:us-east-1:123456789012:cluster/robots"
+HYPERPOD_REFUSALS: list[tuple[dict[str, Any], list[str]]] = [
+    ({"hyperpodClusters": ["hyperpod-eks"]}, ["hyperpodClusters holds hyperpod-eks, but backends is batch"]),
+    ({"hyperpodClusters": ["batch"]}, ["hyperpodClusters holds 'batch'", "'hyperpod-eks' or 'hyperpod-slurm'"]),
+    (MADE_SLURM | {"hyperpodClusters": ["hyperpod-slurm"] * 2}, ["holds hyperpod-slurm more than once"]),
+    (SLURM | {"hyperpodClusters": ["hyperpod-slurm"]}, ["slurmInstanceType is missing", "name the type"]),
+    (SLURM | {"slurmInstanceType": "ml.g6.12xlarge"}, ["slurmInstanceType is 'ml.g6.12xlarge'", "leave it out"]),
+    (MADE_SLURM | {"slurmInstanceType": "g6.12xlarge"}, ["slurmInstanceType is 'g6.12xlarge'", "as ml.g6.12xlarge"]),
+    (MADE_SLURM | {"trainingPlanArn": "robots"}, ["trainingPlanArn is 'robots'", "the ARN of a training plan"]),
+    (SLURM | {"trainingPlanArn": PLAN}, [f"trainingPlanArn is '{PLAN}'", "holds no cluster for it"]),
+    (BOTH | {"trainingPlanArn": PLAN}, [f"trainingPlanArn is '{PLAN}'", "one plan is for the nodes of one"]),
+    (EKS | {"eksClusterArn": EKS_CLUSTER}, [f"eksClusterArn is '{EKS_CLUSTER}'", "holds no cluster for it"]),
+    (MADE_EKS | {"eksClusterArn": "robots"}, ["eksClusterArn is 'robots'", "the ARN of an EKS cluster"]),
+    (MADE_EKS | {"eksClusterArn": EKS_CLUSTER}, ["vpcId or eksSecurityGroupId is missing"]),
+    (MADE_EKS | {"eksSecurityGroupId": "sg-0123456789abcdef0"}, ["eksClusterArn is missing", "leave it out"]),
+    (MADE_EKS | {"eksPriorityClass": "training"}, ["eksPriorityClass is 'training'", "write training-priority"]),
+    (MADE_SLURM | {"lambdaPython": "host"}, ["no SageMaker clusters", "`gaitway local up --with eks`"]),
+]
 VPC, SUBNET = "vpc-0123456789abcdef0", "subnet-0123456789abcdef0"
 
 
@@ -113,6 +144,7 @@ def test_another_file_can_be_named() -> None:
             {"assetBucketKeys": ["arn:aws:kms:us-east-1:123456789012:key/a1"]},
             ["assetBucketKeys is arn:aws:kms", "assetBuckets is empty"],
         ),
+        *HYPERPOD_REFUSALS,
         ({"simulators": ["isaaclab"]}, ["simulators", "'isaaclab'", *map(repr, SIMULATORS)]),
         ({"simulators": ["embedded"]}, ["simulators is embedded", "containerImageUri has no image of embedded"]),
         ({"simulators": ["isaaclab-2", "embedded"]}, ["simulators is isaaclab-2, embedded", "name one of them"]),

@@ -47,7 +47,9 @@ class InstanceNeed:
         return f"{self.instance_type} for {self.use}"
 
 
-class _Quota(NamedTuple):
+class Quota(NamedTuple):
+    """A quota's value in the account, and its code."""
+
     code: str
     value: float
 
@@ -97,7 +99,7 @@ def look_at_ml_quotas(service_quotas: Client, needs: Collection[InstanceNeed], o
     """
     if not needs:
         return
-    quotas = _quotas(service_quotas, {need.quota for need in needs})
+    quotas = sagemaker_quotas(service_quotas, {need.quota for need in needs})
     for need in needs:
         yield _compare(need, quotas.get(need.quota), options)
 
@@ -114,7 +116,7 @@ def _training(types: Collection[str], instances: int, *, use_spot: bool, is_kept
     return needs
 
 
-def _compare(need: InstanceNeed, quota: _Quota | None, options: str) -> Finding:
+def _compare(need: InstanceNeed, quota: Quota | None, options: str) -> Finding:
     subject = f"quota {need.instance_type}"
     if quota is None:
         detail = f"Service Quotas lists no {need.quota!r}: look for it in its console, under Amazon SageMaker"
@@ -133,17 +135,17 @@ def _compare(need: InstanceNeed, quota: _Quota | None, options: str) -> Finding:
     return Finding(subject=subject, state="ok", detail=words)
 
 
-def _quotas(client: Client, names: set[str]) -> dict[str, _Quota]:
+def sagemaker_quotas(client: Client, names: set[str]) -> dict[str, Quota]:
     """Read quotas of SageMaker by their names: as they apply to the account, or their defaults.
 
     docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html: where only the default value
     is available, the list of the account's own does not have it.
     """
-    found: dict[str, _Quota] = {}
+    found: dict[str, Quota] = {}
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
         if missing := names - found.keys():
             for page in client.get_paginator(operation).paginate(ServiceCode="sagemaker"):
                 for quota in page["Quotas"]:
                     if quota["QuotaName"] in missing:
-                        found[quota["QuotaName"]] = _Quota(quota["QuotaCode"], quota["Value"])
+                        found[quota["QuotaName"]] = Quota(quota["QuotaCode"], quota["Value"])
     return found
