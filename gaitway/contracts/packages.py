@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from enum import Enum
 
 SUFFIXES = (".tar.gz", ".tgz", ".zip", ".whl")
@@ -29,8 +31,9 @@ _BEGINNINGS = (
     (b"\xfd7zXZ", "it is compressed with xz: pack it again as a .tar.gz"),
     (b"BZh", "it is compressed with bzip2: pack it again as a .tar.gz"),
     (b"\x28\xb5\x2f\xfd", "it is compressed with zstd: pack it again as a .tar.gz"),
-    (b"<", "it is a page in HTML or XML, as a failed download leaves: fetch the file again"),
 )
+_PAGE = "it is a page in HTML or XML, as a failed download leaves: fetch the file again"
+_TEXT = re.compile(rb"[\t\n\r -~\x80-\xff]+")
 
 
 def has_package_suffix(name: str) -> bool:
@@ -54,4 +57,9 @@ def package_format(name: str, head: bytes) -> Format | str:
             return meaning
     if head[257:262] == b"ustar":
         return "it is a .tar that is not compressed: compress it to a .tar.gz"
+    if (text := head.removeprefix(codecs.BOM_UTF8).lstrip()).startswith(b"<"):
+        return _PAGE
+    if _TEXT.fullmatch(text):
+        shown = text.decode(errors="replace").splitlines()[0][:40]
+        return f"it cannot be read: it is a text file (it begins with {shown!r}), allowed are {', '.join(SUFFIXES)}"
     return f"it cannot be read: allowed are {', '.join(SUFFIXES)}, and it begins like none of them"

@@ -30,6 +30,8 @@ MAX_BYTES = 2 * 1024**3
 """Limit for an archive, and for its content: enough for a robot's meshes, and readable within a minute."""
 _MAX_NAME_BYTES = 255
 """Limit for one part of a path, on EFS and on ext4."""
+_MAX_PATH_BYTES, _MAX_DEPTH = 1024, 64
+"""Limits for a whole path. Linux takes 4096 bytes, together with the folders that it is unpacked into."""
 _MAX_POINTER_BYTES = 1024
 """git-lfs writes pointers of less: github.com/git-lfs/git-lfs/blob/main/docs/spec.md"""
 _NOT_USED = frozenset({"doc", "docs", "test", "tests"})
@@ -124,10 +126,15 @@ def readable(archive: str) -> Iterator[None]:
     """Say what is wrong, with the archive's name."""
     try:
         yield
+    except NotImplementedError as error:
+        # Explorer compresses large files with Deflate64, and newer archivers with zstd.
+        reason = f"it is packed in a way that Python cannot read ({error}): pack it again, as a .zip with Deflate"
+        raise _refused(archive, reason) from error
     except UNREADABLE as error:
         raise _refused(archive, f"it cannot be read ({str(error) or type(error).__name__}): is it whole?") from error
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-        raise _refused(archive, f"{error.filename!r} is both a file and a directory in it") from error
+        name = Path(error.filename or "").name
+        raise _refused(archive, f"{name!r} is both a file and a directory in it: leave out one of them") from error
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -146,7 +153,7 @@ def checked(archive: str, file: BinaryIO, limit: int = MAX_BYTES) -> Iterator[tu
     Raises:
         TooLargeError: It reaches a limit that is lower than what is allowed.
     """
-    size = 0
+    size = number = 0
     kind = package_format(archive, file.read(HEAD_BYTES))
     if isinstance(kind, str):
         raise _refused(archive, kind)
@@ -159,6 +166,8 @@ def checked(archive: str, file: BinaryIO, limit: int = MAX_BYTES) -> Iterator[tu
         if size > MAX_BYTES:
             raise _too_large(archive)
         yield _place(archive, entry.name), entry
+    if not number:
+        raise _refused(archive, "it is an empty archive: pack the project again")
 
 
 def _place(archive: str, name: str) -> PurePosixPath:
@@ -167,7 +176,13 @@ def _place(archive: str, name: str) -> PurePosixPath:
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\0" in name:
         raise _refused(archive, f"{name!r} would be outside of it, allowed: relative paths without '..'")
     if any(len(part.encode(errors="surrogateescape")) > _MAX_NAME_BYTES for part in path.parts):
-        raise _refused(archive, f"{name[:50]!r}... is too long a name")
+        raise _refused(archive, f"{name[:50]!r}... is too long a name, allowed: {_MAX_NAME_BYTES} bytes")
+    if len(path.parts) > _MAX_DEPTH or len(name.encode(errors="surrogateescape")) > _MAX_PATH_BYTES:
+        raise _refused(
+            archive,
+            f"{name[:50]!r}... is too long a path, allowed: {_MAX_DEPTH} folders in each other, and {_MAX_PATH_BYTES} "
+            "bytes",
+        )
     return path
 
 
@@ -178,7 +193,7 @@ def _zip_entries(archive: str, content: BinaryIO) -> Iterator[Entry]:
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _no_file(archive, info.filename)
             if info.flag_bits & 1:
-                raise _refused(archive, f"{info.filename!r} is encrypted")
+                raise _refused(archive, f"{info.filename!r} is encrypted: pack it again without a password")
             # zipfile reads no more of an entry than the size that it declares.
             is_directory = info.filename.endswith(("/", "\\"))
             yield Entry(info.filename, info.file_size, is_directory, partial(file.open, info))

@@ -19,6 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from gaitway.contracts.errors import CustomEnvironmentError
+from gaitway.packages.project_files import read_text
 from gaitway.packages.setup_py import read_setup
 
 REQUIREMENTS = "requirements.txt"
@@ -266,12 +267,9 @@ class _Project:
         if not self._is_inside(path):
             return None
         try:
-            # Editors on Windows begin a file with a byte order mark, and some write UTF-16.
-            data = path.read_bytes()
+            return read_text(path, errors="replace")
         except OSError:
             return None
-        encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-        return data.decode(encoding, errors="replace").replace("\r\n", "\n")
 
 
 def _table(tables: dict[str, Any], *names: str) -> dict[str, Any]:

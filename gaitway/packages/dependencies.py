@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from gaitway.packages.image import Holdings, Image, distribution_of, is_brought,
 from gaitway.packages.projects import ProjectRoot
 
 FIELD = "installDependencies"
+_PYTHONS_OWN = frozenset(map(canonicalize_name, sys.stdlib_module_names))
+"""Names like typing and dataclasses are also those of packages for older Pythons."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def _missing(
         if requirement.marker is not None and not _applies(requirement.marker, image):
             continue
         name = canonicalize_name(requirement.name)
-        if is_brought(name) or name in names:
+        if is_brought(name) or name in names or name in _PYTHONS_OWN:
             continue
         version = image.version_of(name)
         if version is None:

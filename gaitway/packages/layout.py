@@ -9,10 +9,11 @@ from pathlib import Path
 
 from gaitway.contracts.errors import CustomEnvironmentError
 from gaitway.packages.archive import unpack
-from gaitway.packages.projects import ProjectRoot, find_projects
+from gaitway.packages.projects import ProjectRoot, find_projects, not_importable
 from gaitway.packages.wheels import is_wheel, wheels_in
 
 _MAX_NAME = 64
+_SHOWN = 3
 
 InstallWheel = Callable[[Path, Path], None]
 """Puts a wheel into a directory."""
@@ -51,11 +52,22 @@ def _projects(archive: Path, target: Path, install_wheel: InstallWheel) -> list[
             install_wheel(wheel, place)
             found += find_projects(place)
     if not any(project.names for project in found):
-        raise CustomEnvironmentError(
-            f"the custom environment {archive.name} holds no Python package: allowed are a wheel, several wheels in a "
-            ".zip or .tar.gz, or a project with a folder that has an __init__.py"
-        )
+        raise _nothing_found(archive, folder)
     return found
+
+
+def _nothing_found(archive: Path, folder: Path) -> CustomEnvironmentError:
+    begun = f"the custom environment {archive.name} holds no Python package: "
+    if misnamed := not_importable(folder):
+        listed = ", ".join(misnamed[:_SHOWN])
+        return CustomEnvironmentError(
+            f"{begun}Python cannot import {listed} by this name, allowed: letters, digits and _, of which the first is "
+            "no digit. Rename it, and what imports it"
+        )
+    return CustomEnvironmentError(
+        f"{begun}allowed are a wheel, several wheels in a .zip or .tar.gz, or a project with a folder that has an "
+        "__init__.py"
+    )
 
 
 def _folder(target: Path, archive: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import configparser
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,8 +11,9 @@ from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
+from gaitway.contracts.documents import shorten
 from gaitway.contracts.errors import CustomEnvironmentError
 from gaitway.packages.setup_py import FindPackages, SetupCall, read_setup
 
@@ -93,17 +95,39 @@ def _entry_points(groups: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, .
     return tasks, frozenset(module.partition(".")[0] for module in modules(REPLACES))
 
 
+def read_text(file: Path, errors: str = "strict") -> str:
+    """Read a project's file: editors on Windows begin it with a byte order mark, and PowerShell writes UTF-16.
+
+    Raises:
+        ValueError: It is in another encoding, and `errors` is "strict".
+    """
+    data = file.read_bytes()
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding, errors).replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
+
+
+def _unreadable(file: Path, reason: str) -> CustomEnvironmentError:
+    return CustomEnvironmentError(
+        f"the custom environment has a {file.parent.name}/{file.name} that cannot be read: {reason}"
+    )
+
+
 def _toml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        # Some editors on Windows begin a file with a byte order mark.
-        document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        document = tomllib.loads(read_text(file))
         _ProjectTable.model_validate(document.get("project", {}))
+    except ValidationError as error:
+        (finding, *_) = error.errors()
+        place = ".".join(("project", *map(str, finding["loc"])))
+        allowed = {"list_type": "a list of texts", "string_type": "a text"}.get(finding["type"], "a table")
+        raise _unreadable(file, f"{place} is {shorten(finding['input'])}, allowed: {allowed}") from None
     except ValueError as error:
-        raise CustomEnvironmentError(
-            f"the custom environment has a {file.parent.name}/{file.name} that cannot be read: {error}"
-        ) from error
+        raise _unreadable(file, str(error)) from error
     return document
 
 
@@ -112,12 +136,9 @@ def _ini(file: Path) -> dict[str, dict[str, str]]:
         return {}
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        parser.read_string(file.read_text(encoding="utf-8-sig"))
+        parser.read_string(read_text(file))
     except (configparser.Error, ValueError) as error:
-        raise CustomEnvironmentError(
-            f"the custom environment has a {file.parent.name}/{file.name} that cannot be read: "
-            f"{' '.join(str(error).split())}"
-        ) from error
+        raise _unreadable(file, " ".join(str(error).split())) from error
     return {section: dict(parser[section]) for section in parser.sections()}
 
 
@@ -159,14 +180,16 @@ def _folders_of_pyproject(tool: dict[str, Any]) -> dict[str, str]:
         place = _table(package).get("from")
         if isinstance(place, str):
             return {"": place}
-    # hatch.pypa.io/latest/config/build/#packages
+    # hatch.pypa.io/latest/config/build/#packages, scikit-build-core.readthedocs.io/en/latest/configuration/
     hatch = _texts(_table(tool, "hatch", "build", "targets", "wheel").get("packages"))
+    hatch += _texts(_table(tool, "scikit-build", "wheel").get("packages"))
     if hatch:
         return {Path(package).name: package for package in hatch}
-    # docs.astral.sh/uv/concepts/build-backend/, backend.pdm-project.org/build_config/
+    # docs.astral.sh/uv/concepts/build-backend/, backend.pdm-project.org/build_config/, www.maturin.rs/config
     for place in (
         _table(tool, "uv", "build-backend").get("module-root"),
         _table(tool, "pdm", "build").get("package-dir"),
+        _table(tool, "maturin").get("python-source"),
     ):
         if isinstance(place, str) and place:
             return {"": place}

@@ -108,7 +108,7 @@ def _project(folder: Path, top: Path) -> ProjectRoot:
     parts = folder.relative_to(top).parts
     rank = 3 if _EXAMPLES & set(parts) else 0 if _MAIN & set(parts) else 1
     root = folder / declared.folders.get("", ".")
-    if "" not in declared.folders and not any(_packages(folder, declared)) and any(_packages(folder / "src", declared)):
+    if "" not in declared.folders and _is_in_src(folder, declared):
         root = folder / "src"
     folders = {
         name: folder / place
@@ -133,6 +133,14 @@ def _project(folder: Path, top: Path) -> ProjectRoot:
     return _as_package(project, folder) if _is_itself_a_package(folder, root, declared) else project
 
 
+def _is_in_src(folder: Path, declared: Declared) -> bool:
+    """Whether a project's code is in its folder `src`: packages, those in a namespace, or else modules."""
+    src = folder / "src"
+    if any(_packages(folder, declared)) or not src.is_dir():
+        return False
+    return any(_packages(src, declared)) or (not any(_modules(folder)) and bool(_offered(src, declared)))
+
+
 def _is_inside(path: Path, top: Path) -> bool:
     try:
         return path.resolve().is_relative_to(top.resolve())
@@ -152,7 +160,7 @@ def _is_itself_a_package(folder: Path, root: Path, declared: Declared) -> bool:
 
 def _as_package(project: ProjectRoot, folder: Path) -> ProjectRoot:
     name = re.sub(r"\W", "_", folder.name)
-    modules = [name] if _is_package(folder) else [f"{name}.{module.stem}" for module in _modules(folder)]
+    modules = [name] if _is_package(folder) else [f"{name}.{module}" for module in _modules_below(folder)]
     return ProjectRoot(
         name=project.name,
         folder=folder,
@@ -174,7 +182,7 @@ def _plain(top: Path, projects: list[ProjectRoot]) -> list[ProjectRoot]:
         return [_as_package(ProjectRoot(".", top, top, (), (), rank=2), top)]
 
     def holds_packages(folder: Path) -> bool:
-        return any(package not in packaged for package in _packages(folder, Declared()))
+        return any(packaged.isdisjoint((package, *package.parents)) for package in _packages(folder, Declared()))
 
     def nearest(holds: Callable[[Path], bool], ignored: frozenset[str]) -> list[Path]:
         level = [top]
@@ -202,8 +210,11 @@ def _plain(top: Path, projects: list[ProjectRoot]) -> list[ProjectRoot]:
 
 def _plain_root(folder: Path, top: Path) -> ProjectRoot:
     root = ProjectRoot(_shown(folder, top), folder, folder.resolve(), (), (), rank=2)
-    if not any(_packages(folder, Declared())) and _imports_itself(folder):
-        return _as_package(root, folder)
+    # The modules that were found may import each other by the name of a folder further up.
+    above = (place for place in folder.parents if place != top and place.is_relative_to(top))
+    for place in (folder, *above):
+        if not any(_packages(place, Declared())) and _imports_itself(place):
+            return _as_package(root, place)
     modules = _offered(folder, Declared()) or [path.stem for path in _modules(folder)]
     return ProjectRoot(root.name, folder, root.import_root, (), tuple(modules), rank=2)
 
@@ -267,9 +278,26 @@ def _odd(path: Path) -> bool:
 def _imports_itself(folder: Path) -> bool:
     """Whether a folder's modules work only as modules of a package of the folder's name."""
     own_name = re.compile(rf"^\s*(?:from|import)\s+{re.escape(folder.name)}\b", re.MULTILINE)
-    return any(
-        _RELATIVE_IMPORT.search(text) or own_name.search(text) for text in (_text(path) for path in _modules(folder))
+    return any(_RELATIVE_IMPORT.search(_text(path)) for path in _modules(folder)) or any(
+        own_name.search(_text(path)) for inner in _code_folders(folder) for path in _modules(inner)
     )
+
+
+def _code_folders(folder: Path) -> Iterator[Path]:
+    """Walk the folders whose modules belong to a package without an `__init__.py`, top down."""
+    yield folder
+    for child in _children(folder):
+        if child.name.isidentifier() and child.name not in _EXAMPLES and not metadata_files(child):
+            yield from _code_folders(child)
+
+
+def _modules_below(folder: Path) -> Iterator[str]:
+    """List the modules of a folder without an `__init__.py`; if it has none, those nearest below it."""
+    for inner in _code_folders(folder):
+        found = [".".join((*inner.relative_to(folder).parts, module.stem)) for module in _modules(inner)]
+        if found:
+            yield from found
+            return
 
 
 def _registers(module: Path) -> bool:
@@ -282,3 +310,18 @@ def _text(module: Path) -> str:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def not_importable(top: Path) -> list[str]:
+    """List the packages and modules in a directory whose names are not Python's, as `my-robots`."""
+    found = [path for path in _walk(top) if not path.stem.isidentifier()]
+    return [str(path.relative_to(top)) for path in found]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    yield from (path for path in sorted(folder.glob("*.py")) if not _SCRIPT.search(_text(path)))
+    for child in _children(folder):
+        if _is_package(child):
+            yield child
+        else:
+            yield from _walk(child)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, Json
 
-from gaitway.contracts.errors import RequestError
+from gaitway.contracts.errors import CustomEnvironmentError, RequestError
 from gaitway.contracts.inputs import local_name
 from gaitway.contracts.packages import HEAD_BYTES, package_format
 from gaitway.libraries.simulators import SIMULATORS, Simulator
-from gaitway.packages.archive import TooLargeError, unpack
+from gaitway.packages.archive import TooLargeError
 from gaitway.packages.choice import choose
 from gaitway.packages.dependencies import find_missing, refusal
 from gaitway.packages.image import Holdings, Image, PinnedImage
 from gaitway.packages.layout import lay_out
+from gaitway.packages.wheels import read_wheel, spread_wheel
 from lambdas.environment import Environment
 from lambdas.observability import logger
 
@@ -84,7 +86,7 @@ def check_packages(
 def _check_content(
     files: Sequence[InputFile],
     training: WorkloadConfig,
-    images: Sequence[Holdings],
+    images: Sequence[PinnedImage],
     inputs: Inputs,
     directory: Path,
 ) -> None:
@@ -96,7 +98,7 @@ def _check_content(
         inputs.excerpt(file, archives[-1])
     target = directory / "packages"
     target.mkdir()
-    projects = lay_out(archives, target, unpack)
+    projects = lay_out(archives, target, partial(_install_wheel, images))
     problems = []
     compared: Sequence[Holdings] = images or [Image([])]
     for image in compared:
@@ -106,3 +108,15 @@ def _check_content(
             problems.append(refusal(found, image))
     if images and len(problems) == len(images):
         raise problems[0]
+
+
+def _install_wheel(images: Sequence[PinnedImage], wheel: Path, target: Path) -> None:
+    """Unpack a wheel, unless pip would refuse it in all of the images."""
+    read = read_wheel(wheel)
+    problems = [problem for image in images if (problem := read.problem_in(image)) is not None]
+    if images and len(problems) == len(images):
+        raise CustomEnvironmentError(
+            f"the custom environment {wheel.name} cannot be installed: {problems[0]}. Build it for that, or send the "
+            "project instead of a wheel"
+        )
+    spread_wheel(wheel, target)

@@ -49,12 +49,18 @@ def tarred(files: Files) -> bytes:
     return packed.getvalue()
 
 
-def wheel(requires: str) -> Files:
-    return {
-        "robots/__init__.py": CODE,
-        "robots-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "robots-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: robots\nVersion: 1.0\n{requires}",
+def wheel(metadata: str = "", tag: str = "py3-none-any", place: str = "", **others: str) -> Files:
+    """Write a wheel of one package."""
+    info = "robots-1.0.dist-info"
+    files: Files = {
+        f"{place}robots/__init__.py": CODE,
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: robots\nVersion: 1.0\n{metadata}",
+        f"{info}/RECORD": "",
     }
+    for name, content in others.items():
+        files[f"{info}/{name}"] = content
+    return files
 
 
 def check(
@@ -117,6 +123,7 @@ def test_a_missing_dependency_is_named_with_its_place_and_the_cure(
         "open3d; python_version < '3.12'\n",
         "isaaclab>=2\nisaaclab-tasks\nisaacsim[all]==5.1\nomni.client\n",
         "# open3d\n--extra-index-url https://example.org\n",
+        "dataclasses\ntyping\nargparse>=1.4\nPathlib\n",
     ],
 )
 def test_what_the_image_has_is_no_reason(world: World, lines: str) -> None:
@@ -202,6 +209,49 @@ def test_a_tar_that_unpacks_to_gigabytes_is_not_unpacked(world: World) -> None:
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_here_too(world: World, archive: tuple[str, bytes], said: str) -> None:
     assert said in refused(world, archive)
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("r.whl", wheel(place="robots-1.0.data/purelib/")),
+        ("r.whl", wheel(place="robots-1.0.data/platlib/", tag="cp312-cp312-manylinux_2_28_x86_64")),
+        ("r.whl", wheel(tag="cp38-abi3-manylinux2014_x86_64")),
+        ("r.whl", wheel(tag="py2.py3-none-any", metadata="Requires-Python: >=3.10,!=3.12.1\n")),
+        ("r.whl", wheel("Requires-Python: >=3.12.9\n")),
+        ("r.whl", wheel("Requires-Python: no version\n")),
+    ],
+)
+def test_a_wheel_that_pip_installs_is_no_reason(world: World, name: str, files: Files) -> None:
+    check(world, (name, zipped(files)))
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (wheel(tag="cp39-cp39-win_amd64"), "for cp39-cp39-win_amd64, and the image of isaaclab-3 has Python 3.12"),
+        (wheel(tag="py3-none-macosx_11_0_arm64"), "on Linux x86-64. Build it for that, or send the project"),
+        (wheel(tag="cp311-cp311-manylinux2014_x86_64"), "is built for cp311-cp311-"),
+        (wheel("Requires-Python: >=3.13\n"), "requires Python >=3.13, and the image of isaaclab-3 has Python 3.12"),
+        (wheel("Requires-Python: <3.11\n"), "requires Python <3.11"),
+        (wheel(WHEEL="Wheel-Version: 9.0\nTag: py3-none-any\n"), "its Wheel-Version is 9.0, and pip reads 1.x"),
+        (wheel(METADATA="Name: robots\nVersion: mine!\n"), "its version 'mine!' is not valid"),
+        (wheel(METADATA="Name: robots\n"), "its name, version or tags are not in it"),
+        ({name: text for name, text in wheel().items() if "RECORD" not in name}, "has no robots-1.0.dist-info/RECORD"),
+        ({name: text for name, text in wheel().items() if "METADATA" not in name}, "no robots-1.0.dist-info/METADATA"),
+    ],
+)  # fmt: skip
+def test_a_wheel_that_pip_would_refuse_is_refused_here_already(world: World, files: Files, said: str) -> None:
+    archive = ("r.whl", zipped(files))
+    message = refused(world, archive)
+    assert "the custom environment r.whl" in message
+    assert said in message
+    # In a zip, too.
+    assert said in refused(world, ("all.zip", zipped({"wheels/r.whl": archive[1]})))
+
+
+def test_where_the_image_is_not_known_the_job_says_whether_a_wheel_fits(world: World) -> None:
+    check(world, ("r.whl", zipped(wheel(tag="cp311-cp311-manylinux2014_x86_64"))), images=())
 
 
 def test_odd_names_and_entries_are_no_reason(world: World) -> None:

@@ -268,7 +268,10 @@ def test_if_nothing_is_registered_the_first_error_is_raised(tmp_path: Path, code
         ("a.tar.gz", b"BZh91AY", "compressed with bzip2"),
         ("a.tar.gz", b"robots/".ljust(257, b"\0") + b"ustar\x0000", "not compressed"),
         ("a.whl", b"\x1f\x8b\x08", "a wheel is a .zip"),
-        ("a.zip", b"import gymnasium", "it begins like none of them"),
+        ("a.zip", b"\xef\xbb\xbf\r\n <html>", "a page in HTML"),
+        ("a.zip", b"import gymnasium\nx = 1", "a text file (it begins with 'import gymnasium')"),
+        ("a.whl", b'{"message": "Not Found"}', "a text file"),
+        ("a.zip", b"\x7fELF\x02", "it begins like none of them"),
     ],
 )
 def test_what_is_no_package_is_told_by_its_first_bytes(name: str, head: bytes, said: str) -> None:
@@ -302,3 +305,54 @@ def test_projects_of_one_name_in_two_packages_are_told_apart(tmp_path: Path) -> 
         ("first/p", ("first",)),
         ("second/p", ("second",)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["my-robots/__init__.py"], "Python cannot import my-robots by this name, allowed: letters, digits and _"),
+        (["repo/3d_walk/__init__.py", "repo/README.md"], "cannot import repo/3d_walk by this name"),
+        (["my-robots.py", "a b/c.d.py"], "cannot import my-robots.py, a b/c.d.py by this name"),
+        (["notes.md"], "allowed are a wheel"),
+    ],
+)
+def test_code_that_cannot_be_imported_by_its_name_is_named(tmp_path: Path, names: list[str], said: str) -> None:
+    archive = zipped(tmp_path / "a.zip", dict.fromkeys(names, "GAIN = 1\n"))
+    assert said in refused(archive, directory=tmp_path)
+
+
+@pytest.mark.parametrize("make", [zipped, tarred])
+@pytest.mark.parametrize("folders", [["d"] * 1_500, ["d" * 200] * 40, ["d"] * 65])
+def test_a_path_that_is_too_long_to_unpack_is_refused(
+    tmp_path: Path, make: Callable[[Path, dict[str, str]], Path], folders: list[str]
+) -> None:
+    archive = make(tmp_path / "a.zip", {"/".join([*folders, "__init__.py"]): ""})
+    assert "too long a path, allowed: 64 folders in each other, and 1024 bytes" in refused(archive, directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[project]\nname = 3\n", "project.name is 3, allowed: a text"),
+        ("project = [1]\n", "project is [1], allowed: a table"),
+        ("[project]\ndependencies = 'numpy'\n", "project.dependencies is 'numpy', allowed: a list of texts"),
+        ("[project.entry-points]\nmine = 'robots'\n", "project.entry-points.mine is 'robots', allowed: a table"),
+    ],
+)
+def test_a_project_file_of_the_wrong_types_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    message = refused(zipped(tmp_path / "a.zip", {"r/__init__.py": "", "pyproject.toml": text}), directory=tmp_path)
+    assert message.endswith(f"a/pyproject.toml that cannot be read: {said}")
+
+
+def test_an_archive_with_nothing_in_it_is_named_as_such(tmp_path: Path) -> None:
+    assert "a.tgz is refused: it is an empty archive" in refused(tarred(tmp_path / "a.tgz", {}), directory=tmp_path)
+
+
+def test_a_compression_that_python_does_not_know_is_named_with_its_cure(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"robots/__init__.py": "GAIN = 1\n"})
+    data = bytearray(archive.read_bytes())
+    for header, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        place = data.index(header) + offset
+        data[place : place + 2] = (9).to_bytes(2, "little")  # Deflate64
+    archive.write_bytes(data)
+    assert "pack it again, as a .zip with Deflate" in refused(archive, directory=tmp_path)

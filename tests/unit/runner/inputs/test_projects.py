@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ TEMPLATE = {
     "robots/pyproject.toml": "[tool.ruff]\nline-length = 120\n",
 }
 
-LAYOUTS: dict[str, dict[str, str]] = {
+LAYOUTS: dict[str, Mapping[str, str | bytes]] = {
     "the project template of Isaac Lab 2": TEMPLATE,
     "the project template of Isaac Lab 3": {
         "robots/pyproject.toml": PYPROJECT + "[project.entry-points.'isaaclab.tasks']\nrobots = 'robots.tasks'\n",
@@ -146,6 +147,30 @@ LAYOUTS: dict[str, dict[str, str]] = {
         "robots/tasks/__init__.py": "from .. import __name__\n" + REGISTERS,
     },
     "src": {"pyproject.toml": PYPROJECT, "src/robots/__init__.py": REGISTERS, "train.py": "raise SystemExit(2)\n"},
+    "a package in a namespace in src": {
+        "pyproject.toml": PYPROJECT,
+        "src/acme/robots/__init__.py": "from acme.robots import env\n",
+        "src/acme/robots/env.py": REGISTERS,
+    },
+    "packages of a namespace in src, without a project file": {
+        "src/acme/robots/__init__.py": REGISTERS,
+        "src/acme/helpers/__init__.py": "",
+    },
+    "a module in src": {"pyproject.toml": PYPROJECT, "src/robots.py": REGISTERS},
+    "a namespace that is imported by its whole name": {
+        "p/robots/tasks/env.py": "from robots.tasks import settings\nimport robots.tasks.settings\n" + REGISTERS,
+        "p/robots/tasks/settings.py": "",
+        "p/scripts/train.py": "raise SystemExit(1)\n",
+    },
+    "modules below a folder, which use its name": {
+        "robots/util.py": "GAIN = 1\n",
+        "robots/tasks/env.py": "from robots.util import GAIN\n" + REGISTERS,
+    },
+    "maturin": {
+        "pyproject.toml": PYPROJECT + "[tool.maturin]\npython-source = 'python'\n",
+        "python/robots/__init__.py": "import robots.env\n",
+        "python/robots/env.py": REGISTERS,
+    },
     "package-dir in pyproject.toml": {
         "pyproject.toml": PYPROJECT + "[tool.setuptools.package-dir]\n'' = 'python'\n",
         "python/robots/__init__.py": REGISTERS,
@@ -190,6 +215,11 @@ LAYOUTS: dict[str, dict[str, str]] = {
         "setup.py": BYTE_ORDER_MARK + SETUP,
         "robots/__init__.py": REGISTERS,
     },
+    "UTF-16, as PowerShell writes it": {
+        "pyproject.toml": PYPROJECT.encode("utf-16"),
+        "setup.cfg": "[metadata]\nname = robots\n".encode("utf-16"),
+        "robots/__init__.py": REGISTERS,
+    },
     "tasks that no __init__.py imports": {
         "robots/__init__.py": "",
         "robots/direct/walk/__init__.py": REGISTERS,
@@ -214,7 +244,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
 }
 
 
-def zipped(path: Path, files: dict[str, str]) -> Path:
+def zipped(path: Path, files: Mapping[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
