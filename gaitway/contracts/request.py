@@ -24,6 +24,8 @@ from gaitway.contracts.workload import AnyConfig, TrainingConfig, WorkloadConfig
 M = TypeVar("M", bound=BaseModel)
 
 _PARTS = ("trainingConfig", "computeConfig")
+SETTINGS = {"useSpot": "useSpot", "instanceType": "instanceTypes", "instanceTypes": "instanceTypes"}
+"""What people look for in a request, and the setting of a deployment that it is."""
 MAX_FINDINGS = 20
 """An error message lists at most this many: a file of another kind may have thousands of unknown keys."""
 
@@ -220,6 +222,8 @@ def _describe(model: type[BaseModel], finding: ErrorDetails) -> str:
         camel = to_camel(location[-1]) if location[-1].isidentifier() else ""
         near = [camel] if camel in known else difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
         hint = f" (did you mean {near[0]}?)" if near else ""
+        if (setting := SETTINGS.get(location[-1])) is not None:
+            hint = f" (the deployment's setting {setting} decides that: docs/settings.md)"
         return f"{path} is not a known key{hint}, allowed: {', '.join(known)}"
     if finding["type"] == "missing":
         return f"{path} is missing"

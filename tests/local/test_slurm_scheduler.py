@@ -104,3 +104,20 @@ def test_a_cancelled_job_is_not_started_again(scheduler: Callable[[str], Slurm],
 def test_what_the_cluster_cannot_have_is_refused(scheduler: Callable[[str], Slurm]) -> None:
     with pytest.raises(OrderRefusedError, match="sbatch"):
         scheduler("true").submit(order(3, gpus_per_node=8))
+
+
+def test_what_its_partition_would_leave_waiting_for_ever_is_refused(
+    scheduler: Callable[[str], Slurm], cluster: SlurmCluster
+) -> None:
+    on = scheduler("true")
+    with pytest.raises(
+        OrderRefusedError, match="numNodes is 3, allowed for jobs of .* gaitway: at most 2"
+    ):
+        on.submit(order(4, num_nodes=3))
+    cluster.command("scontrol", "update", "PartitionName=gaitway", "MaxTime=00:05:00")
+    try:
+        with pytest.raises(OrderRefusedError, match=r"take 12 minutes, allowed .* at most 5 \(MaxTime\)"):
+            on.submit(order(4))
+    finally:
+        cluster.command("scontrol", "update", "PartitionName=gaitway", "MaxTime=UNLIMITED")
+    assert on.find(f"{BACKEND}/{NAME}-4") is None

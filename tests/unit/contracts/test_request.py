@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.model import S3Uri
-from gaitway.contracts.request import Request, parse_request
+from gaitway.contracts.request import SETTINGS, Request, parse_request
 from gaitway.contracts.workload import EvaluationConfig, TrainingConfig, WorkloadConfig
+from gaitway.settings import Settings
 
 POLICY = "s3://assets/cartpole/model_99.pt"
 
@@ -171,6 +172,10 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
             training(liveView=True) | {"computeConfig": {"backend": "sagemaker"}},
             ["liveView is true", "backend is 'sagemaker'", "instances of batch only. Leave liveView out, or name"],
         ),
+        (
+            {"computeConfig": {"useSpot": True, "instanceType": "p5.48xlarge"}},
+            ["useSpot is not a known key (the deployment's setting useSpot decides", "setting instanceTypes decides"],
+        ),
         ([], ["inputParameters is []", "a JSON object"]),
         ("train please", ["inputParameters is 'train please'", "not valid JSON"]),
         ("[1]", ["inputParameters is [1]", "a JSON object"]),
@@ -181,6 +186,10 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
 def test_a_wrong_request_is_refused_with_field_value_and_what_is_allowed(document: object, said: list[str]) -> None:
     message = refusal(document)
     assert [part for part in said if part not in message] == [], message
+
+
+def test_what_is_called_a_setting_is_one() -> None:
+    assert set(SETTINGS.values()) <= {field.alias for field in Settings.model_fields.values()}
 
 
 def test_every_wrong_field_is_named_at_once() -> None:
