@@ -110,9 +110,7 @@ def test_what_its_partition_would_leave_waiting_for_ever_is_refused(
     scheduler: Callable[[str], Slurm], cluster: SlurmCluster
 ) -> None:
     on = scheduler("true")
-    with pytest.raises(
-        OrderRefusedError, match="numNodes is 3, allowed for jobs of .* gaitway: at most 2"
-    ):
+    with pytest.raises(OrderRefusedError, match=r"numNodes is 3, allowed for jobs of .* gaitway: at most 2"):
         on.submit(order(4, num_nodes=3))
     cluster.command("scontrol", "update", "PartitionName=gaitway", "MaxTime=00:05:00")
     try:
