@@ -132,6 +132,10 @@ class Names:
         """
         return self.of(f"{cluster}-orders.fifo")
 
+    def refused_orders(self, cluster: str) -> str:
+        """Of the queue of the orders that a cluster's agent could not carry out."""
+        return self.of(f"{cluster}-refused.fifo")
+
     def agent_parameter(self, cluster: str) -> str:
         """Of the parameter from which a cluster's agent reads what it has to know."""
         return f"/{self.deployment}/agent/{cluster}"

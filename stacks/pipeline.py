@@ -106,6 +106,7 @@ class PipelineStack(cdk.Stack):
                 workflow=WatchedMachine("workflow", workflow.machine, workflow.logs),
                 rules=watchers.rules,
                 lost_events=watchers.lost_events,
+                clusters=settings.clusters,
                 file_system=storage.file_system.file_system,
                 bucket=storage.assets.bucket,
             ),

@@ -201,5 +201,7 @@ first."""
 SILENT_ALARM_SECONDS = 1_200
 """A running run has written nothing for this time. It is between IDLE_ALLOWANCE_SECONDS, when a runner ends a simulator
 that makes no progress, and JOB_HEARTBEAT_TIMEOUT_SECONDS: so the runner itself makes no progress."""
+ORDER_ALARM_SECONDS = 600
+"""An order has waited for a cluster's agent for this time, which takes one within seconds."""
 QUEUED_ALARM_SECONDS = 3_600
 """A job has waited for a machine for this time: an instance starts within minutes if there is capacity."""

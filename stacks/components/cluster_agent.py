@@ -8,6 +8,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from gaitway.names import Names
 from gaitway.settings import Settings
 from stacks.components.file_system import MOUNT_PATH, RunFileSystem
 from stacks.components.findings import acknowledge
@@ -54,7 +55,7 @@ class ClusterAgent(Construct):
         """
         super().__init__(scope, construct_id)
         names = settings.names
-        orders = self._queue(names.orders(cluster))
+        orders = self._queue(names, cluster)
         # Nodes of Slurm mount it themselves, and so for each deployment that uses them.
         mount_path = MOUNT_PATH if cluster == _EKS else f"/mnt/{names.deployment}"
         config = {
@@ -135,10 +136,12 @@ class ClusterAgent(Construct):
             )
         )
 
-    def _queue(self, name: str) -> sqs.Queue:
+    def _queue(self, names: Names, cluster: str) -> sqs.Queue:
         dead = sqs.Queue(
             self,
             "Refused",
+            # Both have names, so that the alarms of GaitwayPipeline know them without importing anything.
+            queue_name=names.refused_orders(cluster),
             fifo=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
@@ -148,7 +151,7 @@ class ClusterAgent(Construct):
         return sqs.Queue(
             self,
             "Orders",
-            queue_name=name,
+            queue_name=names.orders(cluster),
             fifo=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,

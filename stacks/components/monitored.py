@@ -48,6 +48,8 @@ class Monitored:
     rules: dict[str, events.Rule]
     """The rules that call functions, by a name in kebab case."""
     lost_events: sqs.Queue
+    clusters: tuple[str, ...]
+    """The back ends whose jobs an agent submits, which takes orders from a queue."""
     file_system: efs.FileSystem
     """In elastic throughput mode: there are no burst credits."""
     bucket: s3.IBucket

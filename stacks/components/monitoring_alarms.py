@@ -5,18 +5,21 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from gaitway.contracts.limits import (
     HEARTBEAT_CALL_SECONDS,
     JOB_HEARTBEAT_TIMEOUT_SECONDS,
+    ORDER_ALARM_SECONDS,
     QUEUED_ALARM_SECONDS,
     SILENT_ALARM_SECONDS,
 )
 from gaitway.contracts.metrics import FAILED_RUNS, FAILURES, OLDEST_QUEUED_SECONDS, SILENT_SECONDS
 from stacks.components.metrics import OwnMetrics
 from stacks.components.monitored import Monitored, WatchedFunction, WatchedMachine
+from stacks.components.watchers import FAILED_TRAININGS
 
 PERIOD = cdk.Duration.seconds(HEARTBEAT_CALL_SECONDS)
 """As often as the heartbeat function looks."""
@@ -55,6 +58,10 @@ class Alarms(Construct):
         for machine in (monitored.pipeline, monitored.workflow):
             self._on_machine(machine)
         self._on_file_system(monitored)
+        if FAILED_TRAININGS in monitored.rules:
+            self._on_trainings(monitored.rules[FAILED_TRAININGS])
+        for cluster in monitored.clusters:
+            self._on_cluster(cluster)
 
     def _on_runs(self) -> None:
         self._alarm(
@@ -184,6 +191,38 @@ class Alarms(Construct):
             "written slowly. Write them less often (checkpointInterval), or run less at once.",
         )
 
+    def _on_trainings(self, failed: events.Rule) -> None:
+        self._alarm(
+            "failed-trainings",
+            _of_rule(failed.rule_name, "Invocations", cdk.Duration.hours(1)),
+            threshold=_FAILED_RUNS,
+            says=f"{_FAILED_RUNS} jobs or more failed on SageMaker within an hour, after all their attempts. Batch's "
+            f"console shows the reason of each in the queue {self._names.training_queue}: often the account's quota "
+            "for training jobs, no capacity, or a role.",
+        )
+
+    def _on_cluster(self, cluster: str) -> None:
+        self._alarm(
+            f"agent-away-{cluster}",
+            _of_queue(self._names.orders(cluster), "ApproximateAgeOfOldestMessage"),
+            threshold=ORDER_ALARM_SECONDS,
+            lasts=True,
+            anchor="agent-away",
+            says=f"An order for {cluster} has waited for {ORDER_ALARM_SECONDS // 60} minutes: the cluster's agent does "
+            "not run, or its scheduler does not answer. Jobs that run go on. The agent's log says which; start it "
+            "again, and it takes what waits.",
+        )
+        self._alarm(
+            f"refused-orders-{cluster}",
+            _of_queue(self._names.refused_orders(cluster), "ApproximateNumberOfMessagesVisible"),
+            threshold=1,
+            lasts=True,
+            anchor="refused-orders",
+            says=f"The agent of {cluster} could not carry out an order in 20 attempts, and it was put aside: its run "
+            "waits for a job that nobody submits. Mend what the agent's log says, then move the order back from "
+            f"{self._names.refused_orders(cluster)} with SQS's redrive, or delete it.",
+        )
+
     def _alarm(
         self,
         name: str,
@@ -227,12 +266,23 @@ class Alarms(Construct):
         self.alarms.append(alarm)
 
 
-def _of_rule(rule_name: str) -> cloudwatch.Metric:
-    """The calls of a rule's targets that failed permanently; published only if there were any."""
+def _of_rule(rule_name: str, metric: str = "FailedInvocations", period: cdk.Duration = PERIOD) -> cloudwatch.Metric:
+    """The calls of a rule's targets that failed permanently, or others; published only if there were any."""
     return cloudwatch.Metric(
         namespace="AWS/Events",
-        metric_name="FailedInvocations",
+        metric_name=metric,
         dimensions_map={"RuleName": rule_name},
         statistic="Sum",
+        period=period,
+    )
+
+
+def _of_queue(queue_name: str, metric: str) -> cloudwatch.Metric:
+    """A metric of a queue of GaitwayCompute; nothing is published of one that nobody uses."""
+    return cloudwatch.Metric(
+        namespace="AWS/SQS",
+        metric_name=metric,
+        dimensions_map={"QueueName": queue_name},
+        statistic="Maximum",
         period=PERIOD,
     )

@@ -15,6 +15,8 @@ from gaitway.contracts.limits import HEARTBEAT_CALL_SECONDS
 from stacks.components.findings import acknowledge
 from stacks.components.function import PipelineFunction
 
+FAILED_TRAININGS = "training-failed"
+"""Name of the rule for jobs that failed on SageMaker."""
 _UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
@@ -111,17 +113,22 @@ class Watchers(Construct):
             "caller-ended": caller_ended,
         }
         if training_queues:
-            self.rules["training-ended"] = events.Rule(
-                self,
-                "TrainingEnded",
-                description="Gaitway: a job on SageMaker succeeded, or failed and is attempted no more",
-                event_pattern=events.EventPattern(
-                    source=["aws.batch"],
-                    detail_type=["Batch Service Job State Change"],
-                    detail={"status": ["SUCCEEDED", "FAILED"], "jobQueue": list(training_queues)},
-                ),
-                targets=[self._target(job_state)],
-            )
+            # Two rules, since an alarm counts the calls of the second: Batch has no metric of failed jobs.
+            for name, construct, status, what in (
+                ("training-ended", "TrainingEnded", "SUCCEEDED", "succeeded"),
+                (FAILED_TRAININGS, "TrainingFailed", "FAILED", "failed, and is attempted no more"),
+            ):
+                self.rules[name] = events.Rule(
+                    self,
+                    construct,
+                    description=f"Gaitway: a job on SageMaker {what}",
+                    event_pattern=events.EventPattern(
+                        source=["aws.batch"],
+                        detail_type=["Batch Service Job State Change"],
+                        detail={"status": [status], "jobQueue": list(training_queues)},
+                    ),
+                    targets=[self._target(job_state)],
+                )
         if has_clusters:
             self.rules["cluster-job-ended"] = events.Rule(
                 self,

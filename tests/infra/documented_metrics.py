@@ -38,13 +38,13 @@ DOCUMENTED = (
         "AWS/Events",
         # Alone it stands for the default bus.
         "RuleName",
-        "FailedInvocations",
+        "FailedInvocations Invocations",
         "docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html",
     ),
     _documented(
         "AWS/SQS",
         "QueueName",
-        "ApproximateNumberOfMessagesVisible",
+        "ApproximateAgeOfOldestMessage ApproximateNumberOfMessagesVisible",
         "docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html",
     ),
     _documented(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from bench.idle_cost import read
+from gaitway.contracts.backends import Backend
 from gaitway.contracts.metrics import METRICS
+from gaitway.local import eks
 from gaitway.names import DEFAULT_NAMES
+from gaitway.settings import load_settings
+from tests.infra.conftest import Synthesise
 from tests.infra.documented_metrics import DOCUMENTED
 from tests.infra.named_metrics import NamedMetric, metric_of, metrics_of, parse_search, widgets
 from tests.infra.templates import ROOT, Resource, Synthesis
 
+CLUSTERS = ("hyperpod-eks", "hyperpod-slurm")
 NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
 OURS = {
@@ -21,6 +26,13 @@ OURS = {
 }
 AWSS = {NamedMetric(one.namespace, name, one.dimensions) for one in DOCUMENTED for name in one.names}
 PAGE = (ROOT / "docs" / "dashboard.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def all_backends(synthesise: Synthesise) -> Synthesis:
+    """A deployment with every back end, which has every alarm."""
+    backends = ",".join(get_args(Backend))
+    return synthesise(load_settings({"acceptNvidiaEula": "true", "backends": backends} | eks.SETTINGS, ROOT))
 
 
 def alarms(aws: Synthesis) -> list[Resource]:
@@ -39,13 +51,32 @@ def test_every_widget_draws_metrics_that_we_publish_or_aws_documents(aws: Synthe
     assert drawn >= OURS
 
 
-def test_every_alarm_looks_at_a_metric_that_we_publish_or_aws_documents(aws: Synthesis) -> None:
-    assert {metric_of(one) for one in alarms(aws)} - OURS - AWSS == set()
+def test_every_alarm_looks_at_a_metric_that_we_publish_or_aws_documents(all_backends: Synthesis) -> None:
+    assert {metric_of(one) for one in alarms(all_backends)} - OURS - AWSS == set()
 
 
-def test_the_table_of_documented_metrics_holds_none_that_is_not_used(aws: Synthesis) -> None:
-    drawn = {metric for widget in widgets(aws) for metric in metrics_of(widget)}
-    assert drawn | {metric_of(one) for one in alarms(aws)} >= AWSS
+def test_the_table_of_documented_metrics_holds_none_that_is_not_used(all_backends: Synthesis) -> None:
+    drawn = {metric for widget in widgets(all_backends) for metric in metrics_of(widget)}
+    assert drawn | {metric_of(one) for one in alarms(all_backends)} >= AWSS
+
+
+def test_each_back_end_has_its_alarms_where_it_is_deployed(aws: Synthesis, all_backends: Synthesis) -> None:
+    further = {one.properties["AlarmName"] for one in alarms(all_backends)}
+    further -= {one.properties["AlarmName"] for one in alarms(aws)}
+    assert {name for name in further if "-rule-" not in name} == {
+        "gaitway-failed-trainings",
+        *(f"gaitway-{what}-{name}" for what in ("agent-away", "refused-orders") for name in CLUSTERS),
+    }
+    for name in CLUSTERS:
+        orders = all_backends.resource("AWS::SQS::Queue", f"{name.title().replace('-', '')}/Orders").properties
+        refused = all_backends.resource("AWS::SQS::Queue", f"{name.title().replace('-', '')}/Refused").properties
+        for what, queue in (("agent-away", orders), ("refused-orders", refused)):
+            [dimension] = alarm(all_backends, f"{what}-{name}")["Dimensions"]
+            assert dimension == {"Name": "QueueName", "Value": queue["QueueName"]}
+    rule = all_backends.resource("AWS::Events::Rule", "Watchers/TrainingFailed")
+    assert rule.properties["EventPattern"]["detail"]["status"] == ["FAILED"]
+    [dimension] = alarm(all_backends, "failed-trainings")["Dimensions"]
+    assert all_backends.text("GaitwayPipeline", dimension["Value"]) == f"<{rule.name}>"
 
 
 def test_a_file_system_without_burst_credits_is_looked_at_without_them(aws: Synthesis) -> None:
@@ -96,9 +127,9 @@ def test_the_links_lead_to_the_logs_of_everything_that_runs(aws: Synthesis) -> N
         assert f"statemachines/view/<{machine.name}>)" in links
 
 
-def test_every_alarm_says_what_it_means_and_the_page_says_more(aws: Synthesis) -> None:
+def test_every_alarm_says_what_it_means_and_the_page_says_more(all_backends: Synthesis) -> None:
     headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)}
-    for one in alarms(aws):
+    for one in alarms(all_backends):
         said, _, page = one.properties["AlarmDescription"].rpartition("\n")
         assert len(said) > 80, one.name
         assert page.removeprefix("docs/dashboard.md#") in headings, page
