@@ -291,3 +291,11 @@ def test_a_queue_of_service_jobs_takes_no_other_jobs(queue: Queue) -> None:
     )["jobDefinitionArn"]
     with pytest.raises(ClientError, match="service jobs only"):
         queue.batch.submit_job(jobName="job", jobQueue=queue.arn, jobDefinition=definition)
+
+
+def test_a_submission_that_is_sent_again_is_the_same_job(queue: Queue) -> None:
+    # docs.aws.amazon.com/batch/latest/APIReference/API_SubmitServiceJob.html
+    token, payload = uuid.uuid4().hex, queue.payload("exit 0")
+    first = queue.submit(payload, clientToken=token)
+    assert queue.submit(payload, clientToken=token) == first
+    assert queue.submit(payload, clientToken=uuid.uuid4().hex) != first

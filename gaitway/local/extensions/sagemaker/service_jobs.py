@@ -53,13 +53,15 @@ class ServiceJobs:
         # Events are put while it is held, so that they arrive in the order of the states.
         self._lock = threading.RLock()
         self._jobs: dict[str, Json] = {}
+        self._tokens: dict[tuple[str, str], str] = {}
         self._timers: dict[str, threading.Timer] = {}
         self._closed = False
 
     def submit(self, request: Json) -> Json:
         """SubmitServiceJob. The payload is not looked at: SageMaker does that.
 
-        docs.aws.amazon.com/batch/latest/userguide/service-job-submit.html
+        docs.aws.amazon.com/batch/latest/userguide/service-job-submit.html. Requests with one token and one payload are
+        one request: docs.aws.amazon.com/batch/latest/APIReference/API_SubmitServiceJob.html
         """
         check_service_job(request)
         queue = self._resources.job_queue(request["jobQueue"])
@@ -70,7 +72,12 @@ class ServiceJobs:
         if ("shareIdentifier" in request) != ("schedulingPolicyArn" in queue):
             raise ClientError("shareIdentifier must be specified if, and only if, the queue has a fair share policy")
         with self._lock:
+            # The SDK sends a token with each request, and the same when it tries again.
+            asked = (request.get("clientToken", ""), request["serviceRequestPayload"])
+            if asked[0] and asked in self._tokens:
+                return _submitted(self._jobs[self._tokens[asked]])
             job_id = str(uuid.uuid4())
+            self._tokens[asked] = job_id
             job = self._jobs[job_id] = {
                 "jobId": job_id,
                 "jobArn": arn("service-job", job_id),
@@ -87,7 +94,7 @@ class ServiceJobs:
             }
             self._move(job, "RUNNABLE")
         self.dispatch()
-        return {key: job[key] for key in ("jobArn", "jobName", "jobId")}
+        return _submitted(job)
 
     def describe(self, request: Json) -> Json:
         """DescribeServiceJob."""
@@ -135,7 +142,7 @@ class ServiceJobs:
         """UpdateServiceJob: the priority of a job that waits."""
         job = self.describe(request)
         job["schedulingPriority"] = request["schedulingPriority"]
-        return {key: job[key] for key in ("jobArn", "jobName", "jobId")}
+        return _submitted(job)
 
     def tags(self, resource_arn: str) -> dict[str, str]:
         """Return a job's tags."""
@@ -170,6 +177,7 @@ class ServiceJobs:
         """Forget all jobs."""
         with self._lock:
             self._jobs.clear()
+            self._tokens.clear()
             self._closed = False
 
     # Inside
@@ -316,6 +324,10 @@ def _payload(job: Json) -> Json:
 def _instances(job: Json) -> int:
     count = _payload(job).get("ResourceConfig", {}).get("InstanceCount", 1)
     return count if isinstance(count, int) else 1
+
+
+def _submitted(job: Json) -> Json:
+    return {key: job[key] for key in ("jobArn", "jobName", "jobId")}
 
 
 def _is_named(job: Json, values: Iterable[str]) -> bool:
