@@ -29,7 +29,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
+from gaitway.contracts.backends import CLUSTERS, DEFAULT_BACKEND, Backend
 from gaitway.contracts.limits import HEARTBEAT_SECONDS
 from gaitway.contracts.text import Like
 from gaitway.instances.prices import LOCAL, ML
@@ -48,8 +48,6 @@ DEPLOYABLE_BACKENDS: tuple[Backend, ...] = ("batch", "sagemaker", "hyperpod-eks"
 Cluster = Literal["hyperpod-eks", "hyperpod-slurm"]
 _EKS: Cluster = "hyperpod-eks"
 _SLURM: Cluster = "hyperpod-slurm"
-CLUSTERS: tuple[Backend, ...] = (_EKS, _SLURM)
-"""Those whose jobs an agent beside their scheduler submits."""
 CONTROLLER_TYPE = "ml.m5.xlarge"
 """Of the controller of a Slurm cluster that the deployment makes: it runs slurmctld and the agent, and no job."""
 PRIORITY_SUFFIX = "-priority"

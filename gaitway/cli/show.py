@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gaitway.cli.watch import describe_cost, describe_machine, describe_progress, describe_ran_with, describe_state
+from gaitway.cli.watch import (
+    describe_cost,
+    describe_machine,
+    describe_price,
+    describe_progress,
+    describe_ran_with,
+    describe_state,
+)
 from gaitway.contracts.run import RunState
 from gaitway.formatting import duration
 
@@ -96,6 +103,7 @@ def run_table(record: RunRecord) -> Table:
         "machine": describe_machine(record.machine) if record.machine else None,
         "ran with": describe_ran_with(record.ran_with) if record.ran_with else None,
         "cost": describe_cost(record),
+        "computed from": describe_price(record.machine) if record.machine and record.cost else None,
         **({name.replace("_", " "): file.uri for name, file in spec.inputs.items()} if spec else {}),
         "job": record.job_id,
         "execution": record.execution_arn,

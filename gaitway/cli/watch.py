@@ -155,7 +155,17 @@ def describe_ran_with(ran_with: RanWith) -> str:
 def describe_machine(machine: Machine) -> str:
     """Write what a run runs on."""
     nodes = f"{machine.nodes} x " if machine.nodes > 1 else ""
-    return f"{nodes}{machine.instance_type}{' (Spot)' if machine.purchase == 'spot' else ''}"
+    share = f"{machine.share:.0%} of " if machine.share < 1 else ""
+    return f"{nodes}{share}{machine.instance_type}{' (Spot)' if machine.purchase == 'spot' else ''}"
+
+
+def describe_price(machine: Machine) -> str | None:
+    """Write what the cost is computed from; None if no price is known, or it costs nothing."""
+    if machine.usd_per_hour is None or machine.price_as_of is None:
+        return None
+    source = "instancePrices" if machine.price_as_of == "setting" else f"list price of {machine.price_as_of}"
+    share = f", of which the run has {machine.share:.0%}" if machine.share < 1 else ""
+    return f"{machine.usd_per_hour:.4g} USD an hour of {machine.instance_type}{share} ({source})"
 
 
 class _PlainLines:

@@ -8,3 +8,6 @@ Backend = Literal["batch", "sagemaker", "hyperpod-eks", "hyperpod-slurm"]
 
 DEFAULT_BACKEND: Backend = "batch"
 """Of a request that names none, and of a job whose id names none, as all were before there was a second back end."""
+
+CLUSTERS: tuple[Backend, ...] = ("hyperpod-eks", "hyperpod-slurm")
+"""Those whose jobs an agent beside their scheduler submits, to nodes that are there already."""

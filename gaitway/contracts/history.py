@@ -22,6 +22,8 @@ class Machine(UserModel, Stored):
     """Price of one node; None if it is not known. It is the on-demand price: a Spot instance costs less."""
     price_as_of: str | None = None
     """Date of the price list, or `setting`."""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Part of each node that the run pays for: on a cluster, whose nodes several runs share, that of its GPUs."""
 
 
 class Cost(UserModel, Stored):

@@ -1,4 +1,4 @@
-"""What an hour of each EC2 instance type costs on demand: `prices.json`, list prices of us-east-1."""
+"""What an hour of each instance type of EC2 and SageMaker costs on demand: `prices.json`, list prices of us-east-1."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ LOCAL = "local"
 AS_OF: str = _TABLE["as_of"]
 SOURCE: str = _TABLE["source"]
 LIST_PRICES: dict[str, float] = _TABLE["usd_per_hour"]
-"""By instance type."""
-
+"""By instance type of EC2."""
+SAGEMAKER_AS_OF: str = _TABLE["sagemaker"]["as_of"]
+SAGEMAKER_SOURCE: str = _TABLE["sagemaker"]["source"]
+SAGEMAKER_PRICES: dict[str, float] = _TABLE["sagemaker"]["usd_per_hour"]
+"""Of training, by instance type of SageMaker."""
 
 ML = "ml."
 """Before the name of an instance type of SageMaker."""
-SAGEMAKER_FACTOR: float = _TABLE["sagemaker_factor"]
-"""What an hour of SageMaker costs, as a multiple of the same EC2 type."""
 
 
 class Price(NamedTuple):
@@ -42,7 +43,7 @@ def price_of(instance_type: str, settings: Mapping[str, float]) -> Price | None:
         return Price(settings[instance_type], "setting")
     if instance_type == LOCAL:
         return Price(0.0, None)
-    listed = LIST_PRICES.get(instance_type.removeprefix(ML))
-    if listed is None:
-        return None
-    return Price(listed * SAGEMAKER_FACTOR if instance_type.startswith(ML) else listed, AS_OF)
+    if instance_type in SAGEMAKER_PRICES:
+        return Price(SAGEMAKER_PRICES[instance_type], SAGEMAKER_AS_OF)
+    listed = LIST_PRICES.get(instance_type)
+    return Price(listed, AS_OF) if listed is not None else None

@@ -35,6 +35,7 @@ from gaitway.runner.processes.launch import simulator_of
 from gaitway.runner.reporting.answer import Reporter
 from gaitway.runner.reporting.budget import Budget
 from gaitway.runner.reporting.cloudwatch import PublishedMetrics
+from gaitway.runner.reporting.cost import shared
 from gaitway.runner.reporting.gpus import GpuSampler, usage_file
 from gaitway.runner.reporting.heartbeat import Activity, Heartbeat
 from gaitway.runner.reporting.history import History
@@ -148,7 +149,8 @@ def run(
         return EXIT_FAILED
 
     spec, image = record.spec, host.image()
-    begun = _begun(record, host.machine(spec.compute.num_nodes, environment.instance_prices), image, began_at)
+    machine = shared(host.machine(spec.compute.num_nodes, environment.instance_prices), spec.compute)
+    begun = _begun(record, machine, image, began_at)
     directory = run_directory(environment.efs_root, run_id)
     history = History(directory, record.created_at, begun, record.cost)
     gpus = GpuSampler(usage_file(directory, 0), 0)

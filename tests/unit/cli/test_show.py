@@ -70,15 +70,58 @@ def test_a_run_is_shown_with_its_failure_and_without_what_is_not_known() -> None
     assert "None" not in text
 
 
+def one_line(record: RunRecord) -> str:
+    """Write a run without what only places the words."""
+    return " ".join(written(run_table(record)).split())
+
+
 def test_a_run_is_shown_with_its_machine_and_its_cost() -> None:
     machine = Machine(instance_type="g6.2xlarge", nodes=2, usd_per_hour=0.9776, price_as_of="2026-11-21")
     record = RECORD.model_copy(update={"machine": machine, "cost": Cost(usd=1.239, machine_seconds=4562)})
     lines = [line.split() for line in written(run_table(record)).splitlines()]
     assert ["machine", "2", "x", "g6.2xlarge"] in lines
     assert ["cost", "1.24", "USD"] in lines
+    assert [
+        "computed",
+        "from",
+        "0.9776",
+        "USD",
+        "an",
+        "hour",
+        "of",
+        "g6.2xlarge",
+        "(list",
+        "price",
+        "of",
+        "2026-11-21)",
+    ] in lines
     document = json.loads(json.dumps(document_of(record)))
     assert document["machine"]["instance_type"] == "g6.2xlarge"
     assert document["cost"] == {"usd": 1.239, "machine_seconds": 4562.0}
+
+
+def test_of_a_node_that_runs_share_the_part_is_shown() -> None:
+    machine = Machine(instance_type="ml.g6.12xlarge", usd_per_hour=5.0, price_as_of="setting", share=0.25)
+    record = RECORD.model_copy(update={"machine": machine, "cost": Cost(usd=1.25, machine_seconds=3600)})
+    lines = [line.split() for line in written(run_table(record)).splitlines()]
+    assert ["machine", "25%", "of", "ml.g6.12xlarge"] in lines
+    assert [
+        "computed",
+        "from",
+        "5",
+        "USD",
+        "an",
+        "hour",
+        "of",
+        "ml.g6.12xlarge,",
+        "of",
+        "which",
+        "the",
+        "run",
+        "has",
+        "25%",
+        "(instancePrices)",
+    ] in lines
 
 
 def test_a_program_reads_a_run_without_what_the_functions_keep_for_themselves() -> None:

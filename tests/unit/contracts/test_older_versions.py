@@ -28,6 +28,7 @@ NEW = {
     *("schemaVersion", "caller", "groupId", "parentRunId", "enableCameras", "withCameras", "seed"),
     *("group_id", "parent_run_id", "enable_cameras", "remark", "simulator", "backend", "gpu_slice", "gpuSlice"),
     *("instanceId", "instance_id", "liveView", "live_view", "liveViewPort", "live_view_port"),
+    "share",
 }
 """Fields that the commit before tolerance does not know, and refuses in what it reads strictly."""
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gaitway.instances.prices import AS_OF, LIST_PRICES, LOCAL, SOURCE, Price, price_of
+import pytest
+
+from gaitway.instances.prices import (
+    AS_OF,
+    LIST_PRICES,
+    LOCAL,
+    ML,
+    SAGEMAKER_AS_OF,
+    SAGEMAKER_PRICES,
+    SAGEMAKER_SOURCE,
+    SOURCE,
+    Price,
+    price_of,
+)
 from gaitway.instances.types import INSTANCE_SIZES
 
 DOC = Path(__file__).parents[3] / "docs" / "costs.md"
@@ -13,6 +26,14 @@ DOC = Path(__file__).parents[3] / "docs" / "costs.md"
 def test_every_instance_type_has_a_list_price() -> None:
     assert LIST_PRICES.keys() == INSTANCE_SIZES.keys()
     assert price_of("g6.2xlarge", {}) == Price(0.9776, AS_OF)
+
+
+def test_every_instance_type_has_a_list_price_of_sagemaker_which_is_about_a_quarter_more() -> None:
+    for name in INSTANCE_SIZES:
+        assert SAGEMAKER_PRICES[f"{ML}{name}"] == pytest.approx(1.25 * LIST_PRICES[name], rel=0.002)
+    assert price_of("ml.g6.2xlarge", {}) == Price(1.222, SAGEMAKER_AS_OF)
+    assert price_of("ml.p5.48xlarge", {}) == Price(63.296, SAGEMAKER_AS_OF)
+    assert price_of("ml.p6.other", {}) is None
 
 
 def test_more_of_the_same_costs_more() -> None:
@@ -48,7 +69,8 @@ def test_the_documentation_has_the_prices_their_date_and_their_source() -> None:
         f"{family}.{size}": float(price)
         for size, *prices in rows
         for family, price in zip(families, prices, strict=True)
+        if price != "-"
     }
-    assert told == LIST_PRICES
-    assert AS_OF in text
-    assert SOURCE in text
+    assert told == LIST_PRICES | SAGEMAKER_PRICES
+    for word in (AS_OF, SOURCE, SAGEMAKER_AS_OF, SAGEMAKER_SOURCE):
+        assert word in text

@@ -39,6 +39,21 @@ def test_a_training_that_went_on_after_a_kill_is_told_whole(tmp_path: Path) -> N
     assert "metrics.csv 16.0 KiB" in text
 
 
+def test_a_run_on_a_cluster_says_which_part_of_the_nodes_it_pays_for(tmp_path: Path) -> None:
+    run = resumed_training(tmp_path)
+    history = run.results.history
+    assert history is not None
+    attempts = [
+        one.model_copy(update={"machine": one.machine.model_copy(update={"share": 0.25})})
+        for one in history.attempts
+        if one.machine is not None
+    ]
+    results = run.results.model_copy(update={"history": history.model_copy(update={"attempts": attempts})})
+    text = text_of(run._replace(results=results).page)
+    assert "g6.2xlarge (25 % of it)" in text
+    assert "the cost is computed, the run's part of their price" in text
+
+
 def test_an_evaluation_gives_its_success_rate_with_how_far_it_may_be_trusted(tmp_path: Path) -> None:
     text = text_of(evaluation(tmp_path).page)
 
