@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -119,3 +121,22 @@ def test_what_its_partition_would_leave_waiting_for_ever_is_refused(
     finally:
         cluster.command("scontrol", "update", "PartitionName=gaitway", "MaxTime=UNLIMITED")
     assert on.find(f"{BACKEND}/{NAME}-4") is None
+
+
+def test_prometheus_is_told_where_the_metrics_of_jobs_are_as_long_as_they_run(
+    scheduler: Callable[[str], Slurm], tmp_path: Path
+) -> None:
+    targets = tmp_path / "efs" / "metrics"
+    targets.mkdir(parents=True)
+    left = targets / "run-of-a-killed-script.json"
+    left.write_text("[]")
+    os.utime(left, (0, 0))
+    # With the file that was left, it would read two documents, which are none together.
+    on = scheduler(f"cat {targets}/*.json > {tmp_path}/seen\necho $GAITWAY_METRICS_PORT > {tmp_path}/port\nexit 10")
+    job = order(5, num_nodes=2)
+    on.submit(job)
+    ended(on, job)
+    port = (tmp_path / "port").read_text().strip()
+    [group] = json.loads((tmp_path / "seen").read_text())
+    assert set(group["targets"]) == {f"127.0.0.1:{port}"}
+    assert list(targets.iterdir()) == []

@@ -34,7 +34,7 @@ STOP_SECONDS = 120
 """Between SIGTERM and SIGKILL: the run saves what it has."""
 NODE_PORT = 29_400
 METRICS_PORT, METRICS_PORT_NAME = 29_401, "metrics"
-"""Where a pod offers its metrics. Prometheus finds it by the name, as stacks/components/prometheus.py has it, or by the
+"""Where a pod offers its metrics. Prometheus finds it by the name, as stacks/prometheus/scraping.py has it, or by the
 annotations that many clusters look for."""
 _SIMULATOR_NEEDS = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"]
 """The runner is root, gives files to the simulator's user, becomes it for the simulator, and ends its processes:
