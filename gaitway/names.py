@@ -173,6 +173,16 @@ class Names:
         return f"{self.volume_claim}.{team}"
 
     @property
+    def prometheus_logs(self) -> str:
+        """Name of the log group of the Prometheus workspace, as `machine_logs`."""
+        return f"/aws/vendedlogs/prometheus/{self.deployment}"
+
+    @property
+    def prometheus(self) -> str:
+        """Of the Prometheus workspace, its scraper and its rules, and of the Grafana workspace: unique by their ids."""
+        return self.deployment
+
+    @property
     def training_queue(self) -> str:
         """Where jobs wait that SageMaker trains."""
         return self.of("training")

@@ -313,6 +313,12 @@ class Settings(BaseModel):
     allow_live_view: bool = False
     """Whether requests may have `liveView`, and `gaitway view` reaches their simulations: the instances' role then gets
     what AWS Systems Manager's Session Manager needs, through which people with `ssm:StartSession` can enter them."""
+    prometheus: bool = False
+    """Whether Amazon Managed Service for Prometheus keeps and watches the metrics of runs on clusters: a workspace with
+    rules and alerts, which go where alarms go. It is billed by the samples that it takes."""
+    grafana: bool = False
+    """Whether a workspace of Amazon Managed Grafana can query it: billed by each user in a month. The account needs IAM
+    Identity Center."""
     tracing: bool = True
     """AWS X-Ray traces of functions and state machines."""
 
@@ -417,6 +423,22 @@ class Settings(BaseModel):
                 f"eksClusterArn is {self.eks_cluster_arn!r}, but vpcId or eksSecurityGroupId is missing: name the VPC "
                 "that this cluster is in, and its cluster security group"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_are_offered(self) -> Self:
+        if self.prometheus and not self.clusters:
+            raise ValueError(
+                f"prometheus is True, but backends is {', '.join(self.backends)}, and only runs on "
+                f"{' and '.join(CLUSTERS)} offer metrics to it: leave it out"
+            )
+        if self.prometheus and self.lambda_python == "host":
+            raise ValueError(
+                "prometheus is True, but lambdaPython is host, as on the embedded AWS, which has no Prometheus: leave it "
+                "out; a Prometheus of this machine reads the same metrics"
+            )
+        if self.grafana and not self.prometheus:
+            raise ValueError("grafana is True, but prometheus is False, so that it had nothing to show: set both")
         return self
 
     @model_validator(mode="after")

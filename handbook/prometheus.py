@@ -10,7 +10,7 @@ from gaitway.compute.eks.manifests import METRICS_PORT, MOUNT_PATH
 from gaitway.contracts.metrics import SCRAPED_OF_GPUS, SCRAPED_OF_RUNS, Scraped
 from handbook.page import cell, code, page
 from stacks.prometheus.dashboard import dashboard
-from stacks.prometheus.rules import ALERTS, RECORDINGS, rules
+from stacks.prometheus.rules import ALERTS, INTERVAL_SECONDS, RECORDINGS, rules
 from stacks.prometheus.scraping import of_kubernetes, of_slurm
 
 
@@ -31,6 +31,7 @@ def prometheus_page() -> str:
         ),
         recordings="\n".join(f"- `{one.name}`: {code(one.expression)}" for one in RECORDINGS),
         port=str(METRICS_PORT),
+        interval=str(INTERVAL_SECONDS),
         slurm=_yaml(of_slurm(MOUNT_PATH)),
         kubernetes=_yaml(of_kubernetes("hyperpod-ns-robots")),
     )

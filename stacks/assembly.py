@@ -16,6 +16,7 @@ from stacks.eks import EksStack
 from stacks.hyperpod import HyperpodStack
 from stacks.network import NetworkStack
 from stacks.pipeline import PipelineStack
+from stacks.prometheus_workspace import PrometheusStack
 from stacks.storage import StorageStack
 
 _REPLACED_WITH_THEIR_TAGS = [
@@ -45,6 +46,12 @@ def assemble(app: cdk.App, settings: Settings) -> None:
     # Which it knows by name only.
     pipeline.add_stack_dependency(compute)
     _add_clusters(app, settings, network, storage, compute, env=env)
+    if settings.prometheus:
+        watching = PrometheusStack(app, "GaitwayPrometheus", settings, network, env=env)
+        # Whose topic and clusters it knows by name only.
+        for made in (pipeline, *app.node.children):
+            if isinstance(made, PipelineStack | HyperpodStack):
+                watching.add_stack_dependency(made)
     cdk.CfnOutput(pipeline, "GaitwayVersion", value=checkout_version())
     if settings.permissions_boundary is not None:
         for stack in app.node.children:

@@ -20,6 +20,13 @@ _ADD_ONS = ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")
 """What runs once on each node, so that it is complete without one. The others are in the stack with the nodes."""
 
 
+def eks_cluster_arn(stack: cdk.Stack, settings: Settings) -> str:
+    """Return the ARN of the EKS cluster that is given, or made, by its name."""
+    return settings.eks_cluster_arn or stack.format_arn(
+        service="eks", resource="cluster", resource_name=settings.names.eks_cluster
+    )
+
+
 class EksStack(cdk.Stack):
     """A control plane, which has no nodes of its own.
 

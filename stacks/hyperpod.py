@@ -12,6 +12,7 @@ from stacks.components.hyperpod_nodes import HyperpodNodes
 from stacks.components.lifecycle_scripts import LifecycleScripts
 from stacks.components.network import Network
 from stacks.components.task_governance import TaskGovernance
+from stacks.eks import eks_cluster_arn
 from stacks.storage import StorageStack
 
 _CONTROLLER, _WORKERS = "controller", "workers"
@@ -67,7 +68,7 @@ class HyperpodStack(cdk.Stack):
         )
         subnets = network.one_zone_subnets.subnets or []
         groups = [network.compute_security_group, network.nodes_security_group]
-        eks_arn = self._eks_arn() if is_eks else None
+        eks_arn = eks_cluster_arn(self, settings) if is_eks else None
         nodes = HyperpodNodes(
             self, "Nodes", role, scripts=scripts, subnets=subnets, security_groups=groups, eks_cluster_arn=eks_arn
         )
@@ -99,11 +100,6 @@ class HyperpodStack(cdk.Stack):
                 file_system=storage.file_system,
             )
         cdk.CfnOutput(self, f"{construct_id.removeprefix('Gaitway')}ClusterArn", value=cluster.attr_cluster_arn)
-
-    def _eks_arn(self) -> str:
-        return self._settings.eks_cluster_arn or self.format_arn(
-            service="eks", resource="cluster", resource_name=self._settings.names.eks_cluster
-        )
 
     def _groups(
         self, role_arn: str, scripts: LifecycleScripts, *, is_eks: bool

@@ -13,6 +13,7 @@ from rich.text import Text
 from gaitway.cli.account import look_at_deployed, look_at_planned
 from gaitway.cli.exits import HANDLED, Exit, NotUpError, UsageProblemError, explain
 from gaitway.cli.findings import Finding
+from gaitway.cli.orders import look_at_orders
 from gaitway.cli.show import console, print_json
 from gaitway.cli.target import (
     DeploymentOption,
@@ -113,6 +114,11 @@ def _findings_in(place: Place, settings: Mapping[str, str]) -> Iterator[Finding]
     yield _look("version", lambda: _version(place, deployment))
     for arn in deployment.job_queue_arns:
         yield _look("job queue", partial(_job_queue, place, arn))
+    try:
+        yield from look_at_orders(place.session, place.commands.names)
+    except HANDLED as error:
+        # Who may start runs need not be allowed to look.
+        yield Finding(subject="cluster", state="note", detail=f"not looked at: {explain(error)[1]}")
     if settings and is_account:
         yield from look_at_planned(place.session, settings, place.commands.place)
     else:

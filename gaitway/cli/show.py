@@ -90,6 +90,7 @@ def run_table(record: RunRecord) -> Table:
         "task": record.task,
         "simulator": record.simulator,
         "library": spec.training.library if spec else None,
+        "back end": spec.compute.backend if spec else None,
         "environments": spec.training.num_envs if spec else None,
         "nodes, GPUs each": f"{spec.compute.num_nodes}, {spec.compute.gpus_per_node}" if spec else None,
         "progress": describe_progress(record.progress) if record.progress else None,

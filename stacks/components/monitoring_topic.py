@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -13,7 +15,7 @@ from gaitway.settings import Settings
 
 
 class AlarmTopic(Construct):
-    """An encrypted topic to which only the alarms of this deployment may publish.
+    """An encrypted topic to which only the alarms of this deployment may publish, and Prometheus if it has one.
 
     Attributes:
         topic: The topic.
@@ -29,14 +31,11 @@ class AlarmTopic(Construct):
                 one, the topic has no subscription at first.
         """
         super().__init__(scope, construct_id)
-        cloudwatch = iam.ServicePrincipal("cloudwatch.amazonaws.com")
-        alarms = cdk.Stack.of(self).format_arn(
-            service="cloudwatch",
-            resource="alarm",
-            resource_name=settings.names.alarm("*"),
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        ours = {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}, "ArnLike": {"aws:SourceArn": alarms}}
+        senders = {"cloudwatch": self._from("cloudwatch", "alarm", settings.names.alarm("*"), separator=":")}
+        if settings.prometheus:
+            # docs.aws.amazon.com/prometheus/latest/userguide/AMP-alertmanager-receiver-AMPpermission.html. The
+            # workspace, whose id is generated, is in a stack that knows this one by names only.
+            senders["aps"] = self._from("aps", "workspace", "*", separator="/")
         # Alarms may not use AWS's own key for SNS: repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
         key = kms.Key(
             self,
@@ -47,15 +46,16 @@ class AlarmTopic(Construct):
             removal_policy=cdk.RemovalPolicy.DESTROY,
             pending_window=cdk.Duration.days(7),
         )
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[cloudwatch],
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                # In a key's policy this is the key.
-                resources=["*"],
-                conditions=ours,
+        for service, conditions in senders.items():
+            key.add_to_resource_policy(
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+                    actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                    # In a key's policy this is the key.
+                    resources=["*"],
+                    conditions=conditions,
+                )
             )
-        )
         self.topic = sns.Topic(
             self,
             "Topic",
@@ -64,10 +64,26 @@ class AlarmTopic(Construct):
             master_key=key,
             enforce_ssl=True,
         )
-        self.topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[cloudwatch], actions=["sns:Publish"], resources=[self.topic.topic_arn], conditions=ours
+        # Prometheus looks at the topic before it publishes.
+        actions = {"cloudwatch": ["sns:Publish"], "aps": ["sns:GetTopicAttributes", "sns:Publish"]}
+        for service, conditions in senders.items():
+            self.topic.add_to_resource_policy(
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+                    actions=actions[service],
+                    resources=[self.topic.topic_arn],
+                    conditions=conditions,
+                )
             )
-        )
         if settings.alarm_email is not None:
             self.topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
+
+    def _from(self, service: str, resource: str, name: str, *, separator: Literal[":", "/"]) -> dict[str, Any]:
+        """Return the conditions by which a service is known to act for resources of this account."""
+        arn = cdk.Stack.of(self).format_arn(
+            service=service,
+            resource=resource,
+            resource_name=name,
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME if separator == ":" else cdk.ArnFormat.SLASH_RESOURCE_NAME,
+        )
+        return {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}, "ArnLike": {"aws:SourceArn": arn}}

@@ -58,6 +58,20 @@ SETTINGS: dict[str, dict[str, str]] = {
     },
     "bounded": {"permissionsBoundary": BOUNDARY, "alarmEmail": ADDRESS},
     "slurm": {"backends": "batch,hyperpod-slurm", "clusterNodes": "4"},
+    "prometheus": {"backends": "batch,hyperpod-slurm", "prometheus": "true"},
+    "scraped": {
+        "backends": "batch,hyperpod-eks",
+        "hyperpodClusters": "hyperpod-eks",
+        "eksTeam": "robots",
+        "eksInstanceType": "ml.g6.12xlarge",
+        "prometheus": "true",
+    },
+    "grafana": {
+        "deploymentName": "legs-dev",
+        "backends": "batch,hyperpod-slurm",
+        "prometheus": "true",
+        "grafana": "true",
+    },
     "tagged": {"tags": json.dumps(TAGS)},
     "training-jobs": {
         "backends": "batch,sagemaker",
