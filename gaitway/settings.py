@@ -434,8 +434,8 @@ class Settings(BaseModel):
             )
         if self.prometheus and self.lambda_python == "host":
             raise ValueError(
-                "prometheus is True, but lambdaPython is host, as on the embedded AWS, which has no Prometheus: leave it "
-                "out; a Prometheus of this machine reads the same metrics"
+                "prometheus is True, but lambdaPython is host, as on the embedded AWS, which has no Prometheus: leave "
+                "it out; a Prometheus of this machine reads the same metrics"
             )
         if self.grafana and not self.prometheus:
             raise ValueError("grafana is True, but prometheus is False, so that it had nothing to show: set both")

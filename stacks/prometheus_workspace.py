@@ -14,6 +14,7 @@ from constructs import Construct
 from gaitway.settings import Settings, SettingsError
 from stacks.components.logs import log_group
 from stacks.components.network import Network
+from stacks.components.task_governance import NAMESPACE_PREFIX
 from stacks.eks import eks_cluster_arn
 from stacks.prometheus.rules import rules
 from stacks.prometheus.scraping import of_kubernetes
@@ -24,8 +25,6 @@ _QUERY = ("aps:GetLabels", "aps:GetMetricMetadata", "aps:GetSeries", "aps:QueryM
 
 _WRITE = "aps:RemoteWrite"
 _ZONES = 2
-_NAMESPACE_PREFIX = "hyperpod-ns-"
-"""As `gaitway.contracts.eks` has it; a test compares them."""
 
 
 class PrometheusStack(cdk.Stack):
@@ -114,14 +113,14 @@ class PrometheusStack(cdk.Stack):
         subnets = network.compute_subnets.subnets or []
         if len({subnet.availability_zone for subnet in subnets}) < _ZONES:
             raise SettingsError(
-                f"subnetIds is {', '.join(settings.subnet_ids)}, all in one zone, but prometheus is True, and its scraper "
-                "of the cluster wants subnets in two zones at least: name one of another zone too."
+                f"subnetIds is {', '.join(settings.subnet_ids)}, all in one zone, but prometheus is True, and its "
+                "scraper of the cluster wants subnets in two zones at least: name one of another zone too."
             )
         groups = [network.nodes_security_group.security_group_id]
         if settings.eks_security_group_id is not None:
             groups.append(settings.eks_security_group_id)
         assert settings.eks_team is not None
-        config = json.dumps(of_kubernetes(f"{_NAMESPACE_PREFIX}{settings.eks_team}")).encode()
+        config = json.dumps(of_kubernetes(f"{NAMESPACE_PREFIX}{settings.eks_team}")).encode()
         aps.CfnScraper(
             self,
             "Scraper",

@@ -152,6 +152,8 @@ ALLOWED = {
     "container/sbom.py",
     # In the namespace that a team has on a cluster.
     "gaitway/compute/eks/manifests.py",
+    # Within a workspace of Prometheus or of Grafana.
+    "stacks/prometheus/",
     # Where access point and container have the runs, in the deployment's own file system.
     "stacks/components/file_system.py",
 }
