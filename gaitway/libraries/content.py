@@ -5,6 +5,7 @@ Nothing in the file is run or imported, and little of it is read, so that a func
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import re
 import struct
@@ -35,6 +36,16 @@ _TENSORS = re.compile(
 )
 """What checkpoints need beside plain values: what torch.load(weights_only=True) allows, and NumPy's numbers.
 docs.pytorch.org/docs/stable/notes/serialization.html"""
+
+_READ_SAFELY = frozenset(
+    {
+        "APPEND", "APPENDS", "BINFLOAT", "BINGET", "BININT", "BININT1", "BININT2", "BINPERSID", "BINPUT",
+        "BINUNICODE", "BUILD", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_SET", "EMPTY_TUPLE", "GLOBAL", "LONG1",
+        "LONG_BINGET", "LONG_BINPUT", "MARK", "NEWFALSE", "NEWOBJ", "NEWTRUE", "NONE", "PROTO", "REDUCE", "SETITEM",
+        "SETITEMS", "SHORT_BINSTRING", "STOP", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+    }
+)  # fmt: skip
+"""Opcodes that torch.load(weights_only=True) reads, those of protocol 2: torch/_weights_only_unpickler.py."""
 
 _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """torch.save's magic number, which begins the files of releases before 1.6."""
@@ -161,6 +172,8 @@ def _archive(archive: zipfile.ZipFile) -> Content:
             return Checkpoint(None)
         with archive.open(pickles[0]) as member:
             return _checkpoint(read_pickle(member.read(MAX_PICKLE_BYTES)))
+    if any(PurePosixPath(name).name == "data.pkl" for name in names):
+        return Other("a checkpoint that was unpacked and packed again", f"{_NATIVE}, without unpacking it")
     checkpoints = [name for name in names if is_checkpoint(name)]
     if checkpoints:
         return Other(f"an archive of {len(names)} files", f"unpack it, and give {newest(checkpoints)} of it")
@@ -186,7 +199,13 @@ def _checkpoint(pickled: Pickled) -> Content:
     if not isinstance(content, dict):
         return Other("a file of torch.save without a checkpoint's entries", _NATIVE)
     for library, record in LIBRARIES.items():
-        if not content.keys().isdisjoint(record.checkpoints.entries):
+        entries = [entry for entry in record.checkpoints.entries if entry in content]
+        if any(not isinstance(content[entry], dict | Thing) or content[entry] == {} for entry in entries):
+            return Other(f"a checkpoint of {library} whose {' and '.join(entries)} holds no weights", _NATIVE)
+        if entries and not foreign and not pickled.opcodes <= _READ_SAFELY:
+            what = "a checkpoint that was saved with another pickle protocol than torch.save's own"
+            return Other(what, "save it again with torch.save, without pickle_protocol: others are not read safely")
+        if entries:
             return Checkpoint(library, foreign)
     known = ", ".join(LIBRARIES)
     what = f"a file of torch.save that holds {_some(content) or 'nothing'}: no checkpoint of {known}"
@@ -194,6 +213,8 @@ def _checkpoint(pickled: Pickled) -> Content:
 
 
 def _not_a_checkpoint(head: bytes, size: int) -> Other:
+    # An editor, or a copy through a text, begins it with a byte order mark.
+    head = head.removeprefix(codecs.BOM_UTF8)
     if head.startswith(_LFS):
         return Other(f"a Git LFS pointer of {size} bytes, and not the file itself", f"run git lfs pull, and {_AGAIN}")
     for magic, (what, cure) in _FORMATS.items():
@@ -205,7 +226,7 @@ def _not_a_checkpoint(head: bytes, size: int) -> Other:
         return Other("a file of safetensors, which holds weights without a checkpoint's entries", _NATIVE)
     if _is_onnx(head):
         return Other("an ONNX model", f"it is {_EXPORT}, or, to evaluate, the TorchScript file exported/policy.pt")
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = head.lstrip()
     if text.startswith(b"<"):
         beginning = text[:40].decode("ascii", "replace").split("\n")[0]
         what = f"a web page or XML (it begins with {beginning!r}), often an error in place of the file"

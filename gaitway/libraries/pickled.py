@@ -27,6 +27,8 @@ class Pickled:
     """A dict with the text keys of the original, a `Thing`, or a plain value."""
     names: tuple[str, ...]
     """Classes and functions that a load would import, as `module.name`, in order of appearance."""
+    opcodes: frozenset[str] = frozenset()
+    """The names of its opcodes."""
 
 
 _MARK = Thing("(mark)")
@@ -43,12 +45,16 @@ def read_pickle(data: bytes | BinaryIO) -> Pickled:
         ValueError: It is not a whole pickle.
     """
     machine = _Machine()
+    opcodes = set()
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(data) if isinstance(data, bytes) else data):
             machine.step(opcode.name, argument)
+            opcodes.add(opcode.name)
     except (IndexError, KeyError, TypeError, OverflowError, MemoryError, UnicodeError) as error:
         raise ValueError(f"it is not a whole pickle: {error}") from error
-    return Pickled(machine.stack[-1] if machine.stack else None, tuple(dict.fromkeys(machine.names)))
+    return Pickled(
+        machine.stack[-1] if machine.stack else None, tuple(dict.fromkeys(machine.names)), frozenset(opcodes)
+    )
 
 
 class _Machine:

@@ -33,6 +33,8 @@ _NUMPY: list[Any] = [
 not allowed."""
 
 
+_WRAPPERS = ("module.", "_orig_mod.")
+"""What torch's DistributedDataParallel and torch.compile put in front of the names of a network's parameters."""
 _LAYER = 2
 """Dimensions of a layer's weights: outputs and inputs."""
 _MEAN = "running_mean"
@@ -54,12 +56,15 @@ def read_checkpoint(path: Path, device: torch.device, library: RlLibrary) -> dic
         with torch.serialization.safe_globals(_NUMPY):
             contents = torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise RequestError(f"{path} cannot be read as a checkpoint of {library}: {error}") from error
+        raise RequestError(f"{path} cannot be read as a checkpoint of {library}: {_in_words(error)}") from error
     entries = record_of(library).checkpoints.entries
     if not isinstance(contents, dict) or contents.keys().isdisjoint(entries):
         found = ", ".join(map(str, contents)) if isinstance(contents, dict) else type(contents).__name__
         raise RequestError(f"{path} is not a checkpoint of {library}: it holds {found}, not {' or '.join(entries)}")
-    return contents
+    empty = next((entry for entry in entries if entry in contents and not _is_table(contents[entry])), None)
+    if empty is not None:
+        raise RequestError(f"{path} is not a checkpoint of {library}: its {empty} holds no weights")
+    return {entry: _unwrapped(part) if _is_table(part) else part for entry, part in contents.items()}
 
 
 def load_entry(
@@ -79,7 +84,8 @@ def load_entry(
     """
     try:
         load(checkpoint[entry])
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        # The last two where something else stands in the place of tensors.
         sizes = _observations(load, checkpoint.get(entry))
         if sizes is not None:
             raise RequestError(
@@ -104,3 +110,21 @@ def _observations(load: Callable[[Any], object], weights: object) -> tuple[int, 
     if not isinstance(saved, Tensor) or own is None or saved.dim() != own.dim() or saved.shape[-1] == own.shape[-1]:
         return None
     return saved.shape[-1], own.shape[-1]
+
+
+def _is_table(part: object) -> bool:
+    return isinstance(part, Mapping) and bool(part)
+
+
+def _unwrapped(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Remove what a wrapper around the whole network has put in front of every name."""
+    for prefix in _WRAPPERS:
+        if all(isinstance(name, str) and name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights
+
+
+def _in_words(error: Exception) -> str:
+    """Leave out torch's advice to load the file with its code: of the rest, the first line says what is wrong."""
+    text = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
+    return text.splitlines()[0] if text else type(error).__name__

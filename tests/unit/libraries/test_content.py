@@ -67,10 +67,18 @@ def test_a_checkpoint_tells_its_library(path: Path) -> None:
         ({"student_state_dict": MODEL.state_dict(), "teacher_state_dict": {}}, "rsl_rl"),
         ({"policy": MODEL.state_dict(), "optimizer": {}, "best": np.float32(3)}, "skrl"),
         ({"model": OrderedDict(MODEL.state_dict()), "env_state": {"curriculum": np.float64(3)}}, "rl_games"),
-        ({"model": {}, "epoch": torch.tensor(3), "device": torch.device("cpu"), "dtype": torch.bfloat16}, "rl_games"),
+        (
+            {
+                "model": MODEL.state_dict(),
+                "epoch": torch.tensor(3),
+                "device": torch.device("cpu"),
+                "dtype": torch.bfloat16,
+            },
+            "rl_games",
+        ),
     ],
 )
-@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}, {"pickle_protocol": 5}])
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
 def test_every_format_of_torch_is_read(value: object, library: RlLibrary, options: dict[str, Any]) -> None:
     found = content(saved(value, **options))
     assert found == Checkpoint(library)
@@ -102,6 +110,30 @@ def test_an_exported_policy_is_one() -> None:
         pytest.param(FULL[:100], "incomplete or damaged", "upload the file again", id="beginning"),
         pytest.param(
             saved({"model": {}}, _use_new_zipfile_serialization=False)[:40], "incomplete", "upload", id="old-format"
+        ),
+        pytest.param(
+            saved({"model_state_dict": MODEL.state_dict()}, pickle_protocol=4),
+            "another pickle protocol",
+            "torch.save",
+            id="4",
+        ),
+        pytest.param(
+            saved({"policy": MODEL.state_dict()}, pickle_protocol=5), "another pickle protocol", "torch.save", id="5"
+        ),
+        pytest.param(saved({"model_state_dict": None}), "whose model_state_dict holds no weights", "model_", id="none"),
+        pytest.param(saved({"model": {}}), "rl_games whose model holds no weights", "model_", id="no-weights"),
+        pytest.param(saved({"policy": 3}), "skrl whose policy holds no weights", "model_", id="number"),
+        pytest.param(
+            zipped(**{"model_9__model_9__data.pkl": b"", "model_9__model_9__data__0": b""}),
+            "unpacked and packed again",
+            "without unpacking it",
+            id="packed-again",
+        ),
+        pytest.param(
+            b"\xef\xbb\xbfversion https://git-lfs.github.com/spec/v1\n", "a Git LFS", "git lfs pull", id="bom-lfs"
+        ),
+        pytest.param(
+            b'\xef\xbb\xbf{"message": 1}', 'a text file (it begins with \'{"message"', "model_", id="bom-json"
         ),
         pytest.param(b"\r\n <!DOCTYPE html>\n<html>", "a web page or XML", "download it again", id="html"),
         pytest.param(b"\xef\xbb\xbf<?xml version='1.0'?><Error>", "a web page or XML", "download it", id="xml"),

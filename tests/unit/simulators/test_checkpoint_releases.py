@@ -23,6 +23,7 @@ from gaitway.simulators.embedded.overrides import apply_overrides
 from gaitway.simulators.embedded.registry import find_task
 from tests.checkpoints import FILES, OF_LIBRARY, checkpoint
 from tests.unit.simulators.jobs import LIBRARIES, TASK
+from tests.unit.simulators.other_task import is_weights, of_48_observations, write_of_another_task
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 CPU = torch.device("cpu")
@@ -133,37 +134,8 @@ def test_a_checkpoint_of_rl_games_is_read_across_releases_of_numpy(release: int)
 @pytest.mark.parametrize("array", [np.arange(3), np.eye(2, dtype=np.float32), np.array([True, False])])
 def test_an_environments_state_in_a_checkpoint_of_rl_games_may_be_arrays(tmp_path: Path, array: Any) -> None:
     path = tmp_path / "c.pth"
-    torch.save({"model": {}, "env_state": {"curriculum": array}}, path)
+    torch.save({"model": {"a": torch.zeros(1)}, "env_state": {"curriculum": array}}, path)
     assert np.array_equal(rl_games.read(path, CPU)["env_state"]["curriculum"], array)
-
-
-def of_48_observations(weights: dict[str, Any]) -> dict[str, Any]:
-    """Return what a task with 48 observations instead of four would have written."""
-    return {
-        name: torch.zeros(*tensor.shape[:-1], 48) if tensor.dim() and tensor.shape[-1] == 4 else tensor
-        for name, tensor in weights.items()
-    }
-
-
-def write_of_another_task(library: RlLibrary, given: Path) -> None:
-    name = "rsl_rl-5.5.1-normalised.pt" if library == "rsl_rl" else OF_LIBRARY[library]
-    if library != "sb3":
-        contents = torch.load(FILES / name, weights_only=False)
-        tables = {entry: of_48_observations(part) for entry, part in contents.items() if is_weights(part)}
-        torch.save(contents | tables, given)
-        return
-    with zipfile.ZipFile(FILES / name) as archive, zipfile.ZipFile(given, "w") as written:
-        for member in archive.namelist():
-            data = archive.read(member)
-            if member == "policy.pth":
-                stream = io.BytesIO()
-                torch.save(of_48_observations(torch.load(io.BytesIO(data), weights_only=True)), stream)
-                data = stream.getvalue()
-            written.writestr(member, data)
-
-
-def is_weights(part: object) -> bool:
-    return isinstance(part, dict) and bool(part) and all(isinstance(value, Tensor) for value in part.values())
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -184,6 +156,57 @@ def test_each_entry_is_refused_in_the_same_words_by_what_all_simulators_load_wit
     contents = {entry: of_48_observations(dict(module.state_dict()))}
     with pytest.raises(RequestError, match="was trained with 48 observations, and the policy of this task has 4"):
         load_entry(module.load_state_dict, contents, entry, "agent.models", tmp_path / "agent_9.pt")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("library", ["rsl_rl", "rl_games", "skrl"])
+def test_weights_that_were_saved_in_a_wrapper_of_torch_are_those_without_it(
+    library: RlLibrary, prefix: str, tmp_path: Path
+) -> None:
+    """Of DistributedDataParallel and torch.compile."""
+    original = FILES / OF_LIBRARY[library]
+    contents = torch.load(original, weights_only=False)
+    wrapped = {
+        entry: {f"{prefix}{name}": tensor for name, tensor in part.items()}
+        for entry, part in contents.items()
+        if is_weights(part)
+    }
+    assert wrapped
+    path = tmp_path / f"given{original.suffix}"
+    torch.save(contents | wrapped, path)
+    observations = torch.randn(3, 4)
+    plain, own = (loaded(library, each).act(observations) for each in (original, path))
+    assert torch.equal(plain, own)
+
+
+@pytest.mark.parametrize("weights", [None, 3, "weights", {}, [torch.zeros(3)]])
+@pytest.mark.parametrize(
+    ("library", "entry"), [("rsl_rl", "model_state_dict"), ("skrl", "policy"), ("rl_games", "model")]
+)
+def test_an_entry_without_weights_is_refused(library: RlLibrary, entry: str, weights: object, tmp_path: Path) -> None:
+    path = tmp_path / "given.pt"
+    torch.save({entry: weights}, path)
+    with pytest.raises(RequestError, match=f"is not a checkpoint of {library}: its {entry} holds no weights"):
+        loaded(library, path)
+
+
+@pytest.mark.parametrize(
+    "unfit", [{"weight": 3}, {"weight": np.zeros((2, 4))}, {"weight": "text"}, {4: torch.zeros(1)}]
+)
+def test_weights_that_are_no_tensors_do_not_fit(unfit: dict[Any, Any], tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"holds no policy that fits agent\.models"):
+        load_entry(
+            nn.Linear(4, 2).load_state_dict, {"policy": unfit}, "policy", "agent.models", tmp_path / "agent_9.pt"
+        )
+
+
+def test_what_cannot_be_loaded_safely_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "model_9.pt"
+    torch.save({"model_state_dict": {"a": torch.zeros(1)}, "infos": np.array(["text"])}, path)
+    with pytest.raises(RequestError) as refused:
+        rsl_rl.read(path, CPU)
+    assert "\n" not in str(refused.value)
+    assert "weights_only" not in str(refused.value)
 
 
 class Hostile:
