@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Becomes the runner: `entrypoint.sh <run_id>`. No shell is left between Docker's signals and it.
 # An end here is an attempt that said nothing, which AWS Batch makes again.
+# `entrypoint.sh agent <arguments>` becomes the agent of a cluster instead.
 set -euo pipefail
 
 fail() {
@@ -8,9 +9,15 @@ fail() {
     exit 1
 }
 
-[[ $# -eq 1 && -n $1 ]] || fail "the command must be the id of a run, and nothing else; got: $*"
+[[ ${1:-} == agent || ($# -eq 1 && -n $1) ]] ||
+    fail "the command must be the id of a run, and nothing else; got: $*"
 : "${GAITWAY_PYTHON:?gaitway: the image must set it to the interpreter of the runner}"
 [[ -x $GAITWAY_PYTHON ]] || fail "there is no interpreter $GAITWAY_PYTHON: build the image from container/Dockerfile"
+if [[ $1 == agent ]]; then
+    # It has the runner's libraries, and starts no simulator that has others.
+    export PYTHONPATH="${GAITWAY_LIBRARIES:+$GAITWAY_LIBRARIES:}${PYTHONPATH:-/opt/gaitway/src}"
+    exec "$GAITWAY_PYTHON" -P -m gaitway.agent "${@:2}"
+fi
 : "${GAITWAY_EFS_ROOT:?gaitway: the job definition must set it to where the file system is mounted}"
 if [[ ${GAITWAY_BACKEND:-} == sagemaker && ! -d $GAITWAY_EFS_ROOT ]]; then
     # SageMaker mounts the whole file system. The first job of a deployment makes the runs' directory as the access point

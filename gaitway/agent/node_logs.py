@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from gaitway.aws.errors import AWS_ERRORS
 from gaitway.compute.jobs import LogAddress
-from gaitway.contracts.artifacts import run_directory
-from gaitway.contracts.cluster import key_of, run_id_of_job_id
+from gaitway.contracts.cluster import node_logs_name
 
 if TYPE_CHECKING:
     from types_boto3_logs import CloudWatchLogsClient
@@ -62,7 +61,7 @@ class NodeLogs:
 
     def _files(self, job_id: str) -> list[Path]:
         """List the logs of a job's nodes, the main one first."""
-        directory = run_directory(self._efs_root, run_id_of_job_id(job_id)) / "logs" / key_of(job_id)
+        directory = self._efs_root / node_logs_name(job_id)
         return sorted(directory.glob("node-*.log"), key=lambda path: int(path.stem.rpartition("-")[2]))
 
     def _stream(self, job_id: str, path: Path) -> str:

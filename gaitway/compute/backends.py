@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gaitway.compute import batch, batch_job, cluster, cluster_job, sagemaker, service_job, slurm, training_job
-from gaitway.compute.eks import manifests
+from gaitway.compute.eks import documents as eks_documents
 from gaitway.compute.jobs import Described, Job, JobRequest, Jobs, Submitter
 from gaitway.compute.sizes import FURTHER_BACKENDS, check_backend
 from gaitway.compute.targets import TargetVariables
@@ -90,7 +90,7 @@ ADAPTERS: Mapping[Backend, Adapter] = {
         documents=training_job.documents,
         events={service_job.EVENT_TYPE: service_job.read_event},
     ),
-    "hyperpod-eks": _cluster("hyperpod-eks", manifests.documents),
+    "hyperpod-eks": _cluster("hyperpod-eks", eks_documents.documents),
     "hyperpod-slurm": _cluster("hyperpod-slurm", slurm.documents),
 }
 """The back ends that this version can use; a deployment has those of its setting `backends`."""

@@ -13,8 +13,7 @@ from gaitway.compute import ends
 from gaitway.compute.cluster_image import image_of
 from gaitway.compute.ends import End
 from gaitway.compute.jobs import Job, JobState
-from gaitway.contracts.artifacts import run_directory_name
-from gaitway.contracts.cluster import AgentConfig, SubmitOrder, key_of, name_of_job
+from gaitway.contracts.cluster import AgentConfig, SubmitOrder, key_of, name_of_job, node_logs_name
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.limits import LONGEST_RUN_SECONDS
 
@@ -125,7 +124,7 @@ def _time_limit(order: SubmitOrder) -> int:
 
 def log_directory(order: SubmitOrder, config: AgentConfig) -> str:
     """Name the directory of a job's logs, one for each node; it is in the run's."""
-    return f"{config.efs_root}/{run_directory_name(order.run_id)}/logs/{order.key}"
+    return f"{config.efs_root}/{node_logs_name(order.job_id)}"
 
 
 def _announced(directory: str, key: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from gaitway.contracts.artifacts import run_directory_name
 from gaitway.contracts.eks import EksSettings
 from gaitway.contracts.model import RECEIVED, Received, Stored
 from gaitway.contracts.request import ComputeConfig
@@ -85,6 +86,11 @@ def name_of_job(job_id: str) -> str:
 def run_id_of_job_id(job_id: str) -> str:
     """Return the run of a job."""
     return name_of_job(job_id).rpartition("-")[0]
+
+
+def node_logs_name(job_id: str) -> str:
+    """Return the directory of what a job's nodes say, a file for each, seen from where EFS is mounted."""
+    return f"{run_directory_name(run_id_of_job_id(job_id))}/logs/{key_of(job_id)}"
 
 
 class NodeSize(Stored):

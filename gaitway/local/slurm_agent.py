@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +16,12 @@ from typing import Any
 import boto3
 import psutil
 
+from gaitway.compute.slurm import pyxis_image
 from gaitway.contracts.cluster import AgentConfig
 from gaitway.contracts.history import Machine
 from gaitway.installation import REPOSITORY_ROOT
 from gaitway.instances.prices import LOCAL
+from gaitway.local import pyxis
 from gaitway.local.guard import MARKER
 from gaitway.local.runtime import REGION
 from gaitway.local.slurm import SlurmCluster
@@ -49,8 +54,8 @@ class SlurmAgent:
     def configure(self, session: boto3.Session, state_directory: Path) -> None:
         """Write the agent's configuration: the deployment's, with what this machine has in place of a cluster's nodes.
 
-        There is no container: the image is a program of this machine, as for jobs of AWS Batch. The role is the one
-        that nodes have in an account.
+        There is no container: each image is a program of this machine, as for jobs of AWS Batch, which a stand-in for
+        Pyxis starts. The role is the one that nodes have in an account.
         """
         ssm: Any = session.client("ssm")
         parameter = ssm.get_parameter(Name=self._names.agent_parameter(BACKEND))["Parameter"]["Value"]
@@ -63,10 +68,6 @@ class SlurmAgent:
         efs_root.mkdir(parents=True, exist_ok=True)
         machine = self._directory / "machine.json"
         machine.write_text(Machine(instance_type=LOCAL).model_dump_json(by_alias=True, include={"instance_type"}))
-        # The command line imports this module, also where there is no MiniStack.
-        from gaitway.local.extensions.batch.images import IMAGES
-
-        image = IMAGES[told.image or ""]
         given = {
             "GAITWAY_EFS_ROOT": str(efs_root),
             "GAITWAY_MACHINE_FILE": str(machine),
@@ -75,21 +76,39 @@ class SlurmAgent:
         config = told.model_copy(
             update={
                 "efs_root": str(efs_root),
-                "image": None,
-                "images": {},
                 "mounts": (),
-                "command": tuple(image.entrypoint),
                 "job_environment": {
-                    **image.environment,
                     **told.job_environment,
                     **given,
                     **self._of_a_node(session),
-                    # Slurm's commands, where they are not with the system's.
-                    "PATH": f"{image.environment['PATH']}:{os.environ['PATH']}",
+                    # Slurm's commands may be elsewhere than the system's.
+                    "PATH": f"{self._pyxis()}:{os.environ['PATH']}",
                 },
             }
         )
         (self._directory / "agent.json").write_text(config.model_dump_json())
+
+    def _pyxis(self) -> Path:
+        """Write an `srun` that takes the options of Pyxis; return its directory."""
+        # The command line imports this module, also where there is no MiniStack.
+        from gaitway.local.extensions.batch.images import IMAGES
+
+        known = {
+            pyxis_image(name): {
+                "environment": image.environment,
+                "files": {inside: str(here) for inside, here in image.files.items()},
+            }
+            for name, image in IMAGES.items()
+        }
+        images, directory = self._directory / "images.json", self._directory / "bin"
+        images.write_text(json.dumps(known))
+        directory.mkdir(exist_ok=True)
+        real = shutil.which("srun")
+        assert real is not None, "the cluster has been started with Slurm's commands"
+        command = shlex.join([sys.executable, str(Path(pyxis.__file__)), str(images), real])
+        (directory / "srun").write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (directory / "srun").chmod(0o755)
+        return directory
 
     def start(self, session: boto3.Session) -> None:
         """Start it, in place of one that runs."""

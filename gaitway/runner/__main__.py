@@ -23,6 +23,7 @@ from gaitway.aws.metrics import Metrics
 from gaitway.contracts.errors import InterruptedRunError
 from gaitway.runner.host.environment import Environment
 from gaitway.runner.host.hosts import host_of
+from gaitway.runner.host.node_log import copied_output
 from gaitway.runner.host.session import RunSession
 from gaitway.runner.processes.following_node import follow
 from gaitway.runner.run import EXIT_ATTEMPT_AGAIN, Clients, metrics_place, run
@@ -48,6 +49,12 @@ def main(arguments: Sequence[str] | None = None, simulator: Sequence[str] | None
     parser = argparse.ArgumentParser(prog="python -m gaitway.runner", description="Do the job of a run.")
     parser.add_argument("run_id")
     run_id: str = parser.parse_args(arguments).run_id
+    with copied_output(os.environ):
+        return _do(run_id, simulator)
+
+
+def _do(run_id: str, simulator: Sequence[str] | None) -> int:
+    """Do the job: see `main`."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
     logging.getLogger("botocore").setLevel(logging.WARNING)
 

@@ -79,7 +79,7 @@ class ClusterAgent(Construct):
             "image": job.image_uri,
             "images": job.image_uris,
             "command": [_ENTRYPOINT],
-            **({"log_group": settings.names.job_logs} if cluster != _EKS else {}),
+            "log_group": names.job_logs,
             **_of_eks(settings, cluster),
         }
         ssm.StringParameter(
@@ -106,13 +106,13 @@ class ClusterAgent(Construct):
             # On EKS, the file system's driver and the kubelet do both, with the node's role.
             file_system.grant_read_write(self.role)
             job.grant_pull(self.role)
-            job.grant_logs(self.role)
         # By its name: the parameter names the image, which is built when the roles are there.
         parameter = cdk.Stack.of(self).format_arn(
             service="ssm", resource="parameter", resource_name=names.agent_parameter(cluster).removeprefix("/")
         )
         self.role.add_to_policy(iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[parameter]))
         orders.grant_consume_messages(self.role)
+        job.grant_logs(self.role)
         self._allow_reports(runs)
         job.admit(self.jobs)
         cdk.CfnOutput(cdk.Stack.of(self), f"{construct_id}RoleArn", value=self.role.role_arn)

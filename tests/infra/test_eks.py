@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from gaitway.compute.eks.manifests import Eks, documents, permission_manifests
+from gaitway.compute.eks.documents import documents
+from gaitway.compute.eks.manifests import Eks, permission_manifests
 from gaitway.contracts.cluster import AgentConfig, SubmitOrder
 from gaitway.contracts.request import ComputeConfig
 from gaitway.settings import SettingsError, load_settings
@@ -38,6 +39,7 @@ def test_what_the_agent_is_told_is_enough_for_a_runs_manifest(cluster: Synthesis
     text = "".join(documents(order, config).values())
     assert "hyperpod-ns-robots-localqueue" in text
     assert "<SimulationJob/RunAccess.Arn>" in text
+    assert set(config.images) == {"isaaclab-3", "isaaclab-2"}
     # 4 KB: docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
     parameter = cluster.resource("AWS::SSM::Parameter", "HyperpodEks/Config")
     assert len(json.dumps(parameter.properties["Value"])) < 4096
@@ -63,6 +65,9 @@ def test_a_pod_may_become_its_run_and_nothing_else(cluster: Synthesis) -> None:
 def test_the_agent_takes_orders_and_reports(cluster: Synthesis) -> None:
     actions = {grant.action for grant in cluster.allowed("HyperpodEks/Role")}
     assert actions >= {"sqs:ReceiveMessage", "events:PutEvents", "dynamodb:UpdateItem", "ssm:GetParameter"}
+    # What the nodes say goes to the log group of jobs, where `gaitway logs` reads it.
+    assert config_of(cluster).log_group is not None
+    assert "logs:PutLogEvents" in actions
     assert {"sts:AssumeRole", "elasticfilesystem:ClientMount", "sqs:SendMessage"}.isdisjoint(actions)
 
 

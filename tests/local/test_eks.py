@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,9 @@ import psutil
 import pytest
 
 from gaitway.client.generate import generate_documents
+from gaitway.client.logs import RunLogs
 from gaitway.client.runs import StartedRun
+from gaitway.commands import DEFAULT_COMMANDS
 from gaitway.compute.backends import jobs_of
 from gaitway.compute.jobs import Jobs, JobState
 from gaitway.contracts.artifacts import MANIFEST, RESULTS, Manifest, Results
@@ -85,6 +86,40 @@ class World:
         command = [str(kubectl), "--kubeconfig", str(self.eks.kubeconfig), *arguments]
         return subprocess.run(command, input=text, capture_output=True, text=True, check=True, timeout=60).stdout
 
+    def node_of(self, name: str) -> str:
+        """Name the node of a job's master."""
+        return self.kubectl("get", "pod", f"{name}-master-0", "--output", "jsonpath={.spec.nodeName}")
+
+    def kill_agent(self) -> None:
+        """End the agent without letting it finish anything, and start no other."""
+        self.kubectl("delete", "deployment", DEFAULT_NAMES.agent_account)
+        pods = ("--selector", "app.kubernetes.io/name=gaitway-agent")
+        self.kubectl("delete", "pod", *pods, "--force", "--grace-period=0")
+        until(lambda: not self.kubectl("get", "pods", *pods, "--output", "name"), RUN_SECONDS)
+
+    def start_agent(self) -> None:
+        """Apply the Deployment that `gaitway generate` writes, and wait until it is ready."""
+        [text] = [text for text in self.documents().values() if json.loads(text)["kind"] == "Deployment"]
+        self.kubectl("apply", "-f", "-", text=text)
+        self.agent_is_ready()
+
+    def agent_is_ready(self) -> None:
+        """Wait until the agent has gone round without a failure."""
+        deployment = f"deployment/{DEFAULT_NAMES.agent_account}"
+        self.kubectl("wait", deployment, "--for=jsonpath={.status.readyReplicas}=1", "--timeout=60s")
+
+    def documents(self) -> dict[str, str]:
+        """Generate what would be submitted for a request."""
+        request = parse_request({"trainingConfig": TINY, "computeConfig": {"backend": BACKEND}})
+        return generate_documents(request, self.session, DEFAULT_NAMES)
+
+    def log(self, run: StartedRun, node: int) -> str:
+        """Return what a node has said, as `gaitway logs` reads it."""
+        reader = RunLogs(self.session, DEFAULT_COMMANDS, self.plane.deployment.run_table_name)
+        stream = reader.stream(self.record(run), node)
+        assert stream is not None
+        return "\n".join(event.message for event in reader.read(stream))
+
     def jobs_of(self, run: StartedRun) -> list[str]:
         """List the names of the objects of a run's jobs."""
         listed = self.kubectl("get", "pytorchjobs", "--selector", f"gaitway/run={run.run_id}", "--output", "name")
@@ -120,6 +155,8 @@ def test_a_training_on_two_nodes_succeeds_and_its_caller_is_told(world: World, t
     files = {entry.path for entry in Manifest.model_validate_json((tmp_path / MANIFEST).read_bytes()).files}
     assert "exported/policy.onnx" in files
     assert f"{run.run_id} succeeded" in world.kubectl("logs", f"{name}-master-0")
+    assert f"{run.run_id} succeeded" in world.log(run, 0)
+    assert world.log(run, 1)
 
 
 def test_a_training_whose_pod_is_killed_and_then_lost_goes_on_to_its_total(world: World, tmp_path: Path) -> None:
@@ -134,9 +171,16 @@ def test_a_training_whose_pod_is_killed_and_then_lost_goes_on_to_its_total(world
                 process.kill()
     until(lambda: world.record(run).attempts == 2, RUN_SECONDS)
     world.trains_beyond(run, 40)
-    # Its node: the pod is gone, and the operator makes another.
-    world.kubectl("delete", "pod", f"{name}-master-0", "--force", "--grace-period=0")
+    # Its node: the pod is gone with it, and the operator makes another.
+    lost = world.node_of(name)
+    world.kubectl("delete", "node", lost)
     results = world.succeeds(run, tmp_path)
+    assert world.node_of(name) != lost
+    assert results.history is not None
+    first, second, third = results.history.attempts
+    # Both were killed, and whoever followed went on from what they had trained.
+    assert (first.outcome, second.outcome, third.outcome) == (None, None, "succeeded")
+    assert 0 < second.resumed_from < third.resumed_from
     assert (results.attempts, world.record(run).attempts) == (3, 3)
     assert results.training is not None
     assert results.training.iterations == total
@@ -173,15 +217,15 @@ def test_a_job_that_is_deleted_by_hand_is_told_to_its_caller(world: World) -> No
 
 
 def test_an_agent_that_is_killed_and_started_again_leaves_one_job(world: World, tmp_path: Path) -> None:
-    world.eks.stop_agent(signal.SIGKILL)
+    world.kill_agent()
     run = world.start(maxIterations=60)
     # Ordered, and nobody carries it out.
     until(lambda: world.record(run).job_id is not None, RUN_SECONDS)
     assert world.jobs_of(run) == []
-    world.eks.start_agent()
+    world.start_agent()
     until(lambda: bool(world.jobs_of(run)), RUN_SECONDS)
-    world.eks.stop_agent(signal.SIGKILL)
-    world.eks.start_agent()
+    world.kill_agent()
+    world.start_agent()
     world.succeeds(run, tmp_path)
     assert len(world.jobs_of(run)) == 1
 
@@ -197,9 +241,10 @@ def test_a_request_that_the_cluster_cannot_run_is_refused_before_it_is_ordered(w
 
 
 def test_what_would_be_submitted_can_be_had_without_submitting_it(world: World) -> None:
-    request = parse_request({"trainingConfig": TINY, "computeConfig": {"backend": BACKEND}})
-    documents = generate_documents(request, world.session, DEFAULT_NAMES)
-    assert {"PyTorchJob", "PersistentVolume", "Role"} <= {json.loads(text)["kind"] for text in documents.values()}
+    documents = world.documents()
+    assert {"PyTorchJob", "PersistentVolume", "Role", "Deployment"} <= {
+        json.loads(text)["kind"] for text in documents.values()
+    }
     for text in documents.values():
         # What is there already is as it would be; what is not would be accepted.
         world.kubectl("apply", "--dry-run=server", "-f", "-", text=text)

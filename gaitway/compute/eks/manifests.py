@@ -6,12 +6,11 @@ docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-install-packages-
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Self
 
 from gaitway.compute.cluster_image import image_of
-from gaitway.contracts.cluster import AgentConfig, NodeSize, SubmitOrder
+from gaitway.contracts.cluster import AgentConfig, NodeSize, SubmitOrder, node_logs_name
 from gaitway.contracts.eks import EksSettings
 from gaitway.contracts.errors import RequestError
 from gaitway.names import Names
@@ -30,6 +29,8 @@ SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 kubernetes.io/docs/tasks/run-application/access-api-from-pod"""
 RUN_LABEL, DEPLOYMENT_LABEL = "gaitway/run", "gaitway/deployment"
 """Of jobs and pods of ours: deployments may share a namespace."""
+NODE_LOGS = "GAITWAY_NODE_LOGS"
+"""The variable with the directory in which each node keeps a copy of what it says."""
 STOP_SECONDS = 120
 """Between SIGTERM and SIGKILL: the run saves what it has."""
 NODE_PORT = 29_400
@@ -78,15 +79,6 @@ class Eks:
         if config.eks is None:
             raise ValueError("the agent's settings lack `eks`: they are not of a deployment with hyperpod-eks")
         return cls(config.eks, config)
-
-
-def documents(order: SubmitOrder, config: AgentConfig) -> dict[str, str]:
-    """Write what the agent submits, by file name, and what a cluster needs once before: `kubectl apply` takes both."""
-    eks = Eks.of(config)
-    once = [*permission_manifests(eks), *storage_manifests(eks)]
-    files = {f"namespace-{one['kind'].lower()}-{one['metadata']['name']}.json": one for one in once}
-    [job] = run_manifests(order, eks)
-    return {name: json.dumps(one, indent=2) for name, one in (files | {f"{order.key}.json": job}).items()}
 
 
 def run_manifests(order: SubmitOrder, eks: Eks) -> list[Manifest]:
@@ -254,6 +246,7 @@ def _variables(order: SubmitOrder, eks: Eks, image: str) -> dict[str, str]:
         "GAITWAY_KUBERNETES_API": API,
         "GAITWAY_METRICS_PORT": str(METRICS_PORT),
         "GAITWAY_POD_DIRECTORY": POD_DIRECTORY,
+        NODE_LOGS: f"{MOUNT_PATH}/{node_logs_name(order.job_id)}",
         "GAITWAY_SERVICE_ACCOUNT": SERVICE_ACCOUNT_DIRECTORY,
     }
     if order.compute.num_nodes > 1:

@@ -14,12 +14,13 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from gaitway.compute.eks.manifests import Eks, permission_manifests, storage_manifests
+from gaitway.compute.eks.documents import namespace_manifests
+from gaitway.compute.eks.manifests import Eks
 from gaitway.local.extensions.batch.images import IMAGES
 from gaitway.local.extensions.pod_identity import address_of
 from gaitway.local.guard import MARKER
 from gaitway.local.kubernetes.cluster import Cluster
-from gaitway.local.kubernetes.plan import ADDRESSES, AGENT_ACCOUNT, KUBECONFIG, PLAN, Addresses, Plan
+from gaitway.local.kubernetes.plan import KUBECONFIG, PLAN, Plan
 from gaitway.local.kubernetes.pods import ContainerImage, Surroundings
 
 NODES = 2
@@ -56,12 +57,9 @@ def main(directory: Path) -> None:
         nodes=NODES,
         allocatable=ALLOCATABLE | {"vpc.amazonaws.com/efa": str(eks.cluster.efa_interfaces)},
     ).start()
-    # What an administrator does once.
-    cluster.create(*permission_manifests(eks), *storage_manifests(eks))
-    cluster.write_account(directory / AGENT_ACCOUNT, eks.names.agent_account)
+    # What an administrator does once: the agent begins with it.
+    cluster.create(*namespace_manifests(eks))
     (directory / KUBECONFIG).write_text(cluster.kubeconfig)
-    addresses = Addresses(api=cluster.url, identity=cluster.identity_url)
-    (directory / ADDRESSES).write_text(addresses.model_dump_json())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

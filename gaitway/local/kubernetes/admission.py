@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from gaitway.local.kubernetes.kinds import NAMESPACE, PYTORCH_JOB, Kind
+from gaitway.local.kubernetes.kinds import DEPLOYMENT, NAMESPACE, PYTORCH_JOB, Kind
 from gaitway.local.kubernetes.kueue import suspended
 from gaitway.local.kubernetes.schema import unknown_fields, wrong_values
 from gaitway.local.kubernetes.selectors import matches
@@ -104,6 +104,8 @@ def checked(document: Object, request: Request, store: Store) -> Object:
         wrong.append(f"metadata.name: Invalid value: {name!r}: a lowercase RFC 1123 subdomain is required")
     if kind == PYTORCH_JOB and not wrong:
         wrong += _wrong_job(document)
+    if kind == DEPLOYMENT and not wrong:
+        wrong += _wrong_deployment(document)
     if wrong:
         raise ApiError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -139,6 +141,23 @@ def _wrong_job(job: Object) -> list[str]:
             wrong.append(f"{where}[{kind}].restartPolicy: the stand-in knows Always, OnFailure and Never")
     if "Master" not in specs:
         wrong.append(f"{where}: Required value: the stand-in knows no job without a Master")
+    return wrong
+
+
+def _wrong_deployment(deployment: Object) -> list[str]:
+    """Check what Kubernetes does, and what the stand-in lacks."""
+    spec, wrong = deployment["spec"], []
+    wanted = spec["selector"].get("matchLabels") or {}
+    if not wanted or not wanted.items() <= (spec["template"]["metadata"].get("labels") or {}).items():
+        wrong.append("spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`")
+    if (spec.get("strategy") or {}).get("type") != "Recreate":
+        wrong.append("spec.strategy.type: the stand-in knows Recreate only")
+    containers = spec["template"]["spec"]["containers"]
+    if len(containers) > 1:
+        wrong.append("spec.template.spec.containers: Forbidden: the stand-in runs one only")
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if containers[0].get(name) and (name == "startupProbe" or "exec" not in containers[0][name]):
+            wrong.append(f"spec.template.spec.containers[0].{name}: the stand-in probes by commands, and no start")
     return wrong
 
 

@@ -17,10 +17,12 @@ from gaitway.compute.eks.api import KubernetesApi
 from gaitway.local.kubernetes.access import Access
 from gaitway.local.kubernetes.api import ApiServer
 from gaitway.local.kubernetes.certificates import make_certificate
+from gaitway.local.kubernetes.deployments import Deployments
 from gaitway.local.kubernetes.identity import IdentityAgent
-from gaitway.local.kubernetes.kinds import KINDS, LOCAL_QUEUE, NAMESPACE, NODE, PRIORITY_CLASS, SERVICE_ACCOUNT
+from gaitway.local.kubernetes.kinds import KINDS, LOCAL_QUEUE, NAMESPACE, PRIORITY_CLASS, SERVICE_ACCOUNT
 from gaitway.local.kubernetes.kubelet import Addresses, Kubelet
 from gaitway.local.kubernetes.kueue import Kueue
+from gaitway.local.kubernetes.nodes import Nodes
 from gaitway.local.kubernetes.pods import Surroundings
 from gaitway.local.kubernetes.quantities import amount
 from gaitway.local.kubernetes.store import Store
@@ -75,13 +77,18 @@ class Cluster:
         )
         of_team = {name: amount(q) for name, q in quota.items()} if quota is not None else None
         of_nodes = {name: amount(q) * nodes for name, q in allocatable.items()}
+        labels = {"node.kubernetes.io/instance-type": instance_type} | HEALTHY
+        all_nodes = Nodes(self.store, nodes, labels, allocatable)
+        all_nodes.reconcile()
         self._controllers = (
+            all_nodes,
             Kueue(self.store, of_team if of_team is not None else of_nodes),
             TrainingOperator(self.store),
+            Deployments(self.store),
             self.kubelet,
         )
         self._closing = threading.Event()
-        self._fill(team, instance_type, nodes, allocatable, priorities or {})
+        self._fill(team, priorities or {})
         self._threads = (
             _serving(self._server, "kubernetes-api"),
             _serving(self._identity, "kubernetes-identity"),
@@ -168,21 +175,10 @@ class Cluster:
                 if self.store.version == version:
                     self.store.changed.wait(_TICK_SECONDS)
 
-    def _fill(
-        self,
-        team: str,
-        instance_type: str,
-        nodes: int,
-        allocatable: Mapping[str, str],
-        priorities: Mapping[str, int],
-    ) -> None:
+    def _fill(self, team: str, priorities: Mapping[str, int]) -> None:
         """Make what HyperPod and its task governance bring along."""
         self.store.create(NAMESPACE, {"metadata": {"name": self.namespace}})
         self.store.create(SERVICE_ACCOUNT, {"metadata": {"name": "default", "namespace": self.namespace}})
-        for index in range(nodes):
-            labels = {"node.kubernetes.io/instance-type": instance_type} | HEALTHY
-            metadata = {"name": f"hyperpod-i-{index:017x}", "labels": labels}
-            self.store.create(NODE, {"metadata": metadata, "status": {"allocatable": dict(allocatable)}})
         queue = {"metadata": {"name": f"{self.namespace}-localqueue", "namespace": self.namespace}}
         self.store.create(LOCAL_QUEUE, queue | {"spec": {"clusterQueue": f"hyperpod-ns-{team}-clusterqueue"}})
         for name, value in priorities.items():

@@ -26,7 +26,7 @@ class Kind:
     @property
     def is_built_in(self) -> bool:
         """Whether it is Kubernetes' own, and no custom resource."""
-        return not self.group or (self.group.endswith(".k8s.io") and not self.group.startswith("kueue."))
+        return self.group in ("", "apps") or (self.group.endswith(".k8s.io") and not self.group.startswith("kueue."))
 
     @property
     def resource(self) -> str:
@@ -43,12 +43,13 @@ CLAIM = Kind("v1", "persistentvolumeclaims", "PersistentVolumeClaim", "V1Persist
 VOLUME = Kind("v1", "persistentvolumes", "PersistentVolume", "V1PersistentVolume", is_namespaced=False)
 ROLE = Kind("rbac.authorization.k8s.io/v1", "roles", "Role", "V1Role")
 ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding", "V1RoleBinding")
+DEPLOYMENT = Kind("apps/v1", "deployments", "Deployment", "V1Deployment", subresources=("status",))
 LOCAL_QUEUE = Kind("kueue.x-k8s.io/v1beta1", "localqueues", "LocalQueue", None)
 PRIORITY_CLASS = Kind(
     "kueue.x-k8s.io/v1beta1", "workloadpriorityclasses", "WorkloadPriorityClass", None, is_namespaced=False
 )
 
 KINDS = (
-    *(PYTORCH_JOB, POD, NODE, NAMESPACE, SERVICE_ACCOUNT, CLAIM, VOLUME),
+    *(PYTORCH_JOB, DEPLOYMENT, POD, NODE, NAMESPACE, SERVICE_ACCOUNT, CLAIM, VOLUME),
     *(ROLE, ROLE_BINDING, LOCAL_QUEUE, PRIORITY_CLASS),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from gaitway.contracts.cluster import AgentConfig
 from gaitway.contracts.model import Model
 
-PLAN, ADDRESSES, KUBECONFIG, AGENT_ACCOUNT = "plan.json", "addresses.json", "kubeconfig", "agent-account"
+PLAN, KUBECONFIG = "plan.json", "kubeconfig"
 
 
 class Plan(Model):
@@ -22,11 +22,3 @@ class Plan(Model):
     """The directory that stands for the deployment's access point."""
     roles: dict[str, str]
     """Associations of pod identity: names of roles, by service account."""
-
-
-class Addresses(Model):
-    """Where the stand-in answers."""
-
-    api: str
-    identity: str
-    """The agent of pod identity."""

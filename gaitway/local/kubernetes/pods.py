@@ -17,6 +17,7 @@ from typing import Any
 
 from gaitway.local.guard import Guard, end_processes
 from gaitway.local.kubernetes.kinds import POD
+from gaitway.local.kubernetes.probes import Probes
 from gaitway.local.kubernetes.store import ApiError, Object, Store, now
 from gaitway.local.mounts import rewrite
 from gaitway.local.runtime import HOST
@@ -113,7 +114,8 @@ class RunningPod(threading.Thread):
                 self._killer = threading.Timer(grace_seconds, self._kill)
                 self._killer.daemon = True
                 self._killer.start()
-        if is_first and process is not None:
+        # A node that is lost tells nobody.
+        if is_first and process is not None and grace_seconds > 0:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
 
@@ -162,6 +164,7 @@ class RunningPod(threading.Thread):
         assert path is not None
         path.parent.mkdir(parents=True, exist_ok=True)
         guard = self._surroundings.guard
+        environment = self._environment(self._body, image, self._directories)
         self._started_at = now()
         with path.open("ab") as log:
             try:
@@ -171,7 +174,7 @@ class RunningPod(threading.Thread):
                     self._process = process = subprocess.Popen(
                         command,
                         cwd=path.parent,
-                        env=self._environment(self._body, image, self._directories),
+                        env=environment,
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=subprocess.STDOUT,
@@ -182,8 +185,18 @@ class RunningPod(threading.Thread):
                 return 128, "StartError"
         if guard is not None:
             guard.watch(process.pid)
-        self._report("Running", {"running": {"startedAt": self._started_at}})
+        running = {"running": {"startedAt": self._started_at}}
+        self._report("Running", running, is_ready="readinessProbe" not in self._container)
+        probes = Probes(
+            self._container,
+            environment,
+            lambda part: rewrite(part, self._directories),
+            on_ready=lambda is_ready: self._report("Running", running, is_ready=is_ready),
+            on_dead=self._kill,
+        )
+        probes.start()
         code = process.wait()
+        probes.close()
         # Whatever the container has left, as the end of a container does.
         end_processes(POD_MARKER, self._metadata["uid"], [process.pid])
         if guard is not None:
@@ -195,12 +208,12 @@ class RunningPod(threading.Thread):
         if (pid := self.process_id) is not None:
             end_processes(POD_MARKER, self._metadata["uid"], [pid])
 
-    def _report(self, phase: str, state: dict[str, Any]) -> None:
+    def _report(self, phase: str, state: dict[str, Any], *, is_ready: bool = False) -> None:
         status = {
             "name": self._container["name"],
             "image": self._container["image"],
             "imageID": self._container["image"],
-            "ready": "running" in state,
+            "ready": is_ready,
             "started": "running" in state,
             "restartCount": self._restarts,
             "state": state,

@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 
+from gaitway.compute.eks.documents import namespace_manifests
 from gaitway.compute.eks.manifests import Manifest, permission_manifests, run_manifests, storage_manifests
 from gaitway.local.kubernetes.kinds import PYTORCH_JOB
 from tests.local.kubernetes.conftest import NAMESPACE, Desk
@@ -19,7 +20,7 @@ def job() -> Manifest:
 
 
 def test_what_is_generated_can_be_applied_by_hand_and_again(desk: Desk) -> None:
-    manifests = [*permission_manifests(eks()), *storage_manifests(eks()), job()]
+    manifests = [*namespace_manifests(eks()), job()]
     text = yaml.safe_dump_all(manifests)
     assert desk.kubectl("apply", "-f", "-", text=text).count("created") == len(manifests)
     assert desk.kubectl("apply", "-f", "-", text=text).count("unchanged") == len(manifests)

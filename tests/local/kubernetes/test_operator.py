@@ -27,6 +27,20 @@ def test_a_job_is_created_runs_and_succeeds(ready: Desk) -> None:
     assert ready.kubectl("logs", MASTER) == f"rank 0 of 1, run {RUN}\n"
 
 
+def test_a_node_that_is_lost_is_replaced_and_its_pods_run_elsewhere(ready: Desk) -> None:
+    (ready.volume / "succeeds_at").write_text("99")
+    ready.apply(*run_manifests(order(), eks()))
+    pod = ready.running()
+    ready.kubectl("delete", "node", pod["spec"]["nodeName"])
+    (ready.volume / "succeeds_at").write_text("2")
+    assert "successfully completed" in ready.ended()
+    after = ready.cluster.store.get(POD, NAMESPACE, MASTER)
+    assert after["metadata"]["uid"] != pod["metadata"]["uid"]
+    assert after["spec"]["nodeName"] != pod["spec"]["nodeName"]
+    # It had no time to say anything.
+    assert "told to stop" not in (ready.directory / "pods" / pod["metadata"]["uid"] / "0.log").read_text()
+
+
 def test_a_container_that_is_killed_is_restarted_in_its_pod(ready: Desk) -> None:
     (ready.volume / "succeeds_at").write_text("3")
     ready.apply(*run_manifests(order(), eks()))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gaitway.compute.eks.agent_manifests import agent_manifest
+from gaitway.compute.eks.documents import namespace_manifests
 from gaitway.compute.eks.manifests import (
+    POD_DIRECTORY,
     STOP_SECONDS,
     Eks,
     Manifest,
@@ -51,8 +57,9 @@ def needs_of(job: Manifest) -> dict[str, str]:
         run_manifests(order(gpu_slice="1g.10gb"), eks(instance_type="ml.p5.48xlarge")),
         storage_manifests(eks()),
         permission_manifests(eks()),
+        [agent_manifest(eks())],
     ],
-    ids=["one-node", "three-nodes", "slice", "storage", "permissions"],
+    ids=["one-node", "three-nodes", "slice", "storage", "permissions", "agent"],
 )
 def test_every_manifest_is_valid(manifests: list[Manifest]) -> None:
     for manifest in manifests:
@@ -200,8 +207,7 @@ def test_a_run_gets_the_image_of_its_simulator() -> None:
 
 def test_two_deployments_with_one_team_have_no_name_in_common() -> None:
     def named(deployment: str) -> set[tuple[str, str]]:
-        found = [*permission_manifests(eks(deployment)), *storage_manifests(eks(deployment))]
-        return {(one["kind"], one["metadata"]["name"]) for one in found}
+        return {(one["kind"], one["metadata"]["name"]) for one in namespace_manifests(eks(deployment))}
 
     assert named("gaitway").isdisjoint(named("legs"))
     job = job_of(order(), eks("legs"))
@@ -210,6 +216,49 @@ def test_two_deployments_with_one_team_have_no_name_in_common() -> None:
     pod = pod_of(job)
     assert {("ServiceAccount", pod["serviceAccountName"])} <= named("legs")
     assert {("PersistentVolumeClaim", pod["volumes"][0]["persistentVolumeClaim"]["claimName"])} <= named("legs")
+
+
+def test_there_is_one_agent_with_its_own_rights_and_no_others() -> None:
+    deployment = agent_manifest(eks("legs"))
+    spec = deployment["spec"]
+    # Two at a time would report everything twice.
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    pod = spec["template"]["spec"]
+    [container] = pod["containers"]
+    accounts = {one["metadata"]["name"] for one in permission_manifests(eks("legs")) if one["kind"] == "ServiceAccount"}
+    assert pod["serviceAccountName"] == deployment["metadata"]["name"] == "legs-agent"
+    assert pod["serviceAccountName"] in accounts
+    assert container["args"][-1] == "/legs/agent/hyperpod-eks"
+    assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 1000)
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+def test_the_agent_runs_in_the_smallest_image_and_takes_no_gpu() -> None:
+    [container] = agent_manifest(eks())["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == IMAGES["isaaclab-3"]
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+
+
+@pytest.mark.parametrize(("probe", "file"), [("livenessProbe", "alive"), ("readinessProbe", "ready")])
+def test_a_probe_succeeds_as_long_as_the_agent_touches_its_file(probe: str, file: str, tmp_path: Path) -> None:
+    [container] = agent_manifest(eks())["spec"]["template"]["spec"]["containers"]
+    command = [part.replace(POD_DIRECTORY, str(tmp_path)) for part in container[probe]["exec"]["command"]]
+
+    def is_well() -> bool:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    assert not is_well()
+    path = tmp_path / file
+    path.touch()
+    assert is_well()
+    long_ago = path.stat().st_mtime - 600
+    os.utime(path, (long_ago, long_ago))
+    assert not is_well()
 
 
 def test_a_run_may_read_jobs_in_its_namespace_and_nothing_else() -> None:

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from gaitway.compute.eks.manifests import Manifest, documents
+from gaitway.compute.eks.documents import documents
+from gaitway.compute.eks.manifests import Manifest
 from gaitway.local.kubernetes.kinds import KINDS
 from gaitway.local.kubernetes.schema import unknown_fields, wrong_values
 from tests.unit.compute.eks.settings import eks, order
 
 MODELS = {(kind.version, kind.name): kind.model for kind in KINDS}
 # By their keys anything may be said: kubernetes.io/docs/reference/generated/kubernetes-api/v1.37
-MAPS = [(name,) for name in ("annotations", "labels", "nodeSelector")]
+MAPS = [(name,) for name in ("annotations", "labels", "matchLabels", "nodeSelector")]
 Path = tuple[str | int, ...]
 
 
