@@ -50,6 +50,9 @@ _EKS: Cluster = "hyperpod-eks"
 _SLURM: Cluster = "hyperpod-slurm"
 CONTROLLER_TYPE = "ml.m5.xlarge"
 """Of the controller of a Slurm cluster that the deployment makes: it runs slurmctld and the agent, and no job."""
+_RESERVED = "ml.p"
+"""docs.aws.amazon.com/sagemaker/latest/APIReference/API_ReservedCapacitySummary.html; of its types, Trainium has no
+GPU."""
 PRIORITY_SUFFIX = "-priority"
 """What HyperPod adds to the name of a priority class of a policy to name the class on the cluster:
 docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-eks-operate-console-ui-governance-cli.html"""
@@ -242,7 +245,8 @@ class Settings(BaseModel):
         ]
         | None
     ) = None
-    """ARN of a SageMaker training plan, whose reserved instances are then the nodes that run jobs. Null: on demand."""
+    """ARN of a SageMaker training plan, whose reserved instances are then the nodes that run jobs of the one cluster in
+    `hyperpodClusters`. They are in one zone: it must be that of the nodes of one job. Null: on demand."""
     eks_cluster_arn: (
         Annotated[
             str,
@@ -409,6 +413,13 @@ class Settings(BaseModel):
                 f"trainingPlanArn is {self.training_plan_arn!r}, but hyperpodClusters is {made}, and one plan is for "
                 "the nodes of one: leave one of them out"
             )
+        for name in self.hyperpod_clusters if self.training_plan_arn is not None else ():
+            type_ = self.node_type(name)
+            if not type_.startswith(_RESERVED):
+                raise ValueError(
+                    f"trainingPlanArn is {self.training_plan_arn!r}, but the nodes of {name} are {type_}, and "
+                    f"SageMaker reserves types that begin with {_RESERVED} only: name one, or leave the plan out"
+                )
         for setting, value, used in (
             ("slurmInstanceType", self.slurm_instance_type, _SLURM in self.hyperpod_clusters),
             ("trainingPlanArn", self.training_plan_arn, bool(self.hyperpod_clusters)),

@@ -15,8 +15,8 @@ Before=kubelet.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=iptables --wait --insert FORWARD 1 --in-interface eni+ --destination 169.254.169.254/32 --jump DROP
-ExecStop=iptables --wait --delete FORWARD --in-interface eni+ --destination 169.254.169.254/32 --jump DROP
+ExecStart=/usr/sbin/iptables --wait --insert FORWARD 1 --in-interface eni+ --destination 169.254.169.254/32 --jump DROP
+ExecStop=/usr/sbin/iptables --wait --delete FORWARD --in-interface eni+ --destination 169.254.169.254/32 --jump DROP
 
 [Install]
 WantedBy=multi-user.target

@@ -44,9 +44,23 @@ if [[ -n $type ]]; then
 fi
 
 # The simulator runs users' code as a user of its own (GAITWAY_SIMULATOR_UID in container/Dockerfile), which must not
-# get the credentials of the node's role.
-rule=(OUTPUT --match owner --uid-owner 10001 --destination 169.254.169.254 --jump REJECT)
-iptables --wait --check "${rule[@]}" 2> /dev/null || iptables --wait --insert "${rule[@]}"
+# get the credentials of the node's role, also after the node has started again. Deployments that share a cluster share it.
+cat > "$root/etc/systemd/system/gaitway-metadata.service" << 'UNIT'
+[Unit]
+Description=Gaitway: no credentials of this node for the simulator's user
+Before=slurmd.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/iptables --wait --insert OUTPUT --match owner --uid-owner 10001 --destination 169.254.169.254 --jump REJECT
+ExecStop=/usr/sbin/iptables --wait --delete OUTPUT --match owner --uid-owner 10001 --destination 169.254.169.254 --jump REJECT
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl daemon-reload
+systemctl enable --now gaitway-metadata.service
 
 # By TLS, and with the role: docs.aws.amazon.com/efs/latest/ug/mounting-access-points.html, mounting-IAM-option.html
 if ! command -v mount.efs > /dev/null; then

@@ -90,7 +90,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "slurm-cluster": {
         "backends": "batch,hyperpod-slurm",
         "hyperpodClusters": "hyperpod-slurm",
-        "slurmInstanceType": "ml.g6.12xlarge",
+        "slurmInstanceType": "ml.p5.4xlarge",
         "clusterNodes": "4",
         "trainingPlanArn": TRAINING_PLAN,
         "tags": json.dumps(TAGS),

@@ -67,7 +67,7 @@ def test_a_cluster_of_slurm_has_a_controller_and_workers(slurm: Synthesis) -> No
     assert (cluster["NodeRecovery"], set(cluster["Orchestrator"])) == ("Automatic", {"Slurm"})
     controller, workers = (groups_of(slurm, "GaitwayHyperpodSlurm")[name] for name in ("controller", "workers"))
     assert (controller["InstanceCount"], controller["SlurmConfig"]) == (1, {"NodeType": "Controller"})
-    assert (workers["InstanceType"], workers["InstanceCount"]) == ("ml.g6.12xlarge", 4)
+    assert (workers["InstanceType"], workers["InstanceCount"]) == ("ml.p5.4xlarge", 4)
     assert workers["SlurmConfig"]["NodeType"] == "Compute"
     assert workers["TrainingPlanArn"] == TRAINING_PLAN
     # The plan has instances with GPUs.

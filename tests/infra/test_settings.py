@@ -35,6 +35,10 @@ HYPERPOD_REFUSALS: list[tuple[dict[str, Any], list[str]]] = [
     (SLURM | {"slurmInstanceType": "ml.g6.12xlarge"}, ["slurmInstanceType is 'ml.g6.12xlarge'", "leave it out"]),
     (MADE_SLURM | {"slurmInstanceType": "g6.12xlarge"}, ["slurmInstanceType is 'g6.12xlarge'", "as ml.g6.12xlarge"]),
     (MADE_SLURM | {"trainingPlanArn": "robots"}, ["trainingPlanArn is 'robots'", "the ARN of a training plan"]),
+    (
+        MADE_SLURM | {"trainingPlanArn": PLAN},
+        ["the nodes of hyperpod-slurm are ml.g6.12xlarge", "begin with ml.p only"],
+    ),
     (SLURM | {"trainingPlanArn": PLAN}, [f"trainingPlanArn is '{PLAN}'", "holds no cluster for it"]),
     (BOTH | {"trainingPlanArn": PLAN}, [f"trainingPlanArn is '{PLAN}'", "one plan is for the nodes of one"]),
     (EKS | {"eksClusterArn": EKS_CLUSTER}, [f"eksClusterArn is '{EKS_CLUSTER}'", "holds no cluster for it"]),

@@ -33,7 +33,6 @@ class Node:
         for name in ("mount", "mount.efs", "systemctl", "curl", "apt-get"):
             self._program(name)
         self._program("mountpoint", "exit 1")
-        self._program("iptables", '[ "$2" = --insert ]')
         self._program("python3.11", '[ "$2" != venv ] || { mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"; }')
         groups = [
             {"Name": name, "InstanceType": kind, "Instances": [{"CustomerIpAddress": ip}]}
@@ -95,9 +94,10 @@ def test_a_worker_gets_the_file_system_and_says_what_it_is(tmp_path: Path) -> No
     machine = Machine.read((node.root / "etc/gaitway/machine.json").read_bytes())
     assert (machine.instance_type, machine.purchase) == ("ml.g6.12xlarge", "on-demand")
     assert node.calls("mount") == ["/mnt/gaitway"]
-    assert node.calls("systemctl") == []
+    assert node.calls("systemctl") == ["daemon-reload", "enable --now gaitway-metadata.service"]
     # The simulator's user is kept from the role's credentials.
-    assert "--uid-owner 10001 --destination 169.254.169.254 --jump REJECT" in node.calls("iptables")[-1]
+    unit = (node.root / "etc/systemd/system/gaitway-metadata.service").read_text()
+    assert "--insert OUTPUT --match owner --uid-owner 10001 --destination 169.254.169.254 --jump REJECT\n" in unit
 
 
 def test_a_node_that_is_in_no_group_is_not_prepared(tmp_path: Path) -> None:

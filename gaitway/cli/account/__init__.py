@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gaitway.cli.account.clusters import look_at_cluster_quotas, look_at_cluster_roles
+from gaitway.cli.account.clusters import look_at_cluster_quotas, look_at_cluster_roles, look_at_training_plan
 from gaitway.cli.account.disk_key import look_at_disk_key
 from gaitway.cli.account.instances import Client, Instances, deployed_instances, planned_instances, planned_pools
 from gaitway.cli.account.ml_quotas import deployed_training, look_at_ml_quotas, planned_training
@@ -58,6 +58,9 @@ def look_at_planned(session: boto3.Session, given: Mapping[str, str], options: s
     yield from _look("quotas", lambda: look_at_pools(quotas, planned_pools(settings), options))
     yield from _look("quotas of SageMaker", lambda: look_at_ml_quotas(quotas, planned_training(settings), options))
     yield from _look("quotas of clusters", lambda: look_at_cluster_quotas(quotas, settings, options))
+    if settings.training_plan_arn is not None:
+        sagemaker, zone = _client(session, "sagemaker"), instances.node_zone
+        yield from _look("training plan", lambda: look_at_training_plan(sagemaker, settings, zone))
     iam = session.client("iam")
     yield from _look("roles of clusters", lambda: look_at_cluster_roles(iam, settings, options))
     yield from _look_at_account(session, instances, options)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_iam import IAMClient
 
 _SUBJECT = "quota of clusters"
+_PLAN = "training plan"
 _TOTAL = "Total number of instances allowed across SageMaker HyperPod clusters"
 _LARGEST = "Maximum number instances allowed per SageMaker HyperPod cluster"
 """Names of quotas, as Service Quotas spells them. Codes are not documented, so that each is found by its name:
@@ -49,6 +50,49 @@ def look_at_cluster_quotas(
     found = sagemaker_quotas(service_quotas, set(needed))
     for name, count in needed.items():
         yield _compare(name, count, found.get(name), options)
+
+
+def look_at_training_plan(
+    sagemaker: Any,  # noqa: ANN401 - no stubs are installed for this service
+    settings: Settings,
+    zone: str,
+) -> Iterator[Finding]:
+    """Check that a training plan has what the cluster takes of it.
+
+    Args:
+        sagemaker: A client of SageMaker.
+        settings: Settings of the deployment.
+        zone: The zone of the nodes of one job.
+    """
+    if settings.training_plan_arn is None:
+        return
+    name = settings.training_plan_arn.rpartition("/")[2]
+    type_ = settings.node_type(settings.hyperpod_clusters[0])
+    try:
+        plan = sagemaker.describe_training_plan(TrainingPlanName=name)
+    except sagemaker.exceptions.ResourceNotFound:
+        detail = f"trainingPlanArn is {settings.training_plan_arn!r}, which does not exist"
+        yield Finding(subject=_PLAN, state="problem", detail=f"{detail}: look for it in SageMaker's console")
+        return
+    reserved = [one for one in plan.get("ReservedCapacitySummaries", []) if one["InstanceType"] == type_]
+    there = sum(one["TotalInstanceCount"] for one in reserved)
+    zones = {one.get("AvailabilityZone", zone) for one in reserved}
+    wrong = []
+    if plan["Status"] not in ("Active", "Scheduled"):
+        wrong.append(f"it is {plan['Status']}: buy another one")
+    if "hyperpod-cluster" not in plan.get("TargetResources", ["hyperpod-cluster"]):
+        wrong.append("it is for training jobs: buy one for HyperPod clusters")
+    if there < settings.cluster_nodes:
+        wrong.append(f"it reserves {there} {type_}, and clusterNodes is {settings.cluster_nodes}: lower that")
+    elif zones != {zone}:
+        wrong.append(
+            f"it is in {', '.join(sorted(zones))}, and nodes of one job are in {zone}: name its zone first in "
+            "availabilityZones, or a subnet of its zone first in subnetIds"
+        )
+    for what in wrong:
+        yield Finding(subject=_PLAN, state="problem", detail=f"{name} cannot be used: {what}")
+    if not wrong:
+        yield Finding(subject=_PLAN, state="ok", detail=f"{name} is {plan['Status']}, with {there} {type_} in {zone}")
 
 
 def look_at_cluster_roles(iam: IAMClient, settings: Settings, options: str) -> Iterator[Finding]:

@@ -43,6 +43,11 @@ class Instances:
     use_spot: bool
     use_efa: bool
 
+    @property
+    def node_zone(self) -> str:
+        """The zone of the nodes of one job."""
+        return next(group.zones[0] for group in self.groups if group.is_multi_node)
+
 
 def planned_instances(settings: Settings, ec2: Client) -> Instances:
     """Find the subnets and zones of the instances that the settings describe.

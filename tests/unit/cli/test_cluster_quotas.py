@@ -7,12 +7,13 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from gaitway.cli.account.clusters import look_at_cluster_quotas, look_at_cluster_roles
+from gaitway.cli.account.clusters import look_at_cluster_quotas, look_at_cluster_roles, look_at_training_plan
 from gaitway.settings import Settings
 
 TOTAL = "Total number of instances allowed across SageMaker HyperPod clusters"
 LARGEST = "Maximum number instances allowed per SageMaker HyperPod cluster"
 WORKER, CONTROLLER = "ml.g6.12xlarge for cluster usage", "ml.m5.xlarge for cluster usage"
+PLAN = "arn:aws:sagemaker:us-east-1:123456789012:training-plan/robots"
 SLURM = Settings(
     backends=("batch", "hyperpod-slurm"),
     hyperpodClusters=("hyperpod-slurm",),
@@ -84,8 +85,7 @@ def test_a_type_that_sagemaker_has_no_quota_for_cannot_be_had(quotas: tuple[Any,
 def test_reserved_instances_need_no_quota_of_their_type(quotas: tuple[Any, Stubber]) -> None:
     client, stubber = quotas
     answer(stubber, {WORKER: 0, CONTROLLER: 1, TOTAL: 30, LARGEST: 20})
-    plan = "arn:aws:sagemaker:us-east-1:123456789012:training-plan/robots"
-    found = list(look_at_cluster_quotas(client, SLURM.model_copy(update={"training_plan_arn": plan}), ""))
+    found = list(look_at_cluster_quotas(client, SLURM.model_copy(update={"training_plan_arn": PLAN}), ""))
     assert {one.state for one in found} == {"ok"}
     assert not any(WORKER in one.detail for one in found)
 
@@ -120,3 +120,61 @@ def test_roles_that_are_missing_are_made_if_the_deployer_may(services: tuple[str
     with Stubber(client) as stubber:
         stubber.add_response("list_roles", {"Roles": roles, "IsTruncated": False})
         assert [one.state for one in look_at_cluster_roles(client, EKS, "")] == states
+
+
+RESERVED = Settings(
+    backends=("batch", "hyperpod-eks"),
+    hyperpodClusters=("hyperpod-eks",),
+    eksTeam="robots",
+    eksInstanceType="ml.p5.4xlarge",
+    trainingPlanArn=PLAN,
+)
+
+
+def plan_with(**changes: Any) -> dict[str, Any]:
+    capacity = {
+        "ReservedCapacityArn": "arn:aws:sagemaker:us-east-1:123456789012:reserved-capacity/abcdefghijklmnop",
+        "InstanceType": "ml.p5.4xlarge",
+        "TotalInstanceCount": changes.pop("instances", 2),
+        "Status": "Active",
+        "AvailabilityZone": changes.pop("zone", "us-east-1a"),
+    }
+    plan = {
+        "TrainingPlanArn": PLAN,
+        "TrainingPlanName": "robots",
+        "Status": "Active",
+        "TargetResources": ["hyperpod-cluster"],
+        "ReservedCapacitySummaries": [capacity],
+    }
+    return plan | changes
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (plan_with(), None),
+        (plan_with(Status="Scheduled"), None),
+        (plan_with(Status="Expired"), "it is Expired: buy another one"),
+        (plan_with(TargetResources=["training-job"]), "it is for training jobs"),
+        (plan_with(instances=1), "it reserves 1 ml.p5.4xlarge, and clusterNodes is 2"),
+        (
+            plan_with(zone="us-east-1d"),
+            "it is in us-east-1d, and nodes of one job are in us-east-1a: name its zone first",
+        ),
+    ],
+)
+def test_a_training_plan_has_what_the_cluster_takes_of_it(plan: dict[str, Any], words: str | None) -> None:
+    client = client_of("sagemaker")
+    with Stubber(client) as stubber:
+        stubber.add_response("describe_training_plan", plan, {"TrainingPlanName": "robots"})
+        [finding] = look_at_training_plan(client, RESERVED, "us-east-1a")
+    assert finding.state == ("ok" if words is None else "problem")
+    assert (words or "with 2 ml.p5.4xlarge in us-east-1a") in finding.detail
+
+
+def test_a_training_plan_that_does_not_exist_is_named() -> None:
+    client = client_of("sagemaker")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("describe_training_plan", "ResourceNotFound")
+        [finding] = look_at_training_plan(client, RESERVED, "us-east-1a")
+    assert (finding.state, PLAN in finding.detail) == ("problem", True)
