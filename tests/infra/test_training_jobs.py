@@ -15,6 +15,7 @@ from gaitway.contracts.request import ComputeConfig
 from gaitway.local.extensions.sagemaker.validation import check_training_job
 from gaitway.settings import Settings, load_settings
 from tests.infra.conftest import Synthesise
+from tests.infra.deployments import settings_of
 from tests.infra.templates import ROOT, Synthesis, batch_arn
 
 _LIMIT = 8192
@@ -115,3 +116,10 @@ def test_the_image_is_not_built_after_what_names_it(both: Synthesis) -> None:
     resources = both.templates["GaitwayCompute"]["Resources"]
     (template,) = [name for name, one in resources.items() if one["Type"] == "AWS::SSM::Parameter"]
     assert all(template not in one.get("DependsOn", []) for one in resources.values())
+
+
+def test_kept_instances_are_asked_for_in_each_payload(synthesise: Synthesise) -> None:
+    found = template(synthesise(settings_of("training-jobs")))
+    job = JobRequest("run-1-a", "run-1", ComputeConfig(backend="sagemaker"), 28_200, "Isaac-Ant-v0", "legs")
+    resources = training_job(job, found)["ResourceConfig"]
+    assert (resources["KeepAlivePeriodInSeconds"], resources["InstanceType"]) == (600, "ml.g6e.2xlarge")

@@ -299,3 +299,20 @@ def test_a_submission_that_is_sent_again_is_the_same_job(queue: Queue) -> None:
     first = queue.submit(payload, clientToken=token)
     assert queue.submit(payload, clientToken=token) == first
     assert queue.submit(payload, clientToken=uuid.uuid4().hex) != first
+
+
+def test_instances_are_kept_for_a_while_after_a_job_that_has_ended_by_itself(queue: Queue, held: list[str]) -> None:
+    resources = {"InstanceType": "ml.g6.2xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50}
+
+    def submit(script: str, seconds: int) -> str:
+        return queue.submit(queue.payload(script, ResourceConfig=resources | {"KeepAlivePeriodInSeconds": seconds}))
+
+    held.append(submit("sleep 60", 600))
+    queue.reached(held[0], "RUNNING")
+    assert queue.training(held[0])["WarmPoolStatus"] == {"Status": "InUse"}
+    kept, over, failed = submit("true", 600), submit("true", 1), submit("false", 600)
+    for job_id in (kept, over, failed):
+        queue.ended(job_id)
+    assert {queue.training(one)["WarmPoolStatus"]["Status"] for one in (kept, failed)} == {"Available"}
+    until(lambda: queue.training(over)["WarmPoolStatus"]["Status"] == "Terminated", END_SECONDS)
+    assert queue.training(over)["WarmPoolStatus"]["ResourceRetainedBillableTimeInSeconds"] == 1

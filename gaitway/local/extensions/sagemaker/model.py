@@ -91,7 +91,26 @@ class TrainingJob:
         if self.ended_at is not None:
             described["TrainingTimeInSeconds"] = int(self.ended_at - (self.started_at or self.ended_at))
             described["BillableTimeInSeconds"] = int(self.billable_seconds)
+        described["WarmPoolStatus"] = self._warm_pool()
         return {name: value for name, value in described.items() if value is not None}
+
+    def _warm_pool(self) -> Json | None:
+        """Describe the instances that are kept for the next job. Here none takes them over: each starts anew.
+
+        docs.aws.amazon.com/sagemaker/latest/APIReference/API_WarmPoolStatus.html. They are kept after a job that has
+        completed, was stopped, or has failed by its own or its client's error, but not after another one:
+        docs.aws.amazon.com/sagemaker/latest/dg/train-warm-pools.html
+        """
+        keep_seconds = self.request["ResourceConfig"].get("KeepAlivePeriodInSeconds")
+        if not keep_seconds:
+            return None
+        if self.ended_at is None:
+            return {"Status": "InUse"}
+        kept = min(time.time() - self.ended_at, keep_seconds)
+        is_lost = (self.failure_reason or "").startswith("InternalServerError")
+        if is_lost or self.started_at is None or kept >= keep_seconds:
+            return {"Status": "Terminated", "ResourceRetainedBillableTimeInSeconds": int(kept)}
+        return {"Status": "Available", "ResourceRetainedBillableTimeInSeconds": int(kept)}
 
     def to_state(self) -> Json:
         """Return everything, to be saved."""
