@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -112,7 +112,7 @@ def _findings_in(place: Place, settings: Mapping[str, str]) -> Iterator[Finding]
         return
     yield Finding(subject="deployment", state="ok", detail=", ".join(place.commands.names.stacks))
     yield _look("version", lambda: _version(place, deployment))
-    for arn in deployment.job_queue_arns:
+    for arn in (*deployment.job_queue_arns, *_training_queues(place)):
         yield _look("job queue", partial(_job_queue, place, arn))
     try:
         yield from look_at_orders(place.session, place.commands.names)
@@ -182,6 +182,10 @@ def _job_queue(place: Place, arn: str) -> str:
             f"{name} is {queue['state']} and {queue['status']}, and starts no job: enable it in the console of AWS "
             f"Batch, or run `{place.commands.deploy}`"
         )
+    of_training = queue.get("serviceEnvironmentOrder")
+    if of_training:
+        # It has one, a limit: docs.aws.amazon.com/batch/latest/userguide/service-environments.html
+        return _service_environment(place, name, of_training[0]["serviceEnvironment"])
     names = [entry["computeEnvironment"] for entry in queue["computeEnvironmentOrder"]]
     environments = batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
     idle = [one for one in environments if one.get("state") != "ENABLED" or one.get("status") != "VALID"]
@@ -196,6 +200,29 @@ def _job_queue(place: Place, arn: str) -> str:
             f"run `{place.commands.deploy}`"
         )
     return f"{name} is enabled, with {len(environments) - len(idle)} of {len(environments)} compute environments"
+
+
+def _training_queues(place: Place) -> list[str]:
+    """Return the queue in front of SageMaker, if the deployment has one."""
+    try:
+        queues = place.session.client("batch").describe_job_queues(jobQueues=[place.commands.names.training_queue])
+    except HANDLED:
+        # The first of the other queues says why.
+        return []
+    return [queue["jobQueueArn"] for queue in queues["jobQueues"]]
+
+
+def _service_environment(place: Place, queue: str, arn: str) -> str:
+    """Say whether SageMaker may start what waits in a queue."""
+    batch: Any = place.session.client("batch")  # its stubs are older
+    [found] = batch.describe_service_environments(serviceEnvironments=[arn])["serviceEnvironments"]
+    if (found["state"], found["status"]) != ("ENABLED", "VALID"):
+        raise _ProblemError(
+            f"{queue} has a service environment that starts no training job: {found['serviceEnvironmentName']} is "
+            f"{found['state']} and {found['status']}: fix that in the console of AWS Batch, or run "
+            f"`{place.commands.deploy}`"
+        )
+    return f"{queue} is enabled, in front of SageMaker"
 
 
 def _account(place: Place) -> Iterator[Finding]:

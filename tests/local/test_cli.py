@@ -291,8 +291,8 @@ def test_doctor_says_what_stands_in_the_way(
         "credentials",
         "deployment",
         "version",
-        # For one GPU and for four, on one node and on several.
-        *["job queue"] * 4,
+        # For one GPU and for four, on one node and on several; and in front of SageMaker.
+        *["job queue"] * 5,
         "quotas",
         "image",
     ]

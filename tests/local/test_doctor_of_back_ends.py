@@ -1,4 +1,4 @@
-"""`gaitway doctor` says whether the agent of a cluster takes its orders; queue and parameter are the emulator's."""
+"""What `gaitway doctor` says of the back ends beside AWS Batch's own; queues and parameter are the emulator's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from gaitway.cli import doctor
 from gaitway.cli.orders import look_at_orders
+from gaitway.cli.target import Place, embedded_commands
 from gaitway.contracts.cluster import AgentConfig, NodeSize
 from gaitway.local.launcher import LocalSession
 from gaitway.names import Names
@@ -88,3 +90,30 @@ def test_orders_that_could_not_be_done_are_a_problem_that_names_their_queue(orde
 
 def test_a_deployment_without_clusters_has_no_such_line(emulator: Emulator) -> None:
     assert list(look_at_orders(LocalSession(emulator.endpoint_url), Names("nothing-here"))) == []
+
+
+def test_the_queue_in_front_of_sagemaker_starts_jobs_while_its_service_environment_may(emulator: Emulator) -> None:
+    names = Names(f"d{uuid.uuid4().hex[:12]}")
+    place = Place("here", LocalSession(emulator.endpoint_url), embedded_commands(names))
+    assert doctor._training_queues(place) == []
+    batch = emulator.client("batch")
+    environment = batch.create_service_environment(
+        serviceEnvironmentName=names.training_environment,
+        serviceEnvironmentType="SAGEMAKER_TRAINING",
+        capacityLimits=[{"maxCapacity": 2, "capacityUnit": "NUM_INSTANCES"}],
+    )["serviceEnvironmentArn"]
+    policy = batch.create_scheduling_policy(name=names.training_queue, fairsharePolicy={"shareDecaySeconds": 60})["arn"]
+    made = batch.create_job_queue(
+        jobQueueName=names.training_queue,
+        jobQueueType="SAGEMAKER_TRAINING",
+        priority=1,
+        schedulingPolicyArn=policy,
+        serviceEnvironmentOrder=[{"order": 1, "serviceEnvironment": environment}],
+    )["jobQueueArn"]
+    [queue] = doctor._training_queues(place)
+    assert queue == made
+    assert doctor._job_queue(place, queue) == f"{names.training_queue} is enabled, in front of SageMaker"
+
+    batch.update_service_environment(serviceEnvironment=environment, state="DISABLED")
+    with pytest.raises(doctor._ProblemError, match=r"starts no training job: .* is DISABLED and VALID: fix that"):
+        doctor._job_queue(place, queue)
