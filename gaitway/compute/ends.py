@@ -57,7 +57,13 @@ NO_ROOM = End(
 NO_CAPACITY = End(
     InterruptedRunError,
     "AWS has no free instance of the types that the deployment may start. Start the run again later, or deploy with "
-    "more instanceTypes",
+    "more instanceTypes (on SageMaker, sagemakerInstanceTypes)",
+)
+NO_QUOTA = End(
+    PlatformError,
+    "the account's quota for training jobs on this type of instance does not allow the job: `gaitway doctor` says "
+    "which to raise. Or deploy with another of sagemakerInstanceTypes or fewer sagemakerMaxInstances, then start a new "
+    "run",
 )
 REGISTRY_UNREACHABLE = End(
     InterruptedRunError,
@@ -110,6 +116,7 @@ KNOWN: Mapping[str, End] = {
     "no-permission": NO_PERMISSION,
     "no-room": NO_ROOM,
     "no-capacity": NO_CAPACITY,
+    "no-quota": NO_QUOTA,
     "registry-unreachable": REGISTRY_UNREACHABLE,
     "disk-too-small": DISK_TOO_SMALL,
     "no-image": NO_IMAGE,

@@ -49,7 +49,7 @@ _ENDS = tuple(
     for pattern, end in (
         (r"MaxRuntime|MaxWaitTime|exceeded.*timeout", ends.TIME_IS_OVER),
         (r"CapacityError|insufficient capacity", ends.NO_CAPACITY),
-        (r"ResourceLimitExceeded", ends.NO_ROOM),
+        (r"ResourceLimitExceeded", ends.NO_QUOTA),
         (r"AccessDenied|not authorized", ends.NO_PERMISSION),
         (r"(image|repository).*(does not exist|not found)|(pull|find).*image", ends.NO_IMAGE),
         (r"(mount|file system).*(fail|timed? ?out|unable)|(fail|unable).*(mount|file system)", ends.NOT_PREPARED),

@@ -94,8 +94,9 @@ class Alarms(Construct):
             threshold=QUEUED_ALARM_SECONDS,
             missing=_SILENCE_SAYS_NOTHING,
             lasts=True,
-            says=f"A job has waited for a machine for {QUEUED_ALARM_SECONDS // 60} minutes: maxVcpus is used up, the "
-            "quota of G instances is, or the region has none free. "
+            says=f"A job has waited for a machine for {QUEUED_ALARM_SECONDS // 60} minutes. On AWS Batch, maxVcpus or "
+            "the quota of G instances is used up, or the region has none free; on SageMaker, sagemakerMaxInstances or "
+            "the quota of training jobs is; on a cluster, its nodes or its team's quota are, or its agent is away. "
             f"gaitway doctor{self._names.option} reports which.",
         )
 

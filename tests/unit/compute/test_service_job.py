@@ -69,7 +69,7 @@ def test_a_job_that_sagemaker_prepares_waits(state: str) -> None:
     [
         ("Training job runtime exceeded MaxRuntimeInSeconds provided", ends.TIME_IS_OVER),
         ("CapacityError: Unable to provision requested ML compute capacity", ends.NO_CAPACITY),
-        ("ResourceLimitExceeded: The account-level service limit 'ml.g6.2xlarge' is 0 Instances", ends.NO_ROOM),
+        ("ResourceLimitExceeded: The account-level service limit 'ml.g6.2xlarge' is 0 Instances", ends.NO_QUOTA),
         ("ClientError: Cannot find the requested image", ends.NO_IMAGE),
         ("ClientError: Unable to mount file system fs-1", ends.NOT_PREPARED),
         ("ClientError: Please use an instance type with more memory", ends.OUT_OF_MEMORY),
