@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gaitway.client.deployment import Deployment, NotDeployedError, read_deployment
 from gaitway.commands import Commands
+from gaitway.contracts.backends import Backend
 from gaitway.contracts.model import Model
 from gaitway.installation import REPOSITORY_ROOT, NotInstalledError, require_checkout, require_extra
 from gaitway.local import eks, isaaclab3, slurm
@@ -39,7 +40,7 @@ SIMULATORS_VARIABLE = "GAITWAY_LOCAL_SIMULATORS"
 """Environment variable for the setting `simulators`, where Isaac Lab 3 shall be left out although it is installed."""
 
 EKS, SLURM = "eks", "slurm"
-CLUSTERS = {EKS: "hyperpod-eks", SLURM: "hyperpod-slurm"}
+CLUSTERS: Mapping[str, Backend] = {EKS: "hyperpod-eks", SLURM: "hyperpod-slurm"}
 """What can be started beside the emulator, with the back end that it is."""
 
 FURTHER = ("sagemaker", *CLUSTERS)

@@ -53,6 +53,9 @@ def main() -> int:
     # It cleans up, however it is ended.
     signal.signal(signal.SIGTERM, stop)
     faults = tasks(options.seed, options.rounds, options.only)
+    for sentence in sorted({missing for task in faults if (missing := task.scenario.why_missing()) is not None}):
+        console.print(f"left out: {sentence}", highlight=False, soft_wrap=True)
+    faults = [task for task in faults if task.scenario.why_missing() is None]
     with tempfile.TemporaryDirectory(prefix="gaitway-faults-") as temporary:
         directory = options.keep or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ _THROTTLES = {
     "s3": ("SlowDown", 503),
     "states": ("ThrottlingException", 400),
     "batch": ("TooManyRequestsException", 429),
+    "sqs": ("RequestThrottled", 400),
     "sts": ("Throttling", 400),
 }
 
@@ -115,6 +116,16 @@ def kill_asker_after(exchange: Exchange) -> Answer | None:
     exchange.forward()
     _kill(exchange.port)
     return None
+
+
+def keep(kept: list[Exchange]) -> Action:
+    """Let the request pass, and keep it, so that it can be sent again."""
+
+    def act(exchange: Exchange) -> Answer | None:
+        kept.append(exchange)
+        return exchange.forward()
+
+    return act
 
 
 def _kill(port: int) -> None:

@@ -18,7 +18,10 @@ from tests.local.deployed import Json
 _TELL_SECONDS = 150.0
 """A caller that has no result by then will not receive one."""
 
-_ORDER = ("jobs", "simulators", "nodes", "objects", "network", "functions", "events", "callers")
+_ORDER = (
+    "jobs", "simulators", "nodes", "objects", "network", "functions", "events", "sagemaker", "clusters", "slurm", "eks",
+    "callers",
+)  # fmt: skip
 """Order of the scenarios' modules."""
 
 Script = Callable[[Trial], Expected]
@@ -38,6 +41,8 @@ class Scenario:
     """How much more often than others it is drawn."""
     is_alone: bool
     """Whether it disturbs other runs, and must run alone."""
+    why_missing: Callable[[], str | None] = lambda: None
+    """Says in a sentence why it cannot run on this machine; None if it can."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,22 @@ class Outcome:
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(fault: str, stage: str, *modes: Mode, weight: int = 1, alone: bool = False) -> Callable[[Script], Script]:
+def scenario(
+    fault: str,
+    stage: str,
+    *modes: Mode,
+    weight: int = 1,
+    alone: bool = False,
+    why_missing: Callable[[], str | None] = lambda: None,
+) -> Callable[[Script], Script]:
     """Register a script under its function's name."""
 
     def register(script: Script) -> Script:
         name = script.__name__
         assert name not in SCENARIOS, name
-        SCENARIOS[name] = Scenario(name, fault, stage, modes or ("train", "evaluate"), script, weight, alone)
+        SCENARIOS[name] = Scenario(
+            name, fault, stage, modes or ("train", "evaluate"), script, weight, alone, why_missing
+        )
         return script
 
     return register

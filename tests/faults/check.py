@@ -14,11 +14,10 @@ from botocore.exceptions import ClientError
 from gaitway.contracts.artifacts import CHECKPOINTS, MANIFEST, RESULTS, Manifest, Results
 from gaitway.contracts.run import RunState
 from gaitway.libraries.checkpoints import is_whole
-from tests.faults.trial import Expected, GaveUpError, Trial
+from tests.faults.trial import ITERATIONS, Expected, GaveUpError, Trial
 
 _SETTLE_SECONDS = 45.0
 """Time for a job that is being stopped, which takes up to 30."""
-_ENDED_JOBS = frozenset({"SUCCEEDED", "FAILED"})
 
 
 def violations(trial: Trial, expected: Expected) -> list[str]:
@@ -81,7 +80,10 @@ def _settled(trial: Trial) -> Iterator[str]:
     """No process of the run is active any more."""
 
     def living_jobs() -> list[str]:
-        return [job["status"] for job in trial.world.plane.jobs_of(trial.run_id) if job["status"] not in _ENDED_JOBS]
+        living = [job.id for job in trial.jobs if not job.has_ended]
+        record = trial.record
+        told = trial.world.jobs.get(record.job_id) if record is not None and record.job_id is not None else None
+        return living + ([f"{told.id}, as it is told"] if told is not None and not told.has_ended else [])
 
     def has_settled() -> bool:
         executions = trial.inner_executions()
@@ -135,9 +137,11 @@ def _record(trial: Trial, expected: Expected) -> Iterator[str]:
         yield f"there were {begun} attempts, not {expected.attempts}"
     if record.progress is not None and record.progress.done > record.progress.total:
         yield f"the record tells of {record.progress.done} of {record.progress.total}"
-    jobs = [job["jobId"] for job in trial.world.plane.jobs_of(trial.run_id)]
+    jobs = [job.id for job in trial.jobs]
     if record.job_id is not None and record.job_id not in jobs:
         yield f"the record names job {record.job_id}, which is none of the run's"
+    if len(jobs) > len(trial.inner_executions()):
+        yield f"there were {len(jobs)} jobs for {len(trial.inner_executions())} inner executions: {jobs}"
 
 
 def _outputs(trial: Trial, expected: Expected) -> Iterator[str]:
@@ -162,8 +166,14 @@ def _outputs(trial: Trial, expected: Expected) -> Iterator[str]:
             yield f"{RESULTS} says {told.status}"
         elif told.failure is not None and told.failure.error not in _recorded(expected):
             yield f"{RESULTS} tells of {told.failure.error}, not {expected.text}"
+        elif expected.succeeds and trial.mode == "train" and _iterations(told) != ITERATIONS:
+            yield f"{RESULTS} tells of {_iterations(told)} iterations, not {ITERATIONS}"
     if expected.succeeds:
         yield from _manifest(trial)
+
+
+def _iterations(results: Results) -> int | None:
+    return results.training.iterations if results.training is not None else None
 
 
 def _manifest(trial: Trial) -> Iterator[str]:

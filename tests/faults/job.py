@@ -1,6 +1,6 @@
 """The job of the campaign: the real runner, with a simulator that fails as planned, and with scaled times.
 
-`python -m tests.faults.job <run_id>`, as AWS Batch starts it; an environment variable names the campaign's directory.
+`python -m tests.faults.job <run_id>`, as back ends start it; an environment variable names the campaign's directory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> int:
     plan = Plan.read(plan_path(directory, run_id))
     node = os.environ.get("AWS_BATCH_JOB_NODE_INDEX", "0")
     kind = "runner" if node == os.environ.get("AWS_BATCH_JOB_MAIN_NODE_INDEX", "0") else "node"
-    note(directory, run_id, kind=kind, at=time.time(), pid=os.getpid(), batch_job=os.environ["AWS_BATCH_JOB_ID"])
+    note(directory, run_id, kind=kind, at=time.time(), pid=os.getpid(), batch_job=os.environ.get("AWS_BATCH_JOB_ID"))
     if kind == "node" and int(os.environ["AWS_BATCH_JOB_ATTEMPT"]) in plan.late_node_attempts:
         note(directory, run_id, kind="fault", at=time.time(), do="late node", moment="start")
         time.sleep(3600)

@@ -203,7 +203,7 @@ class Proxy:
         if call.service == "states" and call.operation in _CLOSING_CALLS and answer.status == 200:
             with self._lock:
                 self._ended.append(Ended(time.time(), call))
-        if call.name == "batch:submitjob" and answer.status == 200 and call.run_id:
+        if call.name in ("batch:submitjob", "batch:submitservicejob") and answer.status == 200 and call.run_id:
             self.names.note(json.loads(answer.body)["jobId"], call.run_id)
 
 

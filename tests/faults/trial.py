@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
+from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
 from gaitway.contracts.limits import JOB_HEARTBEAT_TIMEOUT_SECONDS
 from gaitway.contracts.model import S3Uri
 from gaitway.contracts.run import (
@@ -27,6 +28,7 @@ from gaitway.contracts.run import (
     workflow_output_path,
 )
 from gaitway.contracts.workload import Mode
+from tests.faults.clusters import RunJob
 from tests.faults.plan import Act, Plan, ledger, plan_path
 from tests.faults.proxy import Action, Rule
 from tests.faults.world import FUNCTION_SECONDS, TELLING_SECONDS, World
@@ -39,6 +41,8 @@ EPISODES = 8
 TOLD_SECONDS = 60.0
 """If AWS itself reports the fault."""
 _VAMS_PATH = f"pipelines/isaaclab/{VAMS_STATE}/output/{{}}/files/"
+_OF_JOBS = ("GAITWAY_JOB_ID", "GAITWAY_JOB_NAME", "GAITWAY_JOB_OBJECT")
+"""Variables in which further back ends give a job the name that holds its run's id."""
 _DEADLINE_SECONDS = 150.0
 """An event that has not occurred by then will not occur."""
 
@@ -141,6 +145,17 @@ class Trial:
     def run_id(self) -> str:
         """The run's id, known before it starts."""
         return run_id_of(self.output_path)
+
+    @property
+    def backend(self) -> Backend:
+        """What runs its jobs."""
+        backend: Backend = self.compute.get("backend", DEFAULT_BACKEND)
+        return backend
+
+    @property
+    def jobs(self) -> list[RunJob]:
+        """Every job that the run ever had."""
+        return self.world.jobs_of(self.run_id, self.backend)
 
     @property
     def outputs(self) -> S3Uri:
@@ -373,6 +388,7 @@ class Trial:
                     self.run_id in " ".join(process.cmdline())
                     or Path(process.cwd()).name == self.run_id
                     or (jobs and process.environ().get("AWS_BATCH_JOB_ID") in jobs)
+                    or any(self.run_id in process.environ().get(name, "") for name in _OF_JOBS)
                 ):
                     found.append(process)
         return found
@@ -393,8 +409,9 @@ class Trial:
         for execution in executions:
             if self.world.plane.describe(execution)["status"] == "RUNNING":
                 self.world.plane.stepfunctions.stop_execution(executionArn=execution)
-        for found in self.world.plane.jobs_of(self.run_id):
-            self.world.plane.batch.terminate_job(jobId=found["jobId"], reason="the campaign goes on")
+        for job in self.jobs:
+            if not job.has_ended:
+                self.world.jobs.stop(job.id, "the campaign goes on")
         for undo in self.at_end:
             undo()
 

@@ -9,6 +9,7 @@ from tests.faults.campaign import scenario
 from tests.faults.plan import START, Act
 from tests.faults.proxy import Action, Answer, Exchange
 from tests.faults.trial import Expected, Trial, fails, succeeds
+from tests.local.deployed import Json
 
 ATTEMPTS = 3
 """The attempts in the job definition."""
@@ -168,12 +169,16 @@ def _submit(trial: Trial, **changes: object) -> Action:
     """Submit a different job than the requested one."""
 
     def act(exchange: Exchange) -> Answer:
-        job = trial.world.plane.batch.submit_job(**json.loads(exchange.body) | changes)
-        trial.world.proxy.names.note(job["jobId"], trial.run_id)
-        answer = {name: job[name] for name in ("jobArn", "jobId", "jobName")}
-        return Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+        return submitted(trial, trial.world.plane.batch.submit_job(**json.loads(exchange.body) | changes))
 
     return act
+
+
+def submitted(trial: Trial, job: Json) -> Answer:
+    """Answer a submission with a job that was submitted in its place."""
+    trial.world.proxy.names.note(job["jobId"], trial.run_id)
+    answer = {name: job[name] for name in ("jobArn", "jobId", "jobName")}
+    return Answer(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
 
 def in_every_attempt(do: str, trial: Trial) -> list[Act]:
