@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gaitway.acceptance.record import Evidence, Excerpt
+from gaitway.contracts.backends import DEFAULT_BACKEND, Backend
 
 if TYPE_CHECKING:
     from gaitway.acceptance.site import Site
@@ -50,6 +51,8 @@ class Effort:
     nodes: int = 1
     gpus: int = 1
     """Of each machine."""
+    backend: Backend = DEFAULT_BACKEND
+    """Whose machines they are: a deployment without it does not run the check."""
 
 
 @dataclass(frozen=True)

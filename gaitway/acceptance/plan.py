@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from gaitway.acceptance.check import Check
 
 if TYPE_CHECKING:
     from gaitway.acceptance.prices import Prices
+    from gaitway.contracts.backends import Backend
 
 
 class UnknownCheckError(Exception):
@@ -27,13 +28,17 @@ class Planned:
     """Why it does not run at this place."""
 
 
-def plan(checks: Sequence[Check], only: Iterable[str], prices: Prices, *, is_embedded: bool) -> list[Planned]:
+def plan(
+    checks: Sequence[Check], only: Iterable[str], prices: Prices, backends: Collection[Backend], *, is_embedded: bool
+) -> list[Planned]:
     """Choose checks, and the checks that they need; estimate each.
 
     Args:
         checks: All existing checks, in order.
-        only: Names of those to run; empty for all except those that run only by name.
+        only: Names of those to run; empty for all except those that run only by name, or on a back end that the
+            deployment does not have.
         prices: Prices of the machines.
+        backends: Those of the deployment.
         is_embedded: Whether the deployment is in the embedded AWS.
 
     Raises:
@@ -43,14 +48,16 @@ def plan(checks: Sequence[Check], only: Iterable[str], prices: Prices, *, is_emb
     wanted = set(only)
     if unknown := sorted(wanted - by_name.keys()):
         raise UnknownCheckError(f"no check is named {', '.join(map(repr, unknown))}, allowed: {', '.join(by_name)}")
-    names = wanted or {check.name for check in checks if not check.only_by_name}
+    names = wanted or {check.name for check in checks if not check.only_by_name and check.effort.backend in backends}
     while missing := {need for name in names for need in by_name[name].needs} - names:
         names |= missing
-    return [_planned(check, prices, is_embedded=is_embedded) for check in checks if check.name in names]
+    return [_planned(check, prices, backends, is_embedded=is_embedded) for check in checks if check.name in names]
 
 
-def _planned(check: Check, prices: Prices, *, is_embedded: bool) -> Planned:
+def _planned(check: Check, prices: Prices, backends: Collection[Backend], *, is_embedded: bool) -> Planned:
     not_here = check.not_here if is_embedded else None
+    if check.effort.backend not in backends:
+        not_here = f"the deployment's setting `backends` has no {check.effort.backend}"
     if not_here is not None:
         return Planned(check, 0.0, 0.0, not_here)
     return Planned(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from gaitway.acceptance.check import NotShownError
 from gaitway.client.deployment import Deployment, physical_ids
 from gaitway.client.runs import Runs
 from gaitway.commands import DEFAULT_COMMANDS, Commands
+from gaitway.compute.sizes import FURTHER_BACKENDS
+from gaitway.contracts.backends import DEFAULT_BACKEND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from gaitway.acceptance.trials import Trial
     from gaitway.client.runs import StartedRun
+    from gaitway.contracts.backends import Backend
     from gaitway.contracts.run import RunRecord
 
 
@@ -112,6 +116,19 @@ class Site:
     def runs(self) -> Runs:
         """The deployment's runs."""
         return Runs(self.session, self.deployment, self.commands)
+
+    @cached_property
+    def backends(self) -> tuple[Backend, ...]:
+        """What the deployment can run jobs on, as submit_job knows it."""
+        return (DEFAULT_BACKEND, *json.loads(self.job_variables.get(FURTHER_BACKENDS, "{}")))
+
+    @cached_property
+    def job_variables(self) -> Mapping[str, str]:
+        """Where jobs are, as the environment of submit_job says it."""
+        function = self.commands.names.function("submit_job")
+        configuration = self.client("lambda").get_function_configuration(FunctionName=function)
+        variables: dict[str, str] = configuration["Environment"]["Variables"]
+        return variables
 
     @property
     def size(self) -> Size:

@@ -70,7 +70,7 @@ def acceptance(
             target.session, target.deployment, is_embedded, Terminal(out), Path(directory), fis_role, target.commands
         )
         try:
-            planned = plan(CHECKS, only or (), read_prices(site), is_embedded=is_embedded)
+            planned = plan(CHECKS, only or (), read_prices(site), site.backends, is_embedded=is_embedded)
         except UnknownCheckError as error:
             raise UsageProblemError(f"--only: {error}") from error
         record = _before(target, planned, budget)

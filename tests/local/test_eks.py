@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from gaitway.cli import main
 from gaitway.client.generate import generate_documents
 from gaitway.client.logs import RunLogs
 from gaitway.client.runs import StartedRun
@@ -22,7 +23,7 @@ from gaitway.compute.jobs import Jobs, JobState
 from gaitway.contracts.artifacts import MANIFEST, RESULTS, Manifest, Results
 from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunRecord, RunState
-from gaitway.local.launcher import EKS, Launcher
+from gaitway.local.launcher import EKS, STATE_VARIABLE, Launcher
 from gaitway.names import DEFAULT_NAMES
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane
@@ -41,6 +42,7 @@ class World:
         local_aws = launcher.up(lambda _: None)
         self.plane = ControlPlane(local_aws)
         self.eks = launcher.eks()
+        self.state_directory = launcher.state_directory
         self.session = local_aws.session()
         client: Any = self.session.client  # the stubs know services by literal name only
         self.jobs: Jobs = jobs_of(
@@ -228,6 +230,17 @@ def test_an_agent_that_is_killed_and_started_again_leaves_one_job(world: World, 
     world.start_agent()
     world.succeeds(run, tmp_path)
     assert len(world.jobs_of(run)) == 1
+
+
+def test_the_acceptance_check_passes(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(world.state_directory))
+    with pytest.raises(SystemExit) as ended:
+        main(["acceptance", "--only", BACKEND, "--yes", "--local", "-o", str(tmp_path / "page.html")])
+    assert not ended.value.code, capsys.readouterr().out
+    (check,) = json.loads((tmp_path / "page.json").read_text())["checks"]
+    assert (check["name"], check["status"]) == (BACKEND, "passed")
 
 
 def test_a_request_that_the_cluster_cannot_run_is_refused_before_it_is_ordered(world: World) -> None:

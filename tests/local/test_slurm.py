@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gaitway.cli import main
 from gaitway.client.logs import RunLogs
 from gaitway.client.runs import StartedRun
 from gaitway.commands import DEFAULT_COMMANDS
@@ -19,7 +21,7 @@ from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunRecord, RunState
 from gaitway.local import slurm
 from gaitway.local.guard import MARKER
-from gaitway.local.launcher import SLURM, Launcher
+from gaitway.local.launcher import SLURM, STATE_VARIABLE, Launcher
 from gaitway.local.server_process import running_server
 from gaitway.names import DEFAULT_NAMES
 from tests.local.conformance.workflow import until
@@ -45,6 +47,7 @@ class Cluster:
         self.plane = ControlPlane(local_aws)
         self.session = local_aws.session()
         client: Any = self.session.client  # the stubs know services by literal name only
+        self.state_directory = launcher.state_directory
         self.slurm = launcher.slurm()
         self.agent = launcher.slurm_agent()
         record = running_server(launcher.state_directory)
@@ -190,6 +193,17 @@ def test_a_job_cancelled_by_hand_is_told_to_its_caller(cluster: Cluster) -> None
     failure = cluster.record(run).failure
     assert failure is not None
     assert failure.error in ("CancelledError", "InterruptedRunError")
+
+
+def test_the_acceptance_check_passes(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(cluster.state_directory))
+    with pytest.raises(SystemExit) as ended:
+        main(["acceptance", "--only", BACKEND, "--yes", "--local", "-o", str(tmp_path / "page.html")])
+    assert not ended.value.code, capsys.readouterr().out
+    (check,) = json.loads((tmp_path / "page.json").read_text())["checks"]
+    assert (check["name"], check["status"]) == (BACKEND, "passed")
 
 
 def test_an_agent_that_is_killed_and_started_again_leaves_one_job(cluster: Cluster) -> None:

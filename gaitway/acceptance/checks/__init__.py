@@ -5,6 +5,7 @@ from __future__ import annotations
 from gaitway.acceptance.check import Check
 from gaitway.acceptance.checks import (
     alarm,
+    backends,
     dashboard,
     denials,
     evaluation,
@@ -17,7 +18,6 @@ from gaitway.acceptance.checks import (
     stop,
     teardown,
     training,
-    training_job,
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -31,7 +31,7 @@ CHECKS: tuple[Check, ...] = (
     interruption.CHECK,
     stop.CHECK,
     *nodes.CHECKS,
-    training_job.CHECK,
+    *backends.CHECKS,
     dashboard.CHECK,
     queries.CHECK,
     alarm.CHECK,

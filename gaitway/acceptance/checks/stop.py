@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gaitway.acceptance.check import Check, CheckFailedError, Effort, Findings
 from gaitway.acceptance.links import execution_link, job_link
@@ -15,6 +15,7 @@ from gaitway.formatting import short_duration
 
 if TYPE_CHECKING:
     from gaitway.acceptance.site import Site
+    from gaitway.client.runs import StartedRun
     from gaitway.contracts.errors import Failure
 
 _SECONDS = 90.0
@@ -26,21 +27,24 @@ _SETTLE_SECONDS = 60.0
 _REASON = "gaitway acceptance: a stop"
 
 
-def judge_stop(failure: Failure | None, seconds: float, files: list[str]) -> str | None:
+def judge_stop(
+    failure: Failure | None, seconds: float, files: list[str], allowed_seconds: float = _SECONDS
+) -> str | None:
     """Return what is wrong with the end of a run whose job was terminated; None if nothing is.
 
     Args:
         failure: The failure that its caller received.
         seconds: Time after the stop.
         files: The run's files in S3.
+        allowed_seconds: How long the back end may take.
     """
     expected = (InterruptedRunError.__name__, CancelledError.__name__)
     if failure is None:
         return "its caller received a success, though its job was terminated"
     if failure.error not in expected:
         return f"its caller received {failure.error} and not {' or '.join(expected)}: {failure.cause}"
-    if seconds > _SECONDS:
-        return f"its caller received that after {seconds:.0f} s, and {_SECONDS:.0f} s are allowed"
+    if seconds > allowed_seconds:
+        return f"its caller received that after {seconds:.0f} s, and {allowed_seconds:.0f} s are allowed"
     if not any(name.startswith(CHECKPOINTS) for name in files):
         return "no checkpoint of it is in S3: what it trained is lost"
     if RESULTS not in files:
@@ -51,7 +55,28 @@ def judge_stop(failure: Failure | None, seconds: float, files: list[str]) -> str
 def _run(site: Site, findings: Findings) -> None:
     size = site.size
     fields = training(site, maxIterations=size.stopped_iterations, checkpointInterval=size.checkpoint_interval)
-    run = start(site, {"trainingConfig": fields})
+    end_on_its_way(site, findings, {"trainingConfig": fields})
+
+
+def end_on_its_way(
+    site: Site, findings: Findings, request: dict[str, Any], allowed_seconds: float = _SECONDS
+) -> StartedRun:
+    """Start a training, end its job once there is a checkpoint, and look at what its caller receives.
+
+    Args:
+        site: The deployment.
+        findings: What was seen.
+        request: The training.
+        allowed_seconds: How long the back end may take to end the job.
+
+    Returns:
+        The run that has ended.
+
+    Raises:
+        CheckFailedError: It had ended before, or not as it should.
+    """
+    size = site.size
+    run = start(site, request)
     findings.note("run", run.run_id, execution_link(site, run.execution_arn))
     ended = wait(site, run, "stop", lambda record: iterations_of(record) > size.checkpoint_interval)
     if ended is not None:
@@ -61,7 +86,7 @@ def _run(site: Site, findings: Findings) -> None:
     findings.note("job", record.job_id, job_link(site, f"{record.job_id}"))
     findings.note("stopped after", f"{iterations_of(record)} iterations")
     began = time.monotonic()
-    jobs_of(site.client).stop(f"{record.job_id}", _REASON)
+    jobs_of(site.client, variables=site.job_variables).stop(f"{record.job_id}", _REASON)
     ended = wait(site, run, "after the stop")
     seconds = time.monotonic() - began
     assert ended is not None
@@ -70,8 +95,9 @@ def _run(site: Site, findings: Findings) -> None:
         findings.note("cause", ended.failure.cause)
     files = _files(site, str(run.output_files))
     findings.note("kept in S3", ", ".join(name for name in files if name.startswith(CHECKPOINTS)) or "no checkpoint")
-    if problem := judge_stop(ended.failure, seconds, files):
+    if problem := judge_stop(ended.failure, seconds, files, allowed_seconds):
         raise CheckFailedError(f"{run.run_id}: {problem}")
+    return run
 
 
 def _files(site: Site, prefix: str) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from gaitway.acceptance.check import NotShownError
 from gaitway.acceptance.checks.alarm import judge_alarm
+from gaitway.acceptance.checks.backends import judge_continuation
 from gaitway.acceptance.checks.dashboard import Graph, Looked, Series, graphs_of, judge_dashboard, look
 from gaitway.acceptance.checks.denials import Denial, denials, judge_denials
 from gaitway.acceptance.checks.evaluation import judge_evaluation
@@ -156,6 +157,19 @@ class TestNodes:
     def test_another_transport_fails(self) -> None:
         problem = judge_nodes(self.JOB, [self.GOOD] * 2, ["NET/IB : mlx5"], self.SOCKET)
         assert says(problem, "NET/IB")
+
+
+class TestContinuation:
+    def test_a_run_that_goes_on_to_its_total_passes(self) -> None:
+        assert judge_continuation(training(50, attempt(1, resumed_from=20)), 50) is None
+
+    def test_a_run_that_begins_anew_fails(self) -> None:
+        assert says(judge_continuation(training(50, attempt(1)), 50), "from the beginning")
+        assert says(judge_continuation(training(50), 50), "from the beginning")
+
+    def test_a_run_that_trains_on_from_its_checkpoint_by_the_whole_number_fails(self) -> None:
+        problem = judge_continuation(training(70, attempt(1, resumed_from=20)), 50)
+        assert says(problem, "70 iterations were trained in total, and 50 were requested")
 
 
 def event(role: str, code: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -19,10 +19,12 @@ from gaitway.acceptance.prices import Prices
 from gaitway.acceptance.record import AcceptanceRecord, CheckRecord, Status
 from gaitway.acceptance.runner import Acceptance
 from gaitway.client.runs import StartedRun
+from gaitway.contracts.backends import Backend
 from gaitway.contracts.model import S3Uri
 from gaitway.instances.prices import LIST_PRICES
 
 Run = Callable[[Any, Findings], None]
+BACKENDS: tuple[Backend, ...] = ("batch",)
 PRICES = Prices(("g6.2xlarge", "g5.2xlarge", "g6.12xlarge"), {})
 
 
@@ -97,7 +99,7 @@ def accept(
     *checks: Check, budget: float | None = None, usd: float | None = 0.5, is_embedded: bool = False
 ) -> tuple[AcceptanceRecord, Site, list[AcceptanceRecord]]:
     """Run checks; return what came of them, and each record that was saved."""
-    planned = plan(checks, (), PRICES, is_embedded=is_embedded)
+    planned = plan(checks, (), PRICES, BACKENDS, is_embedded=is_embedded)
     record = AcceptanceRecord(
         place="AWS account of profile <robots> in eu-west-1",
         account="123456789012",
@@ -182,8 +184,8 @@ def test_what_makes_no_sense_here_fails_nothing() -> None:
 
 
 class TestPlan:
-    def names(self, *only: str) -> list[str]:
-        return [one.check.name for one in plan(CHECKS, only, PRICES, is_embedded=False)]
+    def names(self, *only: str, backends: tuple[Backend, ...] = BACKENDS) -> list[str]:
+        return [one.check.name for one in plan(CHECKS, only, PRICES, backends, is_embedded=False)]
 
     def test_what_a_check_needs_comes_with_it_and_before_it(self) -> None:
         assert self.names("evaluation") == ["training-rsl_rl", "evaluation"]
@@ -191,6 +193,22 @@ class TestPlan:
     def test_what_deletes_or_takes_many_gpus_runs_by_name_only(self) -> None:
         assert {"teardown", "two-nodes-efa"}.isdisjoint(self.names())
         assert self.names("teardown") == ["teardown"]
+
+    def test_each_back_end_of_the_deployment_has_a_check(self) -> None:
+        further = get_args(Backend)[1:]
+        assert set(further).isdisjoint(self.names(backends=("batch",)))
+        assert set(further) <= set(self.names(backends=get_args(Backend)))
+
+    def test_a_back_end_that_is_not_deployed_is_told_where_it_was_asked_for(self) -> None:
+        [planned] = plan(CHECKS, ["hyperpod-eks"], PRICES, BACKENDS, is_embedded=False)
+        assert planned.not_here == "the deployment's setting `backends` has no hyperpod-eks"
+        assert planned.estimated_usd == 0
+
+    def test_a_training_on_a_further_back_end_costs_what_its_machine_costs(self) -> None:
+        prices = Prices((), {"ml.g6.2xlarge": 3.0}, {"sagemaker": "ml.g6.2xlarge"})
+        assert prices.usd(Effort(minutes=60, machine_minutes=30, backend="sagemaker")) == 1.5
+        # Nobody knows what a cluster's nodes are; they are paid for in any case.
+        assert prices.usd(Effort(minutes=60, machine_minutes=30, backend="hyperpod-slurm")) == 0
 
     def test_a_wrong_name_is_told_with_those_that_there_are(self) -> None:
         with pytest.raises(UnknownCheckError, match=r"'trainin', allowed: image, training-rsl_rl"):
