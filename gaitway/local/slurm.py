@@ -56,6 +56,7 @@ SlurmctldLogFile={directory}/slurmctld.log
 SlurmdLogFile={directory}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+Epilog={directory}/epilog.sh
 MpiDefault=none
 SwitchType=switch/none
 SelectType=select/cons_tres
@@ -76,6 +77,21 @@ JobCompType=jobcomp/filetxt
 JobCompLoc={directory}/state/jobcomp.txt
 NodeName={nodes} NodeAddr={host} NodeHostname=localhost Port={node_ports} CPUs={cpus} RealMemory={memory} State=UNKNOWN
 PartitionName=gaitway Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+_EPILOG = """\
+#!/bin/sh
+# In place of cgroups, which end all that a job has left on its node: linuxproc loses a process whose parent was killed.
+cd /proc || exit 0
+for found in $(grep -lzx "SLURM_JOB_ID=$SLURM_JOB_ID" [0-9]*/environ 2>/dev/null); do
+    if [ "${{found%/environ}}" != $$ ] && grep -qzx "SLURMD_NODENAME=$SLURMD_NODENAME" "$found" &&
+        grep -qzx "SLURM_CONF={configuration}" "$found"; then
+        kill -KILL "${{found%/environ}}"
+    fi
+done 2>/dev/null
+# Any other code would drain the node: slurm.schedmd.com/prolog_epilog.html
+exit 0
 """
 
 
@@ -178,6 +194,9 @@ class SlurmCluster:
             # All at once, so that no port is chosen twice.
             sockets = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(len(NODES) + 1)]
             controller, *nodes = (each.getsockname()[1] for each in sockets)
+        epilog = self.directory / "epilog.sh"
+        epilog.write_text(_EPILOG.format(configuration=self.configuration))
+        epilog.chmod(0o755)
         self.configuration.write_text(
             _CONFIGURATION.format(
                 host=HOST,
