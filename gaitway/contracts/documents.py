@@ -12,6 +12,8 @@ from gaitway.contracts.spellings import is_given
 MAX_DEPTH = 32
 """A request has a depth of three. Python, pydantic and Step Functions each have a different limit."""
 _MAX_WRAPPINGS = 2
+_MAX_DIGITS = 1_000
+"""Of an integer: Python reads more only if told so."""
 MAX_VALUE_CHARACTERS = 80
 """A longer value is shortened in an error message."""
 
@@ -51,7 +53,7 @@ def load_json(name: str, text: str | bytes, *, is_secret: bool = False) -> objec
         if isinstance(text, bytes):
             # Windows PowerShell writes UTF-16 by default.
             text = text.decode(json.detect_encoding(text))
-        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once)
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once, parse_int=_integer)
     except _DuplicateKeyError as error:
         raise RequestError(f"{name} has the key {shorten(error.key)} twice in the same object: keep one") from None
     except UnicodeDecodeError as error:
@@ -61,6 +63,12 @@ def load_json(name: str, text: str | bytes, *, is_secret: bool = False) -> objec
         raise RequestError(f"{name} is {shown} is not valid JSON ({error}): send a JSON object") from None
     except RecursionError:
         raise RequestError(f"{name} is nested too deeply: send a JSON object as documented") from None
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits, allowed: {_MAX_DIGITS}")
+    return int(digits)
 
 
 class _DuplicateKeyError(Exception):

@@ -20,6 +20,17 @@ SET_BY_REQUEST = {
     **{record.settings.iterations: "maxIterations" for record in LIBRARIES.values()},
 }
 """Isaac Lab's scripts take these from the command line, which overrides Hydra: an override would change nothing."""
+SEEDS = ("agent.seed", "agent.params.seed")
+"""What the libraries call the seed; the second is rl_games' name."""
+ALSO_IN_REQUEST = {
+    **dict.fromkeys(SEEDS, "seed"),
+    **{
+        record.settings.checkpoint_interval: "checkpointInterval"
+        for record in LIBRARIES.values()
+        if record.settings.checkpoint_interval is not None
+    },
+}
+"""A request may give these as an override, or else in a field, which would replace the override."""
 TREES = ("env", "agent")
 """The two trees of settings."""
 CHOICES = ("presets", "physics")
@@ -27,7 +38,6 @@ CHOICES = ("presets", "physics")
 
 _SWEEPS = ("choice", "range", "interval", "glob", "shuffle", "sort", "tag")
 """Hydra's functions for several values: hydra.cc/docs/advanced/override_grammar/extended/"""
-_CASTS = ("int", "float", "str", "bool", "json_str")
 _DEPTH = 3
 """Depth of brackets in a value. JSON Schema describes text by regular expressions, which cannot count."""
 
@@ -37,19 +47,23 @@ _PLAIN = r"[A-Za-z0-9_/.%*@?|+:\-]|\$(?!\{)|\$\{[^{}]+\}"
 _QUOTED = "|".join(rf"{quote}(?:[^{quote}\\]|\\[^\n])*{quote}" for quote in "'\"")
 
 
+def _element(depth: int) -> str:
+    """Write the expression of a value in brackets."""
+    deeper = f"|{_brackets(depth - 1)}" if depth else ""
+    return rf" *(?:(?:{_QUOTED}{deeper}) *|(?:{_PLAIN})(?:{_PLAIN}| )*)"
+
+
 def _brackets(depth: int) -> str:
-    inside = rf"(?! *,){_content(depth - 1)}"
-    return rf"\[{inside}\]|\{{{inside}\}}"
+    element = _element(depth)
+    pair = rf" *{_DICT_KEY}(?:{_DICT_KEY}| )*:{element}"
+    return rf"\[(?:{element}(?:,{element})*| *)\]|\{{(?:{pair}(?:,{pair})*| *)\}}"
 
 
-def _content(depth: int) -> str:
-    """Write the expression of what may be in brackets; Hydra checks the rest."""
-    deeper = f"|{_brackets(depth)}" if depth else ""
-    return rf"(?:{_PLAIN}| |{_QUOTED}|,(?! *[,\])}}]){deeper})*"
-
-
-_CAST = rf"(?:{'|'.join(_CASTS)}) *\({_content(0)}\)"
-_VALUE = rf" *(?:(?:{_QUOTED}|{_brackets(_DEPTH)}|{_CAST}) *|(?:{_PLAIN})(?:{_PLAIN}| )*)?"
+_DICT_KEY = r"(?:[A-Za-z0-9_/.%*@?|+\-]|\$(?!\{))"
+_NUMBER = r"[+\-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+\-]?[0-9]+)?"
+_CASTABLE = rf" *(?:{_NUMBER}|'{_NUMBER}'|" + rf'"{_NUMBER}"|true|false) *'
+_CAST = rf"(?:int|float|bool) *\({_CASTABLE}\)|str *\({_element(0)}\)"
+_VALUE = rf" *(?:(?:{_QUOTED}|{_brackets(_DEPTH - 1)}|{_CAST}) *|(?:{_PLAIN})(?:{_PLAIN}| )*)?"
 _KEY = rf"(?!(?:{'|'.join(map(re.escape, SET_BY_REQUEST))})(?:=|$))(?:{'|'.join(TREES)})(?:\.{_PART})+"
 _OVERRIDE = re.compile(
     r"(?=[^\x00-\x1f]*$)"
@@ -86,7 +100,7 @@ def tree_of(override: str) -> str:
 def problem_of(override: str) -> str | None:
     """Say what is wrong with an override, to follow its text; None if nothing is."""
     if _OVERRIDE.fullmatch(override):
-        return None
+        return _problem_inside(key_of(override), override.partition("=")[2])
     if not override:
         return "which is empty: give key=value, or leave it out"
     if override.startswith("-"):
@@ -102,7 +116,7 @@ def problem_of(override: str) -> str | None:
 def _problem_of_key(key: str) -> str | None:
     tree, _, rest = key.partition(".")
     if tree not in (*TREES, *CHOICES):
-        about = f"about {key}" if key else "about no setting"
+        about = f"about {key if key.isprintable() and key == key.strip() else repr(key)}" if key else "about no setting"
         return f"which is {about}, allowed: env.<key> and agent.<key>, and with Isaac Lab 3 presets and physics"
     if key in SET_BY_REQUEST:
         return f"which has no effect, since trainingConfig.{SET_BY_REQUEST[key]} sets it: give that instead"
@@ -110,6 +124,15 @@ def _problem_of_key(key: str) -> str | None:
         return f"which would replace all of {tree}: name one setting, as {tree}.<key>=<value>"
     if tree in TREES and not re.fullmatch(rf"{_PART}(?:\.{_PART})*", rest):
         return f"which has the key {key!r}, allowed: names of letters, digits, _ and -, joined by single dots"
+    return None
+
+
+def _problem_inside(key: str, value: str) -> str | None:
+    """Say which setting in a dictionary another field sets."""
+    for other, field in SET_BY_REQUEST.items():
+        *_, name = parts = other.removeprefix(f"{key}.").split(".")
+        if other.startswith(f"{key}.") and re.search(rf"[{{,] *{' *: *[{] *'.join(parts)} *:", value):
+            return f"whose {name} has no effect, since trainingConfig.{field} sets it: give that instead"
     return None
 
 
@@ -149,7 +172,7 @@ def _problem_of_value(key: str, value: str) -> str:
         return f"which has brackets in {deepest} levels, allowed: {_DEPTH}"
     return (
         "which Hydra cannot read: a value with other characters than letters, digits and _ / . % * @ ? | + : - needs "
-        "quotes around it, as agent.<key>='<value>'; a list is [1,2], and a dictionary {a:1}"
+        "quotes around it, as agent.<key>='<value>'; a list is [1,2], and a dictionary {a:1}, whose keys have no quotes"
     )
 
 

@@ -6,9 +6,10 @@ The other parts of a caller's message are in `gaitway.contracts.message`.
 from __future__ import annotations
 
 import difflib
+import json
 from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -26,6 +27,10 @@ M = TypeVar("M", bound=BaseModel)
 _PARTS = ("trainingConfig", "computeConfig")
 SETTINGS = {"useSpot": "useSpot", "instanceType": "instanceTypes", "instanceTypes": "instanceTypes"}
 """What people look for in a request, and the setting of a deployment that it is."""
+_SHORT = 200
+MAX_REQUEST_BYTES = 131_072
+"""Of one document. A state's data of Step Functions, and an item of DynamoDB, hold the request and more:
+docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
 MAX_FINDINGS = 20
 """An error message lists at most this many: a file of another kind may have thousands of unknown keys."""
 
@@ -130,7 +135,7 @@ class Request(UserModel):
     def _follows_from_what_it_continues(cls, data: object) -> object:
         training = data.get("trainingConfig") if isinstance(data, dict) else None
         continued = training.get("resumeFrom") if isinstance(training, dict) else None
-        if not isinstance(data, dict) or not is_given(continued):
+        if not isinstance(data, dict) or not _is_run_id(continued):
             return data
         parent = data.get("parentRunId")
         if parent not in (None, "", continued):
@@ -156,6 +161,15 @@ class Request(UserModel):
         return self
 
 
+def _is_run_id(value: object) -> bool:
+    """Whether a value is an id: what is wrong with another one is said of the field that has it."""
+    try:
+        TypeAdapter(RunId).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
 def parse_request(*documents: object) -> Request:
     """Read a request; later documents are merged over earlier ones, key by key.
 
@@ -168,8 +182,23 @@ def parse_request(*documents: object) -> Request:
     merged: dict[str, Any] = {}
     for document in documents:
         if is_given(document):
+            _check_size(document)
             merged = _over(merged, _parts_read(parse_json_object("inputParameters", document)))
     return validate(Request, merged)
+
+
+def _check_size(document: object) -> None:
+    """Refuse a document that no request can be, before it is read."""
+    try:
+        text = document if isinstance(document, str | bytes) else json.dumps(document)
+    except (TypeError, ValueError, RecursionError):
+        # Reading it says what is wrong.
+        return
+    if len(text) > MAX_REQUEST_BYTES:
+        raise RequestError(
+            f"inputParameters is {len(text)} characters long, allowed: {MAX_REQUEST_BYTES}; give a request as it is "
+            "documented, a few lines of JSON"
+        )
 
 
 def _parts_read(document: dict[str, Any]) -> dict[str, Any]:
@@ -216,12 +245,13 @@ def validate(model: type[M], document: object) -> M:
 def _describe(model: type[BaseModel], finding: ErrorDetails) -> str:
     """Turn one of pydantic's errors into a sentence with field, value and what is allowed."""
     location = [str(part) for part in finding["loc"]]
-    path = ".".join(part if len(part) <= MAX_VALUE_CHARACTERS else shorten(part) for part in location)
+    path = ".".join(map(_part, location))
     if finding["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         camel = to_camel(location[-1]) if location[-1].isidentifier() else ""
-        near = [camel] if camel in known else difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        meant = camel if camel in known else _elsewhere(location) if model is Request else None
+        meant = meant or next(iter(difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)), None)
+        hint = f" (did you mean {meant}?)" if meant else ""
         if (setting := SETTINGS.get(location[-1])) is not None:
             hint = f" (the deployment's setting {setting} decides that: docs/settings.md)"
         return f"{path} is not a known key{hint}, allowed: {', '.join(known)}"
@@ -230,11 +260,37 @@ def _describe(model: type[BaseModel], finding: ErrorDetails) -> str:
     reason = str(finding["msg"]).removeprefix("Value error, ")
     if reason.startswith("which "):
         return f"{path} is {shorten(finding['input'])}, {reason}"
-    if not path or (finding["type"] == "value_error" and isinstance(finding["input"], dict)):
+    says_must = reason.startswith("must be ")
+    if not path or (finding["type"] == "value_error" and isinstance(finding["input"], dict) and not says_must):
         return reason
     for beginning in ("Input should be ", "String should have ", "must be "):
         reason = reason.removeprefix(beginning)
-    return f"{path} is {shorten(finding['input'])}, allowed: {reason}"
+    value = finding["input"]
+    if finding["type"] in ("model_type", "dict_type"):
+        reason = "a JSON object"
+    elif finding["type"] == "list_type":
+        reason = f"a list, as [{json.dumps(value)}]" if isinstance(value, str) and len(value) < _SHORT else "a list"
+    elif isinstance(value, str) and value != value.strip():
+        reason = f"{reason}, without spaces or line breaks around it"
+    return f"{path} is {shorten(value)}, allowed: {reason}"
+
+
+def _part(key: str) -> str:
+    """Write a key for an error message: in quotes if it is not what it seems."""
+    is_plain = key.isprintable() and key == key.strip() and len(key) <= MAX_VALUE_CHARACTERS
+    return key if is_plain else shorten(key)
+
+
+def _elsewhere(location: list[str]) -> str | None:
+    """Find the place of a key that stands in another part of the request; None if no part has it."""
+    *place, key = location
+    names = (key, to_camel(key) if key.isidentifier() else key)
+    for part in ([], *([name] for name in _PARTS)):
+        known = _known_keys(Request, part)
+        found = next((name for name in names if name in known), None)
+        if found is not None and part != place:
+            return ".".join((*part, found))
+    return None
 
 
 def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:

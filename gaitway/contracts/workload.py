@@ -33,7 +33,7 @@ from gaitway.contracts.inputs import (
     given_inputs,
 )
 from gaitway.contracts.model import SENT, Received, RunId, S3UriField, UserModel
-from gaitway.contracts.overrides import OneSetting, key_of
+from gaitway.contracts.overrides import ALSO_IN_REQUEST, OneSetting, key_of
 from gaitway.contracts.packages import SUFFIXES, has_package_suffix
 from gaitway.contracts.spellings import Truth, Whole, is_given, without_empty
 from gaitway.contracts.text import Like
@@ -63,7 +63,11 @@ class WorkloadConfig(UserModel, Received):
     mode: str
     """What to do: `train` a policy, or `evaluate` one, which Isaac Lab calls `play`."""
     task: Annotated[
-        str, Field(min_length=1, max_length=128), Like(r"[A-Za-z0-9_.:/-]+", "a name of letters, digits and _ . : / -")
+        str,
+        Field(min_length=1, max_length=128),
+        str,
+        Field(min_length=1, max_length=128),
+        Like(r"(?!-)[A-Za-z0-9_.:/-]+", "a name of letters, digits and _ . : / -, not with - at its beginning"),
     ] = "Isaac-Cartpole-v0"
     """Task name as registered in Gymnasium."""
     simulator: Simulator | None = None
@@ -124,6 +128,17 @@ class WorkloadConfig(UserModel, Received):
             for override in self.hydra_overrides:
                 if values.setdefault(key_of(override), override) != override:
                     raise ValueError(f"hydraOverrides has {key_of(override)} twice with different values: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _overrides_agree_with_fields(self, info: ValidationInfo) -> Self:
+        if info.context is SENT:
+            given = {self.alias_of(name): getattr(self, name) for name in type(self).model_fields}
+            for override in self.hydra_overrides:
+                field = ALSO_IN_REQUEST.get(key_of(override), "")
+                value = given.get(field)
+                if value is not None and override.partition("=")[2].strip() != str(value):
+                    raise ValueError(f"hydraOverrides has {override}, but {field} is {value}: give one of them")
         return self
 
     @model_validator(mode="after")

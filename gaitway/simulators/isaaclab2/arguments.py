@@ -11,7 +11,7 @@ from gaitway.contracts.errors import RequestError
 from gaitway.contracts.overrides import TREES, key_of, tree_of
 from gaitway.contracts.workload import TrainingConfig, WorkloadConfig
 from gaitway.libraries import RlLibrary, record_of
-from gaitway.simulators.common.isaaclab.arguments import DEFAULT_SEED, counts_steps, iterations_to_do
+from gaitway.simulators.common.isaaclab.arguments import counts_steps, iterations_to_do, seed_of
 from gaitway.simulators.common.ranks import Ranks
 
 
@@ -114,5 +114,5 @@ def overrides(training: WorkloadConfig) -> list[str]:
 
 def _seed(training: TrainingConfig, script: Script, ranks: Ranks, completed: int) -> int:
     """Give every process of every attempt its own seed, less what the scripts and libraries add themselves."""
-    seed = ranks.seed(DEFAULT_SEED if training.seed is None else training.seed, completed)
+    seed = ranks.seed(seed_of(training), completed)
     return seed - script.adds_to_seed(ranks)

@@ -9,7 +9,7 @@ from typing import Any
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.simulation import EVALUATION_DIRECTORY, EVALUATION_VIDEOS, SimulationJob
 from gaitway.contracts.workload import EvaluationConfig
-from gaitway.simulators.common.isaaclab.arguments import DEFAULT_SEED
+from gaitway.simulators.common.isaaclab.arguments import seed_of
 from gaitway.simulators.common.isaaclab.tasks import agent_entry_point, agent_settings, name_of
 from gaitway.simulators.common.ran_with import write_ran_with
 from gaitway.simulators.common.ranks import Ranks
@@ -57,7 +57,7 @@ def _run(job: SimulationJob, env_config: Any, agent: Any) -> None:  # noqa: ANN4
 
     training = job.asks(EvaluationConfig)
     env_config.scene.num_envs = training.num_envs
-    env_config.seed = seed = DEFAULT_SEED if training.seed is None else training.seed
+    env_config.seed = seed = seed_of(training)
     env = gymnasium.make(
         name_of(job),
         cfg=env_config,

@@ -7,10 +7,10 @@ from pathlib import Path
 from gaitway.contracts.workload import TrainingConfig
 from gaitway.libraries import RlLibrary, record_of
 from gaitway.simulators.common.isaaclab.arguments import (
-    DEFAULT_SEED,
     checkpoint_interval_in_steps,
     counts_steps,
     iterations_to_do,
+    seed_of,
 )
 from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.isaaclab3.drawing import can_draw
@@ -54,7 +54,7 @@ def train_arguments(
     arguments += ["--max_iterations", str(iterations)]
     if training.seed is not None or completed or ranks.is_distributed:
         # The backends add the rank, so that all processes have seeds of their own.
-        seed = ranks.seed(DEFAULT_SEED if training.seed is None else training.seed, completed) - ranks.rank
+        seed = ranks.seed(seed_of(training), completed) - ranks.rank
         arguments += ["--seed", str(seed)]
     if training.record_video and ranks.leads and can_draw():
         # Not Kit's, which is the default.

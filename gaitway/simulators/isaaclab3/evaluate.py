@@ -10,7 +10,7 @@ from gaitway.contracts.errors import RequestError
 from gaitway.contracts.simulation import EVALUATION_DIRECTORY, EVALUATION_VIDEOS, SimulationJob
 from gaitway.contracts.workload import EvaluationConfig
 from gaitway.libraries.tasks import is_for_playing
-from gaitway.simulators.common.isaaclab.arguments import DEFAULT_SEED
+from gaitway.simulators.common.isaaclab.arguments import seed_of
 from gaitway.simulators.common.ran_with import write_ran_with
 from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.isaaclab3.assets.found import Assets
@@ -60,7 +60,7 @@ def _run(job: SimulationJob, task: str, settings: TaskSettings) -> None:
     from gaitway.simulators.isaaclab3.video import film, record_with_ours
 
     training = job.asks(EvaluationConfig)
-    settings.env.seed = seed = DEFAULT_SEED if training.seed is None else training.seed
+    settings.env.seed = seed = seed_of(training)
     if training.record_video and can_draw():
         # A task's name may have a namespace.
         film(settings.env, EVALUATION_VIDEOS, task.replace("/", "-"), training.steps_per_episode)

@@ -70,10 +70,14 @@ def test_a_good_request_starts_an_inner_execution_and_the_caller_waits(world: Wo
         ({"inputParameters": {"trainingConfig": {"numEnv": 1}}}, "did you mean numEnvs?"),
         ({"inputParameters": "{"}, "not valid JSON"),
         ({"outputS3AssetFilesPath": "nowhere"}, "outputS3AssetFilesPath is 'nowhere'"),
-        ({"inputParameters": {"description": "x" * 200_000}}, "description"),
+        ({"inputParameters": {"description": "x" * 20_000}}, "description"),
+        (
+            {"inputParameters": {"trainingConfig": {"hydraOverrides": ["agent.a=" + "b" * 1003] * 129}}},
+            "the message is",
+        ),
         (
             {"inputParameters": {"trainingConfig": {"hydraOverrides": ["agent.a=" + "b" * 1000] * 200}}},
-            "the message is",
+            "characters long, allowed: 131072",
         ),
     ],
 )

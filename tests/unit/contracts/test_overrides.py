@@ -36,6 +36,8 @@ ONE_VALUE = [
     "env.a=null", "env.a=", "env.a= 3", "agent.policy.activation=elu", "env.a=a b c", "env.path=/tmp/a_b-1.usd",
     "env.url=http://host:80/a", "env.a='x, y'", 'env.a="[not closed"', "env.a='it\\'s'", "env.a=[]", "env.a=[1,2,3]",
     "env.a=[[-1, 1],[0, 2]]", "agent.a={x:1,y:[2,3]}", "env.terms.0.weight=2", "+env.new=1", "++agent.new.key=[a,b]",
+    "env.a={a b: 1, c/d: x:y}", "env.a={a: 'x', b: [1, 2], c: {d: null}}", "env.a=[ ]", "env.a={ }", "env.a=[${b}, 1]",
+    "env.a=float( '1e-3' )", "env.a=bool(true)", "env.a=str(1 2)",
     "~env.a", "~agent.b=2", "env.a=${agent.seed}", "env.a=int(3.7)", "env.a=[{layers: [64, 64], activations: tanh}]",
 ]  # fmt: skip
 SWEEPS = [
@@ -43,6 +45,8 @@ SWEEPS = [
     "agent.seed=range(1,5)", "agent.lr=interval(0.1,1)", "env.a=glob(*)", "+agent.seed=shuffle(1,2)", "env.a=sort(2,1)",
 ]  # fmt: skip
 UNREADABLE = [
+    "env.a={'b': 1}", 'env.a={"b": 1, "c": 2}', "env.a={b}", "env.a={b:}", "env.a={:1}", "env.a=[{b:1}, {c}]",
+    "env.a=int()", "env.a=float(x)", "env.a=bool(maybe)", "env.a=json_str({b:1})", "env.a=['x' y]",
     "env.a=[1", "env.a=1]", "env.a={a:1", "env.a='x", "env.a=x#y", "env.a=a=b", "env.a=ü", "env..a=1", "env.2x=1",
     "env.a b=1", "env.=1", "env.a=1,", "+~env.a=1", "env.a=[1,,2]", "env.a=x;y", "agent.a", "+env.a",
 ]  # fmt: skip
@@ -101,6 +105,10 @@ def test_a_sweep_is_refused(override: str) -> None:
         ("env.scene.num_envs=4", "which has no effect, since trainingConfig.numEnvs sets it: give that instead"),
         ("++agent.max_iterations=4", "trainingConfig.maxIterations sets it"),
         ("agent.params.config.max_epochs=4", "trainingConfig.maxIterations sets it"),
+        ("env.scene={num_envs: 4}", "whose num_envs has no effect, since trainingConfig.numEnvs sets it"),
+        ("agent.params={a: 1, config: {max_epochs: 5}}", "whose max_epochs has no effect"),
+        (" agent.seed=1", "which is about ' agent.seed'"),
+        ('env.a={"b": 1}', "a dictionary {a:1}, whose keys have no quotes"),
         ("env..a=1", "which has the key 'env..a', allowed: names of letters"),
         ("env.a b=1", "which has the key 'env.a b'"),
         ("env.a=[1", "which has no closing ]"),
@@ -128,6 +136,21 @@ def test_what_hydra_cannot_read_has_a_problem(override: str) -> None:
 def test_a_setting_is_given_once() -> None:
     with pytest.raises(RequestError, match=r"hydraOverrides has agent\.seed twice with different values: keep one"):
         parse_request({"trainingConfig": {"hydraOverrides": ["agent.seed=1", "+agent.seed=2"]}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"seed": 42, "hydraOverrides": ["agent.seed=7"]}, "hydraOverrides has agent.seed=7, but seed is 42: give one"),
+        ({"seed": 1, "hydraOverrides": ["agent.params.seed=7"]}, "but seed is 1"),
+        ({"checkpointInterval": 5, "hydraOverrides": ["agent.save_interval=50"]}, "but checkpointInterval is 5"),
+    ],
+)
+def test_an_override_that_a_field_would_replace_is_refused(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        parse_request({"trainingConfig": fields})
+    assert parse_request({"trainingConfig": {"hydraOverrides": fields["hydraOverrides"]}})
+    assert parse_request({"trainingConfig": {"seed": 7, "hydraOverrides": ["agent.seed=7"]}})
 
 
 def test_a_run_that_an_older_version_accepted_is_still_read() -> None:

@@ -136,7 +136,7 @@ def test_a_custom_environment_may_stand_at_the_top_level() -> None:
         (training(numEnvs=1.5), ["trainingConfig.numEnvs", "1.5", "a valid integer"]),
         (training(numEnvs=True), ["trainingConfig.numEnvs", "True", "a valid integer"]),
         (training(recordVideo="yes"), ["trainingConfig.recordVideo", "'yes'", "a valid boolean"]),
-        (training(hydraOverrides="a=1"), ["trainingConfig.hydraOverrides", "'a=1'", "a valid list"]),
+        (training(hydraOverrides="a=1"), ["trainingConfig.hydraOverrides", "'a=1'", "a list, as"]),
         (training(numEnvs=0), ["trainingConfig.numEnvs is 0", "greater than or equal to 1"]),
         (training(maxIterations=-1), ["trainingConfig.maxIterations is -1", "greater than or equal to 1"]),
         (training(seed=2**32), ["trainingConfig.seed is 4294967296", "less than or equal to 4294967295"]),
@@ -272,3 +272,53 @@ def test_a_slice_of_a_gpu_is_refused_where_it_makes_no_sense(compute: dict[str, 
 def test_a_slice_of_a_gpu_is_for_one_process_on_a_cluster_of_eks() -> None:
     compute = parse_request({"computeConfig": {"gpuSlice": "3g.20gb", "backend": "hyperpod-eks"}}).compute_config
     assert compute.gpu_slice == "3g.20gb"
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"numEnvs": 64}, "numEnvs is not a known key (did you mean trainingConfig.numEnvs?)"),
+        ({"mode": "evaluate"}, "mode is not a known key (did you mean trainingConfig.mode?)"),
+        ({"max_iterations": 5}, "did you mean trainingConfig.maxIterations?"),
+        ({"numNodes": 2}, "did you mean computeConfig.numNodes?"),
+        (training(numNodes=2), "trainingConfig.numNodes is not a known key (did you mean computeConfig.numNodes?)"),
+        (training(name="x"), "trainingConfig.name is not a known key (did you mean name?)"),
+        ({"computeConfig": {"seed": 3}}, "did you mean trainingConfig.seed?"),
+        (training(customEnvironmentS3Uri={"uri": "s3://a-b/c.zip"}), "trainingConfig.customEnvironmentS3Uri is {'uri'"),
+        (training(mode="evaluate", policyS3Uri={}), "trainingConfig.policyS3Uri is {}, allowed: a string like s3://"),
+        ({"computeConfig": 0}, "computeConfig is 0, allowed: a JSON object"),
+        (training(hydraOverrides="agent.seed=1"), """'agent.seed=1', allowed: a list, as ["agent.seed=1"]"""),
+        (training(hydraOverrides={"agent.seed": 1}), "{'agent.seed': 1}, allowed: a list"),
+        (training(numEnvs=" 64"), "' 64', allowed: a valid integer, without spaces or line breaks around it"),
+        (training(rlLibrary="skrl\n"), "'skrl\\n', allowed: 'rsl_rl', 'rl_games', 'skrl' or 'sb3', without spaces"),
+        (training(task="--headless"), "'--headless', allowed: a name of letters, digits and _ . : / -, not with -"),
+        ({"\ufefftrainingConfig": {}}, "'\\ufefftrainingConfig' is not a known key (did you mean trainingConfig?)"),
+        ({"trainingConfig ": {}}, "'trainingConfig ' is not a known key"),
+        ({"na\x1bme": {}}, "'na\\x1bme' is not a known key"),
+        (training(resumeFrom=" run-1"), "trainingConfig.resumeFrom is ' run-1', allowed: the whole id of a run"),
+    ],
+)
+def test_an_error_names_the_field_and_what_to_do(document: dict[str, Any], said: str) -> None:
+    message = refusal(document)
+    assert said in message
+    assert "parentRunId is" not in message
+
+
+@pytest.mark.parametrize("digits", [1_001, 5_000, 1_000_000])
+def test_a_number_of_many_digits_is_refused_in_words(digits: int) -> None:
+    message = refusal('{"trainingConfig": {"numEnvs": ' + "9" * digits + "}}")
+    assert "sys." not in message
+    assert f"a number of {digits} digits" in message or "characters long" in message
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {f"key{number}": number for number in range(100_000)},
+        json.dumps({f"key{number}": number for number in range(100_000)}),
+        training(hydraOverrides=["agent.seed=1"] * 100_000),
+        {"name": "x" * 10_000_000},
+    ],
+)
+def test_a_document_that_no_request_can_be_is_refused_by_its_size(document: object) -> None:
+    assert "characters long, allowed: 131072" in refusal(document)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from gaitway.contracts.workload import TrainingConfig
+from gaitway.contracts.overrides import SEEDS, key_of
+from gaitway.contracts.workload import TrainingConfig, WorkloadConfig
 from gaitway.libraries import Counts, LibraryRecord, record_of
 
 DEFAULT_SEED = 42
 """Isaac Lab's own, in all of its agents' settings."""
+
+
+def seed_of(training: WorkloadConfig) -> int:
+    """Return the seed of a request, which may give it as an override: the scripts' own option would replace that."""
+    if training.seed is not None:
+        return training.seed
+    given = {key_of(override): override.partition("=")[2].strip() for override in training.hydra_overrides}
+    text = next((given[key] for key in SEEDS if key in given), "")
+    return int(text) if text.isdecimal() else DEFAULT_SEED
 
 
 def counts_steps(library: LibraryRecord) -> bool:

@@ -13,7 +13,7 @@ from gaitway.contracts.errors import RequestError
 from gaitway.contracts.workload import MAX_SEED, TrainingConfig
 from gaitway.libraries import RlLibrary
 from gaitway.libraries.simulators import SIMULATORS
-from gaitway.simulators.common.isaaclab.arguments import checkpoint_interval_in_steps
+from gaitway.simulators.common.isaaclab.arguments import DEFAULT_SEED, checkpoint_interval_in_steps, seed_of
 from gaitway.simulators.common.ranks import Ranks
 from gaitway.simulators.isaaclab2.arguments import find_script, train_arguments
 from tests.unit.simulators.isaaclab2.world import HERE, ISAAC_LAB
@@ -124,6 +124,18 @@ def test_what_scripts_and_libraries_add_to_the_largest_seed_is_still_a_seed(libr
             given = parse(library, Ranks(rank, rank % 2, 4), completed, max_iterations=9, seed=seed)[0].seed
             # skrl itself adds the global rank, as rl_games' script does.
             assert 0 <= given <= MAX_SEED - rank
+
+
+@pytest.mark.parametrize(
+    ("overrides", "seed"),
+    [([], DEFAULT_SEED), (["agent.seed=7"], 7), (["++agent.params.seed= 8"], 8), (["agent.seed=null"], DEFAULT_SEED)],
+)
+def test_a_seed_that_is_an_override_is_that_of_all_processes_and_attempts(overrides: list[str], seed: int) -> None:
+    """The scripts' own option, which tells processes and attempts apart, would replace it."""
+    assert seed_of(TrainingConfig(hydra_overrides=overrides)) == seed
+    assert seed_of(TrainingConfig(hydra_overrides=overrides, seed=3)) == 3
+    given = [parse("rsl_rl", Ranks(1, 1, 2), 5, max_iterations=9, hydra_overrides=each)[0] for each in (overrides, [])]
+    assert given[0].seed - given[1].seed == seed - DEFAULT_SEED
 
 
 def test_a_library_without_a_script_of_ours_is_refused_and_takes_no_other_ones_arguments() -> None:
