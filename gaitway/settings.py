@@ -211,6 +211,9 @@ class Settings(BaseModel):
     account needs a quota for training jobs of each; for Spot, another one."""
     sagemaker_max_instances: Annotated[int, Field(ge=1, le=1000)] = 4
     """The most instances of SageMaker that run at once, over all training jobs; others wait in the queue."""
+    sagemaker_storage: Literal["efs", "checkpoints"] = "efs"
+    """What a run on SageMaker lives on. `checkpoints`: the instance's own disk, where SageMaker synchronises the run's
+    directory with S3; without EFS and VPC, and for one node only."""
     sagemaker_warm_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
     """How long SageMaker keeps an instance after a job for the next one with the same needs, which then starts in
     seconds; it is billed all that time. Not together with `useSpot`."""
@@ -596,11 +599,22 @@ class Settings(BaseModel):
     @property
     def _training_sizes(self) -> dict[int, JobSize]:
         sizes = {processes: INSTANCE_SIZES[name.removeprefix(ML)] for processes, name in self.sagemaker_types.items()}
-        # A training job has its instances to itself.
+        # A training job has its instances to itself. Several nodes share the run's directory.
+        max_nodes = self.sagemaker_max_instances if self.sagemaker_storage == "efs" else 1
         return {
-            processes: JobSize(processes, size.vcpus, size.usable_memory_mib, self.sagemaker_max_instances, size.gpus)
+            processes: JobSize(processes, size.vcpus, size.usable_memory_mib, max_nodes, size.gpus)
             for processes, size in sizes.items()
         }
+
+    @property
+    def sagemaker_mounts(self) -> bool:
+        """Whether SageMaker mounts the file system of runs."""
+        return "sagemaker" in self.backends and self.sagemaker_storage == "efs"
+
+    @property
+    def sagemaker_synchronises(self) -> bool:
+        """Whether SageMaker synchronises the directories of its runs with S3."""
+        return "sagemaker" in self.backends and self.sagemaker_storage == "checkpoints"
 
     @property
     def clusters(self) -> tuple[Backend, ...]:

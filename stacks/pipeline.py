@@ -9,6 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from gaitway.compute.training_job import SYNCHRONISED_RUNS
 from gaitway.contracts.limits import FUNCTION_SECONDS
 from gaitway.contracts.vams import METADATA_SUFFIX, STEP_INPUTS
 from gaitway.settings import Settings
@@ -222,7 +223,7 @@ class PipelineStack(cdk.Stack):
         function = self._function(
             "handle_failure",
             directories=RunDirectories(self._storage.file_system, network),
-            environment=self._orders(),
+            environment=self._orders() | self._synchronised_runs(),
         )
         self._storage.assets.grant_read(function.role)
         self._storage.assets.grant_write(function.role)
@@ -279,6 +280,12 @@ class PipelineStack(cdk.Stack):
         self._storage.runs.grant(function.role, "GetItem", "UpdateItem")
         grant_task_answers(function.role, "Success", "Failure")
         function.allow_metrics()
+
+    def _synchronised_runs(self) -> dict[str, str]:
+        """Where SageMaker keeps the directories of its runs; nothing where they are on EFS."""
+        if not self._settings.sagemaker_synchronises:
+            return {}
+        return {"GAITWAY_SYNCHRONISED_RUNS": f"s3://{self._storage.assets.bucket.bucket_name}/{SYNCHRONISED_RUNS}"}
 
     def _orders(self) -> dict[str, str]:
         """The queues of the clusters' agents; nothing where there are none."""

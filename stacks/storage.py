@@ -38,6 +38,8 @@ class StorageStack(cdk.Stack):
             description="Gaitway: storage",
         )
         self.assets = AssetBucket(self, "AssetBucket", others=settings.asset_buckets, keys=settings.asset_bucket_keys)
+        if settings.sagemaker_synchronises:
+            self.assets.expire_synchronised_runs()
         self.runs = RunTable(self, "RunTable")
         self.file_system = RunFileSystem(
             self,
@@ -46,7 +48,7 @@ class StorageStack(cdk.Stack):
             subnets=network.file_system_subnets,
             zones=network.file_system_zones,
             security_group=network.file_system_security_group,
-            has_training_jobs="sagemaker" in settings.backends,
+            has_training_jobs=settings.sagemaker_mounts,
         )
         cdk.CfnOutput(self, "AssetBucketName", value=self.assets.bucket.bucket_name)
         cdk.CfnOutput(self, "RunTableName", value=self.runs.table.table_name)

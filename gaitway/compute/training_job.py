@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from gaitway.compute.jobs import JobRequest
 from gaitway.compute.service_job import REPORTED, SAID
 from gaitway.compute.targets import of_simulator
+from gaitway.contracts.artifacts import run_directory_name
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.model import Model
 from gaitway.libraries.simulators import Simulator
@@ -21,6 +22,11 @@ JOB_NAME = "GAITWAY_JOB_NAME"
 JOB_QUEUE = "GAITWAY_JOB_QUEUE"
 JOB_ATTEMPTS = "GAITWAY_JOB_ATTEMPTS"
 """Variables by which the runner finds its own job: SageMaker tells a container the name of the training job only."""
+
+CHECKPOINTS_PATH = "/opt/ml/checkpoints"
+"""Where the directories of runs are, if SageMaker synchronises them."""
+SYNCHRONISED_RUNS = "sagemaker/runs/"
+"""Prefix in the asset bucket with which it does."""
 
 _NAME_CHARACTERS = 20
 """Batch puts `AWSBatch` before a training job's name and a digest of 32 characters after it
@@ -47,6 +53,8 @@ class TrainingJobTemplate(Model):
     """How long a job waits for Spot capacity; 0: jobs are on demand."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Of each service job and training job: who may end one is decided by them."""
+    runs_uri: str | None = None
+    """The prefix in S3 with which SageMaker synchronises the directories of runs; None: training jobs mount EFS."""
     images: dict[Simulator, str]
     """By simulator."""
     training_job: dict[str, Any]
@@ -91,6 +99,7 @@ def training_job(job: JobRequest, template: TrainingJobTemplate) -> dict[str, An
     }
     return {
         **common,
+        **_synchronised(job.run_id, template.runs_uri),
         "TrainingJobName": job.run_id[:_NAME_CHARACTERS],
         # Only an id: everyone who may describe a training job can read its arguments.
         "AlgorithmSpecification": common["AlgorithmSpecification"]
@@ -101,6 +110,16 @@ def training_job(job: JobRequest, template: TrainingJobTemplate) -> dict[str, An
         "Environment": environment,
         "Tags": [{"Key": key, "Value": value} for key, value in _tags(job, template).items()],
     }
+
+
+def _synchronised(run_id: str, runs_uri: str | None) -> dict[str, Any]:
+    """Let SageMaker synchronise the run's directory, and nothing beside it, with a prefix of its own."""
+    if runs_uri is None:
+        return {}
+    # Without the slash, SageMaker also restores what is below prefixes that only begin like this one:
+    # github.com/syne-tune/syne-tune/pull/363
+    uri = f"{runs_uri}{run_id}/"
+    return {"CheckpointConfig": {"S3Uri": uri, "LocalPath": f"{CHECKPOINTS_PATH}/{run_directory_name(run_id)}"}}
 
 
 def submission(job: JobRequest, template: TrainingJobTemplate) -> dict[str, Any]:

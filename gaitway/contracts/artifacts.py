@@ -28,6 +28,9 @@ EVALUATION_CONFIG = "evaluation-config.json"
 SIMULATOR_LOG = "simulator.log"
 LOCK_FILE = ".lock"
 """In a run's directory: locked by the attempt that works there."""
+SYNCHRONISATION_MARKS = (".sagemaker-uploading", ".sagemaker-uploaded")
+"""Endings of the empty files that SageMaker puts beside each file that it synchronises with S3:
+github.com/aws/sagemaker-xgboost-container, `checkpointing.py`."""
 EVENTS = "tensorboard/"
 """Of failed runs only: TensorBoard's own files, which metrics.csv holds otherwise."""
 GPU_USAGE = "gpu-usage.csv"

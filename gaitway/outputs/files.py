@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from gaitway.contracts.artifacts import AS_THEY_ARE, CHECKPOINTS, EVENTS, SIMULATOR_LOG
+from gaitway.contracts.artifacts import AS_THEY_ARE, CHECKPOINTS, EVENTS, SIMULATOR_LOG, SYNCHRONISATION_MARKS
 from gaitway.contracts.simulation import LOGS_DIRECTORY
 from gaitway.contracts.workload import WorkloadConfig
 from gaitway.workloads import workload_of
@@ -36,9 +36,16 @@ def accepted_name(name: str, refused_suffixes: Collection[str]) -> str:
 
 
 def _own(directory: Path, files: Iterator[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
-    """Leave out files outside of the directory: a simulator may make links to files that only the runner can read."""
+    """Leave out files outside of the directory: a simulator may make links to files that only the runner can read.
+
+    Leave out SageMaker's notes about the files that it brings to S3, too.
+    """
     root = directory.resolve()
-    return ((name, path) for name, path in files if path.resolve().is_relative_to(root))
+    return (
+        (name, path)
+        for name, path in files
+        if path.resolve().is_relative_to(root) and not path.name.endswith(SYNCHRONISATION_MARKS)
+    )
 
 
 def _named(files: Iterator[tuple[str, Path]], refused_suffixes: Collection[str]) -> Iterator[tuple[str, Path]]:

@@ -13,6 +13,7 @@ import pandas as pd
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorboard.compat.proto.event_pb2 import Event
 
+from gaitway.contracts.artifacts import SYNCHRONISATION_MARKS
 from gaitway.contracts.simulation import LOGS_DIRECTORY
 from gaitway.libraries import RlLibrary, ScalarTags, record_of
 from gaitway.workloads.event_files import records
@@ -70,7 +71,8 @@ def read_metrics(directory: Path, library: RlLibrary, damage: Damage | None = No
     """
     tags = record_of(library).scalars
     damage = damage or Damage()
-    paths = sorted((directory / LOGS_DIRECTORY).rglob("events.out.tfevents.*"))
+    found = sorted((directory / LOGS_DIRECTORY).rglob("events.out.tfevents.*"))
+    paths = [path for path in found if not path.name.endswith(SYNCHRONISATION_MARKS)]
     scalars = _continued([frame for path in paths if not (frame := _read_file(path, tags, damage)).empty])
     scalars["tag"] = scalars["tag"].astype("category")
     scalars = scalars.sort_values([STEP, WALL_TIME], kind="stable").drop_duplicates([STEP, "tag"], keep="last")

@@ -15,6 +15,7 @@ from gaitway.aws.metrics import Metrics
 from gaitway.aws.run_table import RunTable
 from gaitway.aws.task_tokens import TaskTokens
 from gaitway.compute.backends import jobs_of
+from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import ExecutionEndedEvent, HandleFailureEvent
 from lambdas.environment import CLIENT_CONFIG, IMPATIENT_CLIENT_CONFIG, PublishingEnvironment
 from lambdas.handle_failure.ended import failure_of
@@ -27,6 +28,8 @@ class HandleFailureEnvironment(PublishingEnvironment):
 
     efs_root: Annotated[Path | None, Field(alias="GAITWAY_EFS_ROOT", strict=False)] = None
     """Where EFS is mounted; None in TellCaller, which has to work where it cannot be."""
+    synchronised_runs: Annotated[str | None, Field(alias="GAITWAY_SYNCHRONISED_RUNS")] = None
+    """Prefix in S3 of the directories of runs on SageMaker, where they are not on EFS."""
 
 
 @cache
@@ -39,6 +42,7 @@ def _handle_failure() -> HandleFailure:
         s3=boto3.client("s3", config=IMPATIENT_CLIENT_CONFIG),
         metrics=Metrics(boto3.client("cloudwatch", config=IMPATIENT_CLIENT_CONFIG), environment.metrics_namespace),
         efs_root=environment.efs_root,
+        synchronised_runs=S3Uri.parse(environment.synchronised_runs) if environment.synchronised_runs else None,
     )
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gaitway.aws.errors import AWS_ERRORS
+from gaitway.contracts.artifacts import run_directory
 from gaitway.contracts.errors import ArtifactError, Failure, PlatformError
 from gaitway.contracts.limits import ENDING_RUNNER_SECONDS, SALVAGE_SECONDS
 from gaitway.contracts.run import RunRecord, RunResult, RunState, to_json
 from lambdas.handle_failure.explain import explain
+from lambdas.handle_failure.run_files import MountedFiles, RunFiles, SynchronisedFiles
 from lambdas.handle_failure.salvage import FailedRun, Salvage
 from lambdas.observability import logger
 from lambdas.outcome import count_failure
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from gaitway.aws.run_table import RunTable
     from gaitway.aws.task_tokens import TaskTokens
     from gaitway.compute.jobs import Jobs
+    from gaitway.contracts.model import S3Uri
     from gaitway.contracts.pipeline import HandleFailureEvent
 
 _CANNOT_STOP: tuple[type[Exception], ...] = (*AWS_ERRORS, PlatformError)
@@ -44,6 +47,7 @@ class HandleFailure:
         s3: An S3 client that gives up early.
         metrics: The deployment's metrics; the client gives up early.
         efs_root: Mount point of EFS; None if nothing is to be salvaged from it.
+        synchronised_runs: Prefix below which SageMaker keeps the directories of its runs; None if they are on EFS.
         salvage_seconds: How long the caller waits for the salvage.
         runner_seconds: How long to wait for a runner that ends.
     """
@@ -57,6 +61,7 @@ class HandleFailure:
         metrics: Metrics,
         efs_root: Path | None,
         *,
+        synchronised_runs: S3Uri | None = None,
         salvage_seconds: float = SALVAGE_SECONDS,
         runner_seconds: float = ENDING_RUNNER_SECONDS,
     ) -> None:
@@ -66,6 +71,7 @@ class HandleFailure:
         self._s3 = s3
         self._metrics = metrics
         self._efs_root = efs_root
+        self._synchronised_runs = synchronised_runs
         self._salvage_seconds = salvage_seconds
         self._runner_seconds = runner_seconds
 
@@ -146,7 +152,24 @@ class HandleFailure:
             latest = self._runs.get(record.run_id)
             return latest is not None and _has_failed(latest, execution_arn)
 
-        return Salvage(run, self._s3, self._efs_root, is_wanted, runner_seconds=self._runner_seconds)
+        files = self._files(run, self._efs_root)
+        return Salvage(run, self._s3, files, is_wanted, runner_seconds=self._runner_seconds)
+
+    def _files(self, run: FailedRun, efs_root: Path) -> RunFiles:
+        """Find the directory of a run."""
+        job_id, run_id = run.record.job_id, run.spec.run_id
+        if self._synchronised_runs is None or run.spec.compute.backend != "sagemaker":
+            return MountedFiles(run_directory(efs_root, run_id))
+
+        def is_active() -> bool:
+            try:
+                job = self._jobs.get(job_id) if job_id is not None else None
+            except _CANNOT_STOP:
+                logger.exception("%s: whether its job has ended is not known", run_id)
+                return False
+            return job is not None and not job.has_ended
+
+        return SynchronisedFiles(self._s3, self._synchronised_runs / f"{run_id}/", is_active)
 
     def _tell_caller(self, event: HandleFailureEvent, failure: Failure) -> None:
         """Report the outcome in the record: the run may have ended before this failure of its execution."""

@@ -1,8 +1,7 @@
-"""Upload the files of a failed run from EFS to S3, as far as there is time."""
+"""Upload the files of a failed run to its outputs in S3, as far as there is time."""
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import ValidationError
 
 from gaitway.aws.errors import AWS_ERRORS
-from gaitway.contracts.artifacts import LOCK_FILE, REPORT, RESULTS, Results, run_directory
+from gaitway.contracts.artifacts import REPORT, RESULTS, Results
 from gaitway.contracts.errors import ArtifactError, Failure, RunRefusedError
 from gaitway.contracts.limits import ENDING_RUNNER_SECONDS
 from gaitway.contracts.run import RunRecord, RunSpec
@@ -25,6 +24,7 @@ from gaitway.outputs.history import read_history, total_cost
 from gaitway.outputs.report_file import write_report
 from gaitway.outputs.results import read_ran_with, results_of, write_json
 from gaitway.outputs.upload import Uploader
+from lambdas.handle_failure.run_files import RunFiles
 from lambdas.observability import logger
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ class _NotWantedError(Exception):
 class Salvage:
     """Uploads in its own thread while it is entered: neither S3 nor EFS may delay the answer to the caller.
 
-    EFS is only read. Repeating it uploads nothing that S3 holds already; and a runner that is ending and uploads the
-    same files at the same time does no harm.
+    What the run left is only read. Repeating it uploads nothing that S3 holds already; and a runner that is ending and
+    uploads the same files at the same time does no harm.
 
     Args:
         run: The failed run.
         s3: An S3 client that gives up early.
-        efs_root: Where EFS is mounted.
+        files: What it left.
         is_wanted: Returns, before each file that is written, whether the run still belongs to the failed execution.
         runner_seconds: How long to wait for the runner.
     """
@@ -73,14 +73,15 @@ class Salvage:
         self,
         run: FailedRun,
         s3: S3Client,
-        efs_root: Path,
+        files: RunFiles,
         is_wanted: Callable[[], bool],
         *,
         runner_seconds: float = ENDING_RUNNER_SECONDS,
     ) -> None:
         self._run = run
         self._s3 = s3
-        self._directory = run_directory(efs_root, run.spec.run_id)
+        self._left = files
+        self._directory = files.directory
         self._is_wanted = is_wanted
         self._runner_seconds = runner_seconds
         self._uploader = Uploader(s3, run.spec.output_files, self._may_write)
@@ -119,9 +120,11 @@ class Salvage:
         except Exception:
             # An exception in a thread would be lost.
             logger.exception("%s: salvage ended early", self._run.spec.run_id)
+        finally:
+            self._left.close()
 
     def _remember_checkpoints(self) -> None:
-        """Add the files that the runner has uploaded, because not all of them are still on EFS."""
+        """Add the files that the runner has uploaded, because not all of them are still in the directory."""
         try:
             uploaded = CheckpointLog(self._directory).entries
         except (OSError, UnicodeDecodeError) as error:
@@ -138,10 +141,12 @@ class Salvage:
     def _upload(self) -> bool:
         """Upload what S3 does not hold yet; return whether it holds everything now."""
         try:
+            self._left.refresh()
+            self._remember_checkpoints()
             # Of several with one name the last one counts, as in a run that succeeds.
             self._files = dict(remains(self._directory, self._run.spec.training, self._run.spec.refused_suffixes))
         except OSError as error:
-            logger.warning("the run's directory cannot be listed: %s", error)
+            logger.warning("the run's directory cannot be read: %s", error)
             return False
         # Each one is tried, even if the one before failed.
         arrived = [self._upload_file(name, path) for name, path in self._files.items()]
@@ -212,23 +217,11 @@ class Salvage:
     def _wait_for_runner(self) -> None:
         """Wait for the end of a runner that was asked to stop; its last files are uploaded after that."""
         give_up_at = time.monotonic() + self._runner_seconds
-        while self._is_locked():
+        while self._left.is_in_use():
             if time.monotonic() >= give_up_at:
                 logger.warning("%s: the runner does not release its directory", self._run.spec.run_id)
                 return
             self._pause(_LOCK_POLL_SECONDS)
-
-    def _is_locked(self) -> bool:
-        try:
-            with (self._directory / LOCK_FILE).open("rb") as file:
-                # A shared lock is possible on a file that is only readable; closing the file releases it.
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            # No runner ever used this directory, or EFS does not answer.
-            return False
-        return False
 
     def _pause(self, seconds: float) -> None:
         self._closed.wait(seconds)

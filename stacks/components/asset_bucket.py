@@ -9,7 +9,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from gaitway.compute.training_job import SYNCHRONISED_RUNS
 from stacks.components.findings import acknowledge_wildcard
+
+_SYNCHRONISED_DAYS = 30
+"""How long such a directory is kept after its run has written to it last: so long the run can be resumed."""
 
 
 class AssetBucket(Construct):
@@ -80,6 +84,31 @@ class AssetBucket(Construct):
         """Let a role write the objects whose keys match a pattern, each in one part."""
         self._grant(role, "s3:PutObject", objects=objects)
         self._grant_keys(role, "kms:GenerateDataKey")
+
+    def grant_synchronise(self, role: iam.IRole, prefix: str) -> None:
+        """Let a role keep directories and a prefix of our own bucket the same, in both directions.
+
+        As for checkpoints in docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html, and to delete: what a
+        container deletes, SageMaker deletes there (docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html).
+        """
+        arn = f"{self.bucket.bucket_arn}/{prefix}*"
+        actions = ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload")
+        role.add_to_principal_policy(
+            iam.PolicyStatement(actions=[f"s3:{action}" for action in actions], resources=[arn])
+        )
+        role.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=["s3:ListBucket"],
+                resources=[self.bucket.bucket_arn],
+                conditions={"StringLike": {"s3:prefix": f"{prefix}*"}},
+            )
+        )
+        exported = cdk.Stack.of(self).export_value(self.bucket.bucket_arn)
+        acknowledge_wildcard(role, f"{exported}/{prefix}*", "A run's libraries name the files of its directory.")
+
+    def expire_synchronised_runs(self) -> None:
+        """Remove the files of runs that SageMaker synchronised, in the end."""
+        self.bucket.add_lifecycle_rule(prefix=SYNCHRONISED_RUNS, expiration=cdk.Duration.days(_SYNCHRONISED_DAYS))
 
     def _grant_keys(self, role: iam.IRole, *actions: str) -> None:
         """Let S3 use the other buckets' keys for a role.

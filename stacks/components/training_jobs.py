@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from gaitway.compute.training_job import CHECKPOINTS_PATH, SYNCHRONISED_RUNS
 from gaitway.contracts.limits import LONGEST_RUN_SECONDS
 from gaitway.settings import Settings
 from stacks.components.asset_bucket import AssetBucket
@@ -125,6 +126,7 @@ class TrainingJobs(Construct):
                     "instanceTypes": settings.sagemaker_types,
                     "waitSeconds": LONGEST_RUN_SECONDS if settings.use_spot else 0,
                     "tags": names.job_tags,
+                    **({"runsUri": self._uri(SYNCHRONISED_RUNS)} if settings.sagemaker_synchronises else {}),
                     "images": job.image_uris,
                     "trainingJob": self._training_job(network, job),
                 }
@@ -133,16 +135,15 @@ class TrainingJobs(Construct):
 
     def _training_job(self, network: Network, job: SimulationJob) -> dict[str, Any]:
         """Write the request of CreateTrainingJob, without what depends on the run."""
-        settings, vpc = self._settings, network.vpc
+        settings = self._settings
         resources: dict[str, Any] = {"VolumeSizeInGB": _VOLUME_GB}
         if settings.sagemaker_warm_seconds:
             resources["KeepAlivePeriodInSeconds"] = settings.sagemaker_warm_seconds
         environment = job.environment | {
             "GAITWAY_BACKEND": "sagemaker",
-            "GAITWAY_EFS_ROOT": f"{_MOUNT_PATH}{RUNS_PATH}",
+            "GAITWAY_EFS_ROOT": f"{_MOUNT_PATH}{RUNS_PATH}" if settings.sagemaker_mounts else CHECKPOINTS_PATH,
             "GAITWAY_MANAGED_SPOT": json.dumps(settings.use_spot),
         }
-        groups = (network.compute_security_group, network.nodes_security_group)
         return {
             "AlgorithmSpecification": {
                 "TrainingInputMode": "File",
@@ -151,6 +152,17 @@ class TrainingJobs(Construct):
                 "EnableSageMakerMetricsTimeSeries": True,
             },
             "RoleArn": self.role.role_arn,
+            **(self._mount(network) if settings.sagemaker_mounts else {}),
+            "OutputDataConfig": {"S3OutputPath": self._uri(OUTPUT_PREFIX)},
+            "ResourceConfig": resources,
+            "EnableManagedSpotTraining": settings.use_spot,
+            "Environment": environment,
+        }
+
+    def _mount(self, network: Network) -> dict[str, Any]:
+        """Write the part that mounts the file system: SageMaker reaches it in a VPC only."""
+        groups = (network.compute_security_group, network.nodes_security_group)
+        return {
             "InputDataConfig": [
                 {
                     "ChannelName": _CHANNEL,
@@ -165,15 +177,14 @@ class TrainingJobs(Construct):
                     },
                 }
             ],
-            "OutputDataConfig": {"S3OutputPath": f"s3://{self._assets.bucket.bucket_name}/{OUTPUT_PREFIX}"},
-            "ResourceConfig": resources,
             "VpcConfig": {
-                "Subnets": vpc.select_subnets(subnets=network.compute_subnets.subnets).subnet_ids,
+                "Subnets": network.vpc.select_subnets(subnets=network.compute_subnets.subnets).subnet_ids,
                 "SecurityGroupIds": [group.security_group_id for group in groups],
             },
-            "EnableManagedSpotTraining": settings.use_spot,
-            "Environment": environment,
         }
+
+    def _uri(self, prefix: str) -> str:
+        return f"s3://{self._assets.bucket.bucket_name}/{prefix}"
 
     def _role(self, job: SimulationJob) -> iam.Role:
         role = iam.Role(
@@ -185,7 +196,11 @@ class TrainingJobs(Construct):
         )
         job.grant_pull(role)
         job.admit(role)
-        self._file_system.grant_root(role)
+        if self._settings.sagemaker_mounts:
+            self._file_system.grant_root(role)
+            role.add_to_policy(iam.PolicyStatement(actions=[*_VPC_ACTIONS], resources=["*"]))
+        else:
+            self._assets.grant_synchronise(role, SYNCHRONISED_RUNS)
         self._assets.grant_put(role, f"{OUTPUT_PREFIX}*")
         logs = cdk.Stack.of(self).format_arn(
             service="logs",
@@ -205,7 +220,6 @@ class TrainingJobs(Construct):
             )
         )
         acknowledge_wildcard(role, logs, "SageMaker names the group, and a stream after each training job.")
-        role.add_to_policy(iam.PolicyStatement(actions=[*_VPC_ACTIONS], resources=["*"]))
         role.add_to_policy(
             iam.PolicyStatement(
                 actions=["cloudwatch:PutMetricData"],

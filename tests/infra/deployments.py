@@ -79,6 +79,7 @@ SETTINGS: dict[str, dict[str, str]] = {
         "sagemakerMaxInstances": "8",
         "sagemakerWarmSeconds": "600",
     },
+    "training-jobs-without-efs": {"backends": "batch,sagemaker", "sagemakerStorage": "checkpoints", "useSpot": "true"},
     "eks": {
         "backends": "batch,hyperpod-eks",
         "clusterNodes": "4",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -11,6 +12,7 @@ from botocore.validate import validate_parameters
 
 from gaitway.compute.jobs import JobRequest
 from gaitway.compute.training_job import TrainingJobTemplate, submission, training_job
+from gaitway.contracts.artifacts import run_directory
 from gaitway.contracts.request import ComputeConfig
 from gaitway.local.extensions.sagemaker.validation import check_training_job
 from gaitway.settings import Settings, load_settings
@@ -88,6 +90,65 @@ def test_spot_waits_and_is_said_to_the_runner(synthesise: Synthesise) -> None:
     assert found.wait_seconds > 0
     assert found.training_job["EnableManagedSpotTraining"] is True
     assert found.training_job["Environment"]["GAITWAY_MANAGED_SPOT"] == "true"
+
+
+@pytest.fixture(scope="session")
+def synchronised(synthesise: Synthesise) -> Synthesis:
+    """A deployment where SageMaker does not mount the file system."""
+    return synthesise(settings(sagemakerStorage="checkpoints"))
+
+
+def test_without_efs_a_training_job_has_a_prefix_of_its_run_and_no_vpc(synchronised: Synthesis) -> None:
+    found = template(synchronised)
+    run_id = f"run-{'0' * 20}"
+    compute = ComputeConfig(backend="sagemaker")
+    written = training_job(JobRequest(f"{run_id}-{'a' * 12}", run_id, compute, 28_200, "Isaac-Ant-v0", None), found)
+    assert {"VpcConfig", "InputDataConfig"}.isdisjoint(written)
+    local = f"/opt/ml/checkpoints/runs/{run_id}"
+    assert written["CheckpointConfig"] == {"S3Uri": f"{found.runs_uri}{run_id}/", "LocalPath": local}
+    assert Path(local) == run_directory(Path(written["Environment"]["GAITWAY_EFS_ROOT"]), run_id)
+    payload = json.loads(json.dumps(written).replace("<AssetBucket/Assets>", "assets"))
+    check_training_job(payload)
+
+
+def test_without_efs_a_role_may_use_the_prefix_of_runs_and_the_file_system_stays_closed(
+    both: Synthesis, synchronised: Synthesis
+) -> None:
+    def actions(one: Synthesis, service: str) -> dict[str, str]:
+        return {
+            each.action: each.resource for each in one.allowed("TrainingJobs/Role") if each.action.startswith(service)
+        }
+
+    assert "s3:GetObject" not in actions(both, "s3:")
+    allowed = actions(synchronised, "s3:")
+    for action in ("s3:GetObject", "s3:DeleteObject"):
+        assert allowed[action].endswith("/sagemaker/runs/*")
+    assert actions(synchronised, "elasticfilesystem:") == actions(synchronised, "ec2:") == {}
+    policy = synchronised.resource("AWS::EFS::FileSystem").properties["FileSystemPolicy"]
+    assert [statement["Effect"] for statement in policy["Statement"]] == ["Deny"]
+
+
+def test_without_efs_what_salvages_knows_where_runs_are_and_their_files_expire(
+    aws: Synthesis, synchronised: Synthesis
+) -> None:
+    found = template(synchronised)
+    (told,) = [
+        synchronised.text("GaitwayPipeline", variables["GAITWAY_SYNCHRONISED_RUNS"])
+        for each in synchronised.resources("AWS::Lambda::Function")
+        if "GAITWAY_SYNCHRONISED_RUNS" in (variables := each.properties["Environment"]["Variables"])
+    ]
+    assert told == found.runs_uri
+
+    def expiring(one: Synthesis) -> list[str]:
+        rules = one.resource("AWS::S3::Bucket", "AssetBucket/Assets").properties["LifecycleConfiguration"]["Rules"]
+        return [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule]
+
+    assert (expiring(aws), expiring(synchronised)) == ([], ["sagemaker/runs/"])
+
+
+def test_without_efs_only_one_node_is_allowed() -> None:
+    sizes = settings(sagemakerStorage="checkpoints").further_backends["sagemaker"]
+    assert {size.max_nodes for size in sizes.values()} == {1}
 
 
 def test_only_with_it_may_the_file_system_be_mounted_without_a_role(aws: Synthesis, both: Synthesis) -> None:

@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from gaitway.cli import main
 from gaitway.client.logs import RunLogs
 from gaitway.client.runs import StartedRun
 from gaitway.commands import Commands
-from gaitway.contracts.artifacts import METRICS, RESULTS, Results
+from gaitway.compute.training_job import CHECKPOINTS_PATH, SYNCHRONISED_RUNS
+from gaitway.contracts.artifacts import METRICS, RESULTS, SYNCHRONISATION_MARKS, Results
 from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunRecord, RunState
 from gaitway.local.extensions.sagemaker import INTERRUPT
@@ -94,6 +96,58 @@ def iterations_of(plane: ControlPlane, run: StartedRun) -> list[int]:
     return [int(float(row["step"])) for row in csv.DictReader(text.splitlines())]
 
 
+@contextmanager
+def deployed_with(local_aws: LocalAws, change: Callable[[Json], None]) -> Iterator[None]:
+    """Change what all training jobs have in common, as another deployment would, for a while."""
+    session: Any = local_aws.session()
+    ssm, name = session.client("ssm"), DEFAULT_NAMES.training_template
+    before = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    template = json.loads(before)
+    change(template)
+    ssm.put_parameter(Name=name, Value=json.dumps(template), Type="String", Overwrite=True)
+    try:
+        yield
+    finally:
+        ssm.put_parameter(Name=name, Value=before, Type="String", Overwrite=True)
+
+
+@pytest.fixture(params=["efs", "checkpoints"])
+def storage(request: pytest.FixtureRequest, plane: ControlPlane, local_aws: LocalAws) -> Iterator[str]:
+    """Deployed with each `sagemakerStorage`: tests/infra/test_training_jobs.py shows that the stacks deploy this."""
+    if request.param == "efs":
+        yield "efs"
+        return
+
+    def without_efs(template: Json) -> None:
+        template["runsUri"] = f"s3://{plane.bucket}/{SYNCHRONISED_RUNS}"
+        del template["trainingJob"]["VpcConfig"], template["trainingJob"]["InputDataConfig"]
+        template["trainingJob"]["Environment"]["GAITWAY_EFS_ROOT"] = CHECKPOINTS_PATH
+
+    session: Any = local_aws.session()
+    role = {"RoleName": DEFAULT_NAMES.training_role, "PolicyName": "synchronise"}
+    actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"]
+    statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam = session.client("iam")
+    iam.put_role_policy(**role, PolicyDocument=document)
+    with deployed_with(local_aws, without_efs):
+        yield "checkpoints"
+    iam.delete_role_policy(**role)
+
+
+def has_saved(plane: ControlPlane, run: StartedRun, storage: str) -> None:
+    """Wait until a run has trained a few iterations, and could resume after the loss of its machine."""
+    trains(plane, run)
+    if storage == "checkpoints":
+        prefix = f"{SYNCHRONISED_RUNS}{run.run_id}/"
+
+        def synchronised() -> list[str]:
+            pages = plane.s3.get_paginator("list_objects_v2").paginate(Bucket=plane.bucket, Prefix=prefix)
+            return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+        until(lambda: any(key.endswith(".pt") for key in synchronised()), RUN_SECONDS)
+
+
 def test_a_training_goes_through_batch_and_sagemaker_to_its_results(plane: ControlPlane, local_aws: LocalAws) -> None:
     run = start(plane)
     succeed(plane, run)
@@ -122,6 +176,7 @@ def test_a_failure_is_told_to_the_caller_and_to_sagemaker_and_attempted_once(pla
     assert len(service_job(plane, run)["attempts"]) == 1
 
 
+@pytest.mark.usefixtures("storage")
 def test_a_cancelled_training_is_asked_to_end_and_its_caller_is_told(plane: ControlPlane) -> None:
     run = start(plane, maxIterations=100_000)
     trains(plane, run)
@@ -161,9 +216,11 @@ def test_what_is_generated_is_a_training_job_that_aws_takes(
 
 
 @pytest.mark.slow
-def test_a_training_whose_machine_is_lost_resumes_to_its_fixed_total_and_is_evaluated(plane: ControlPlane) -> None:
+def test_a_training_whose_machine_is_lost_resumes_to_its_fixed_total_and_is_evaluated(
+    plane: ControlPlane, storage: str
+) -> None:
     run = start(plane, maxIterations=TOTAL, checkpointInterval=1)
-    trains(plane, run)
+    has_saved(plane, run, storage)
     for process in processes_with("TRAINING_JOB_NAME", training_name(plane, run)):
         os.kill(process.pid, signal.SIGKILL)
     succeed(plane, run)
@@ -186,27 +243,24 @@ def test_a_training_whose_machine_is_lost_resumes_to_its_fixed_total_and_is_eval
 
 
 @pytest.fixture
-def on_spot(local_aws: LocalAws) -> Iterator[None]:
-    """Deployed as with `useSpot`: training jobs are on Spot until the test is over."""
-    session: Any = local_aws.session()
-    ssm, name = session.client("ssm"), DEFAULT_NAMES.training_template
-    before = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-    template = json.loads(before)
-    template["waitSeconds"] = 600
-    template["trainingJob"]["EnableManagedSpotTraining"] = True
-    template["trainingJob"]["Environment"]["GAITWAY_MANAGED_SPOT"] = "true"
-    ssm.put_parameter(Name=name, Value=json.dumps(template), Type="String", Overwrite=True)
-    yield
-    ssm.put_parameter(Name=name, Value=before, Type="String", Overwrite=True)
+def on_spot(storage: str, local_aws: LocalAws) -> Iterator[str]:
+    """Deployed as with `useSpot`, on each storage: training jobs are on Spot until the test is over."""
+
+    def spot(template: Json) -> None:
+        template["waitSeconds"] = 600
+        template["trainingJob"]["EnableManagedSpotTraining"] = True
+        template["trainingJob"]["Environment"]["GAITWAY_MANAGED_SPOT"] = "true"
+
+    with deployed_with(local_aws, spot):
+        yield storage
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("on_spot")
 def test_a_spot_interruption_costs_what_was_trained_since_the_newest_checkpoint(
-    plane: ControlPlane, local_aws: LocalAws
+    plane: ControlPlane, local_aws: LocalAws, on_spot: str
 ) -> None:
     run = start(plane, maxIterations=TOTAL, checkpointInterval=1)
-    trains(plane, run)
+    has_saved(plane, run, on_spot)
     name = training_name(plane, run)
     urllib.request.urlopen(f"{local_aws.endpoint_url}{INTERRUPT}{name}").close()  # noqa: S310
     succeed(plane, run)
@@ -216,6 +270,8 @@ def test_a_spot_interruption_costs_what_was_trained_since_the_newest_checkpoint(
     # One training job, which SageMaker restarted: to Batch it was one attempt.
     assert (training_name(plane, run), len(service_job(plane, run)["attempts"])) == (name, 1)
     assert iterations_of(plane, run)[-1] == TOTAL - 1
+    attempts = results_of(plane, run).history.attempts  # type: ignore[union-attr]
+    assert attempts[1].resumed_from > 0
 
 
 @pytest.mark.slow
@@ -229,6 +285,19 @@ def test_the_acceptance_check_passes(
     assert not ended.value.code, capsys.readouterr().err
     (check,) = json.loads((tmp_path / "page.json").read_text())["checks"]
     assert (check["name"], check["status"]) == ("sagemaker", "passed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["checkpoints"], indirect=True)
+def test_a_training_without_efs_leaves_what_one_with_it_leaves(plane: ControlPlane, storage: str) -> None:
+    run = start(plane)
+    succeed(plane, run)
+    results = results_of(plane, run)
+    assert (results.status, results.warnings, storage) == ("succeeded", [], "checkpoints")
+    place = record_of(plane, run).output_files
+    assert place is not None
+    listed = plane.s3.list_objects_v2(Bucket=place.bucket, Prefix=place.key)["Contents"]
+    assert not [item["Key"] for item in listed if item["Key"].endswith(SYNCHRONISATION_MARKS)]
 
 
 @pytest.mark.slow

@@ -10,8 +10,10 @@ from typing import Any
 
 from gaitway.aws.metrics import Metrics
 from gaitway.compute.batch import BatchJobs
+from gaitway.compute.jobs import Jobs
 from gaitway.contracts.artifacts import LOCK_FILE, RESULTS, SIMULATOR_LOG, Results, run_directory
 from gaitway.contracts.errors import Failure
+from gaitway.contracts.model import S3Uri
 from gaitway.contracts.pipeline import ConstructRunEvent, ExecutionEndedEvent, HandleFailureEvent
 from gaitway.contracts.run import RunState, output_prefix_of
 from gaitway.names import DEFAULT_NAMES
@@ -19,7 +21,7 @@ from lambdas.construct_run.inputs import Inputs
 from lambdas.construct_run.logic import ConstructRun
 from lambdas.handle_failure.ended import failure_of
 from lambdas.handle_failure.logic import HandleFailure
-from tests.local.control_plane.world import BACKENDS, Json, World
+from tests.local.control_plane.world import BACKENDS, SIZES, Json, World
 
 NAMESPACE = DEFAULT_NAMES.metrics_namespace
 
@@ -70,6 +72,9 @@ class Failing:
         self.s3: Any = world.s3
         self.times: dict[str, float] = {}
         self.seconds_left = SECONDS_LEFT
+        self.synchronised_runs: S3Uri | None = None
+        """Where SageMaker keeps the directories of its runs."""
+        self.jobs: Jobs = BatchJobs(self.batch)  # type: ignore[arg-type]  # no more of it is used
 
     @property
     def directory(self) -> Path:
@@ -90,7 +95,8 @@ class Failing:
         caller = self.world.launched(**fields)
         started = json.loads(self.world.describe(self.execution)["input"])
         event = ConstructRunEvent.model_validate(started | {"execution_arn": self.execution})
-        ConstructRun(self.world.table, Inputs(self.world.s3), BACKENDS, ("embedded",)).handle(event)
+        backends = BACKENDS | {"sagemaker": SIZES}
+        ConstructRun(self.world.table, Inputs(self.world.s3), backends, ("embedded",)).handle(event)
         now = self.world.record.updated_at
         self.world.table.update(
             self.world.run_id, state=RunState.RUNNING, job_id="job-1", attempts=3, attempt=3, started_at=now
@@ -145,10 +151,11 @@ class Failing:
         return HandleFailure(
             self.world.table,
             self.world.task_tokens,
-            BatchJobs(self.batch),  # type: ignore[arg-type]  # no more of it is used
+            self.jobs,
             self.s3,
             Metrics(self.cloudwatch, NAMESPACE),  # type: ignore[arg-type]  # no more of it is used
             self.efs_root,
+            synchronised_runs=self.synchronised_runs,
             **self.times,
         )
 

@@ -1,10 +1,11 @@
 """SageMaker training jobs as local processes below SAGEMAKER_BASE_DIR; MiniStack has no SageMaker.
 
 Supplied: CreateTrainingJob, DescribeTrainingJob, StopTrainingJob and ListTrainingJobs, checked against botocore's
-model; what a container finds below /opt/ml; file systems of EFS as channels; several hosts; the time limit, the signal
-to stop and its 120 seconds; managed Spot with interruptions; and what AWS Batch has for them: service environments,
-scheduling policies and service jobs. Not supplied, and refused: channels in S3, checkpoints in S3, images that
-SageMaker itself provides. What a container leaves in /opt/ml/model and /opt/ml/output/data is not uploaded.
+model; what a container finds below /opt/ml; file systems of EFS as channels; a directory that is synchronised with S3;
+several hosts; the time limit, the signal to stop and its 120 seconds; managed Spot with interruptions; and what AWS
+Batch has for them: service environments, scheduling policies and service jobs. Not supplied, and refused: channels in
+S3, images that SageMaker itself provides. What a container leaves in /opt/ml/model and /opt/ml/output/data is not
+uploaded.
 """
 
 from ministack import app

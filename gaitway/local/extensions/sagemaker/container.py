@@ -10,10 +10,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from gaitway.contracts.model import S3Uri
 from gaitway.local.extensions.batch.container import ProcessSpec
 from gaitway.local.extensions.batch.container_environment import container_environment
 from gaitway.local.extensions.batch.images import IMAGES, Image
 from gaitway.local.extensions.efs import directory_of
+from gaitway.local.extensions.sagemaker.checkpoints import Synchronised
 from gaitway.local.extensions.sagemaker.model import TrainingJob
 from gaitway.local.mounts import rewrite
 from gaitway.local.runtime import Runtime
@@ -69,6 +71,9 @@ def prepare(
     (config / "resourceconfig.json").write_text(json.dumps(_resources(job, host)), encoding="utf-8")
     channels = {channel["ChannelName"]: channel for channel in job.request.get("InputDataConfig", [])}
     (config / "inputdataconfig.json").write_text(json.dumps(_input_data(channels)), encoding="utf-8")
+    if checkpoints := job.request.get("CheckpointConfig"):
+        # github.com/aws/sagemaker-xgboost-container, `checkpointing.py`
+        (config / "checkpointconfig.json").write_text(json.dumps({"LocalPath": _local_path(checkpoints)}))
     mounts = {}
     for name, channel in channels.items():
         source = channel["DataSource"]["FileSystemDataSource"]
@@ -96,6 +101,26 @@ def prepare(
         environment={name: rewrite(value, directories) for name, value in environment.items()},
         working_directory=working_directory,
     )
+
+
+def synchronised(job: TrainingJob, directory: Path, runtime: Runtime) -> Synchronised | None:
+    """Return the directory of a host that is the same as a prefix in S3, if there is one.
+
+    Args:
+        job: The training job.
+        directory: The host's own disk.
+        runtime: The emulator.
+    """
+    checkpoints = job.request.get("CheckpointConfig")
+    if not checkpoints:
+        return None
+    place = directory / _local_path(checkpoints).strip("/")
+    return Synchronised(S3Uri.parse(checkpoints["S3Uri"]), place, job.request["RoleArn"], runtime)
+
+
+def _local_path(checkpoints: Json) -> str:
+    """docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html."""
+    return str(checkpoints.get("LocalPath", f"{_ROOT}/checkpoints/"))
 
 
 def failure_of(directory: Path) -> str:

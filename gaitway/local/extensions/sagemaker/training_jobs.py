@@ -13,12 +13,14 @@ from pathlib import Path
 from gaitway.local.extensions.batch.container import ContainerStartError, LogStream, free_port
 from gaitway.local.extensions.batch.ecs_agent import EcsAgent, Task
 from gaitway.local.extensions.batch.process import ContainerProcess
+from gaitway.local.extensions.sagemaker.checkpoints import DownloadError, Synchronised
 from gaitway.local.extensions.sagemaker.container import (
     BASE_DIRECTORY,
     CannotStartError,
     failure_of,
     image_of,
     prepare,
+    synchronised,
 )
 from gaitway.local.extensions.sagemaker.errors import SageMakerError
 from gaitway.local.extensions.sagemaker.model import TrainingJob
@@ -205,6 +207,7 @@ class _Run:
         self._move = move
         self._lock = threading.Lock()
         self._processes: list[ContainerProcess] = []
+        self._synchronised: list[Synchronised] = []
         self._why: str | None = None
         self._is_interrupted = False
         self._directory = runtime.state_directory / "training" / job.name
@@ -251,7 +254,10 @@ class _Run:
     def kill(self) -> None:
         """End the containers at once."""
         with self._lock:
-            processes = [*self._processes]
+            processes, directories = [*self._processes], [*self._synchronised]
+        for directory in directories:
+            # With the machine goes what SageMaker would have brought to S3 next.
+            directory.end()
         for process in processes:
             process.kill()
 
@@ -273,6 +279,7 @@ class _Run:
                 is_over = self._why is not None
             if is_over:
                 return []
+            self._synchronise()
             processes = []
             for host, spec in specs:
                 stream = LogStream(LOG_GROUP, f"{job.name}/{host}-{int(time.time() * 1000)}")
@@ -298,8 +305,23 @@ class _Run:
             for task_id in tasks:
                 self._agent.end(task_id)
             with self._lock:
-                self._processes = []
+                directories, self._processes, self._synchronised = self._synchronised, [], []
+            for directory in directories:
+                directory.end()
             job.billable_seconds += (time.time() - began_at) * len(hosts)
+
+    def _synchronise(self) -> None:
+        """Begin to keep directories of the hosts the same as what is in S3."""
+        for host in self._job.hosts:
+            directory = synchronised(self._job, self._place(host), self._runtime)
+            if directory is None:
+                return
+            try:
+                directory.start()
+            except DownloadError as error:
+                raise CannotStartError(f"Data download failed: {error}") from error
+            with self._lock:
+                self._synchronised.append(directory)
 
     def _wait(self, processes: list[ContainerProcess]) -> list[int]:
         """Wait for all; where one fails, the others are stopped."""

@@ -143,7 +143,10 @@ def _contradictions(request: Json) -> Iterator[str]:
 
 
 def _unsupported(request: Json) -> Iterator[str]:
-    for name in ("CheckpointConfig", "DebugHookConfig", "TensorBoardOutputConfig", "RetryStrategy", "HyperParameters"):
+    checkpoints = request.get("CheckpointConfig", {})
+    if not checkpoints.get("LocalPath", "/opt/ml/checkpoints/").startswith("/opt/ml/"):
+        yield f"CheckpointConfig.LocalPath {checkpoints['LocalPath']}, which is not below /opt/ml,"
+    for name in ("DebugHookConfig", "TensorBoardOutputConfig", "RetryStrategy", "HyperParameters"):
         if request.get(name):
             yield name
     if request["ResourceConfig"].get("InstanceGroups"):
