@@ -21,6 +21,11 @@ STACKS = ("Network", "Storage", "Compute", "Pipeline")
 JOB_TAG = "GaitwayDeployment"
 """Key of a job's tag with the name of its deployment."""
 
+SYNCHRONISED_RUNS = "sagemaker/runs/"
+"""Prefix in the asset bucket with which SageMaker synchronises the directories of runs, if they are not on EFS."""
+CHECKPOINTS_PATH = "/opt/ml/checkpoints"
+"""Where these directories are in its containers."""
+
 Stack = Literal["Network", "Storage", "Compute", "Pipeline"]
 
 _CALLED_BY_VAMS = "vams"

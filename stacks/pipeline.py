@@ -9,9 +9,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from gaitway.compute.training_job import SYNCHRONISED_RUNS
 from gaitway.contracts.limits import FUNCTION_SECONDS
 from gaitway.contracts.vams import METADATA_SUFFIX, STEP_INPUTS
+from gaitway.names import SYNCHRONISED_RUNS
 from gaitway.settings import Settings
 from stacks.components.findings import acknowledge, acknowledge_wildcard
 from stacks.components.function import PipelineFunction, RunDirectories

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -12,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from gaitway.compute.jobs import JobRequest
 from gaitway.compute.service_job import REPORTED, SAID
 from gaitway.compute.targets import of_simulator
-from gaitway.contracts.artifacts import run_directory_name
+from gaitway.contracts.artifacts import run_directory
 from gaitway.contracts.errors import RequestError
 from gaitway.contracts.model import Model
 from gaitway.libraries.simulators import Simulator
@@ -22,11 +23,6 @@ JOB_NAME = "GAITWAY_JOB_NAME"
 JOB_QUEUE = "GAITWAY_JOB_QUEUE"
 JOB_ATTEMPTS = "GAITWAY_JOB_ATTEMPTS"
 """Variables by which the runner finds its own job: SageMaker tells a container the name of the training job only."""
-
-CHECKPOINTS_PATH = "/opt/ml/checkpoints"
-"""Where the directories of runs are, if SageMaker synchronises them."""
-SYNCHRONISED_RUNS = "sagemaker/runs/"
-"""Prefix in the asset bucket with which it does."""
 
 _NAME_CHARACTERS = 20
 """Batch puts `AWSBatch` before a training job's name and a digest of 32 characters after it
@@ -99,7 +95,7 @@ def training_job(job: JobRequest, template: TrainingJobTemplate) -> dict[str, An
     }
     return {
         **common,
-        **_synchronised(job.run_id, template.runs_uri),
+        **_synchronised(job.run_id, template),
         "TrainingJobName": job.run_id[:_NAME_CHARACTERS],
         # Only an id: everyone who may describe a training job can read its arguments.
         "AlgorithmSpecification": common["AlgorithmSpecification"]
@@ -112,14 +108,14 @@ def training_job(job: JobRequest, template: TrainingJobTemplate) -> dict[str, An
     }
 
 
-def _synchronised(run_id: str, runs_uri: str | None) -> dict[str, Any]:
+def _synchronised(run_id: str, template: TrainingJobTemplate) -> dict[str, Any]:
     """Let SageMaker synchronise the run's directory, and nothing beside it, with a prefix of its own."""
-    if runs_uri is None:
+    if template.runs_uri is None:
         return {}
+    directory = run_directory(Path(template.training_job["Environment"]["GAITWAY_EFS_ROOT"]), run_id)
     # Without the slash, SageMaker also restores what is below prefixes that only begin like this one:
     # github.com/syne-tune/syne-tune/pull/363
-    uri = f"{runs_uri}{run_id}/"
-    return {"CheckpointConfig": {"S3Uri": uri, "LocalPath": f"{CHECKPOINTS_PATH}/{run_directory_name(run_id)}"}}
+    return {"CheckpointConfig": {"S3Uri": f"{template.runs_uri}{run_id}/", "LocalPath": str(directory)}}
 
 
 def submission(job: JobRequest, template: TrainingJobTemplate) -> dict[str, Any]:

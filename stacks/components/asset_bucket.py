@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from gaitway.compute.training_job import SYNCHRONISED_RUNS
+from gaitway.names import SYNCHRONISED_RUNS
 from stacks.components.findings import acknowledge_wildcard
 
 _SYNCHRONISED_DAYS = 30

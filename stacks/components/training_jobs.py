@@ -11,8 +11,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from gaitway.compute.training_job import CHECKPOINTS_PATH, SYNCHRONISED_RUNS
 from gaitway.contracts.limits import LONGEST_RUN_SECONDS
+from gaitway.names import CHECKPOINTS_PATH, SYNCHRONISED_RUNS
 from gaitway.settings import Settings
 from stacks.components.asset_bucket import AssetBucket
 from stacks.components.file_system import RUNS_PATH, RunFileSystem

@@ -18,7 +18,6 @@ from gaitway.cli import main
 from gaitway.client.logs import RunLogs
 from gaitway.client.runs import StartedRun
 from gaitway.commands import Commands
-from gaitway.compute.training_job import CHECKPOINTS_PATH, SYNCHRONISED_RUNS
 from gaitway.contracts.artifacts import METRICS, RESULTS, SYNCHRONISATION_MARKS, Results
 from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunRecord, RunState
@@ -26,7 +25,7 @@ from gaitway.local.extensions.sagemaker import INTERRUPT
 from gaitway.local.extensions.sagemaker.validation import check_training_job
 from gaitway.local.guard import processes_with
 from gaitway.local.launcher import STATE_VARIABLE, LocalAws
-from gaitway.names import DEFAULT_NAMES
+from gaitway.names import CHECKPOINTS_PATH, DEFAULT_NAMES, SYNCHRONISED_RUNS
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
 
