@@ -190,6 +190,23 @@ def test_a_cancelled_training_is_asked_to_end_and_its_caller_is_told(plane: Cont
     assert (job["isTerminated"], len(job["attempts"])) == (True, 1)
 
 
+@pytest.mark.slow
+def test_a_run_that_has_used_up_its_budget_ends_once_and_has_used_its_groups_share(plane: ControlPlane) -> None:
+    compute = {"backend": "sagemaker", "maxCostUsd": 0.002}
+    request = {"trainingConfig": TINY | {"maxIterations": 100_000}, "computeConfig": compute, "groupId": "legs.2"}
+    run = plane.runs.start(parse_request(request))
+    assert plane.ended(run.execution_arn)["status"] == "FAILED"
+    record = record_of(plane, run)
+    assert record.failure is not None
+    assert record.failure.error == "BudgetExceededError"
+    assert record.cost is not None
+    assert record.cost.usd >= 0.002
+    until(lambda: service_job(plane, run)["status"] == "FAILED", RUN_SECONDS)
+    job = service_job(plane, run)
+    assert (len(job["attempts"]), job["shareIdentifier"], job["schedulingPriority"]) == (1, "legs2", 1)
+    assert job["tags"]["GaitwayGroup"] == "legs.2"
+
+
 def test_what_does_not_fit_is_refused_before_a_job_exists(plane: ControlPlane) -> None:
     run = start(plane, {"gpusPerNode": 8})
     assert plane.ended(run.execution_arn)["status"] == "FAILED"
