@@ -11,6 +11,7 @@ from typing import Any
 from gaitway.aws.metrics import Metrics
 from gaitway.compute.batch import BatchJobs
 from gaitway.compute.jobs import Jobs
+from gaitway.compute.sizes import BackendSizes
 from gaitway.contracts.artifacts import LOCK_FILE, RESULTS, SIMULATOR_LOG, Results, run_directory
 from gaitway.contracts.errors import Failure
 from gaitway.contracts.model import S3Uri
@@ -95,7 +96,7 @@ class Failing:
         caller = self.world.launched(**fields)
         started = json.loads(self.world.describe(self.execution)["input"])
         event = ConstructRunEvent.model_validate(started | {"execution_arn": self.execution})
-        backends = BACKENDS | {"sagemaker": SIZES}
+        backends: BackendSizes = {**BACKENDS, "sagemaker": SIZES}
         ConstructRun(self.world.table, Inputs(self.world.s3), backends, ("embedded",)).handle(event)
         now = self.world.record.updated_at
         self.world.table.update(
