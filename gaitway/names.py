@@ -30,6 +30,15 @@ Stack = Literal["Network", "Storage", "Compute", "Pipeline"]
 
 _CALLED_BY_VAMS = "vams"
 """VAMS may call every function of an account that has this in its name."""
+_RESERVED = (
+    # docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+    "aws",
+    "ssm",
+    # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    "amzn-s3-demo-",
+    "sthree-",
+)
+"""Beginnings that parameters and buckets must not have, whose names begin with the deployment's."""
 _ALLOWED = re.compile(rf"(?=.{{2,{MAX_CHARACTERS}}}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -44,6 +53,9 @@ def check_deployment_name(name: str) -> str:
             f"must have 2 to {MAX_CHARACTERS} lower-case letters, digits and single hyphens, begin with a letter and "
             "not end with a hyphen"
         )
+    for beginning in _RESERVED:
+        if name.startswith(beginning):
+            raise ValueError(f"must not begin with {beginning!r}: AWS refuses parameters and buckets with such names")
     if _CALLED_BY_VAMS in name:
         raise ValueError(f"must not hold {_CALLED_BY_VAMS!r}: VAMS may call every function with that in its name")
     return name
@@ -197,10 +209,12 @@ class Names:
         """Of the limit of that queue, and of its shares."""
         return self.of("training")
 
-    @property
-    def training_role(self) -> str:
-        """Of the role of training jobs."""
-        return self.of("training-job")
+    def training_role(self, region: str) -> str:
+        """Name of the role of training jobs: an account has its roles in all regions together.
+
+        docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+        """
+        return self.of(f"training-job-{region}")
 
     @property
     def training_template(self) -> str:

@@ -201,7 +201,9 @@ class PipelineStack(cdk.Stack):
         self._allow_on_jobs(function, "batch:TagResource", "aws:RequestTag", kind="service-job")
         function.allow("batch:DescribeServiceJob", "batch:ListServiceJobs", on=["*"])
         # Whether Batch asks for it is not documented; SageMaker does of those who create training jobs themselves.
-        role = self.format_arn(service="iam", region="", resource="role", resource_name=names.training_role)
+        role = self.format_arn(
+            service="iam", region="", resource="role", resource_name=names.training_role(self.region)
+        )
         function.role.add_to_policy(
             iam.PolicyStatement(
                 actions=["iam:PassRole"],

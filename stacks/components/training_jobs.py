@@ -191,7 +191,7 @@ class TrainingJobs(Construct):
             self,
             "Role",
             # A name, so that GaitwayPipeline may pass it on without importing it.
-            role_name=self._settings.names.training_role,
+            role_name=self._settings.names.training_role(cdk.Aws.REGION),
             assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
         )
         job.grant_pull(role)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections import defaultdict
@@ -9,7 +10,7 @@ from collections import defaultdict
 import pytest
 
 from gaitway.names import MAX_CHARACTERS, Names
-from gaitway.settings import Settings
+from gaitway.settings import DEPLOYABLE_BACKENDS, Settings
 from tests.infra.conftest import Synthesise
 from tests.infra.deployments import VAMS_IMPORT, settings_of
 from tests.infra.templates import ROOT, Synthesis
@@ -18,30 +19,40 @@ NAMED = "legs-dev"
 LIMITS = {
     "AWS::Batch::JobDefinition": 128,
     "AWS::Batch::JobQueue": 128,
+    "AWS::Batch::SchedulingPolicy": 128,
+    "AWS::Batch::ServiceEnvironment": 128,
     "AWS::CloudWatch::Alarm": 255,
     "AWS::CloudWatch::Dashboard": 255,
     "AWS::CodeBuild::Project": 150,
     "AWS::ECR::Repository": 256,
     "AWS::EKS::Cluster": 100,
+    "AWS::IAM::Role": 64,
     "AWS::Lambda::Function": 64,
     "AWS::Logs::LogGroup": 512,
     "AWS::Logs::QueryDefinition": 255,
     "AWS::SNS::Topic": 256,
+    "AWS::SQS::Queue": 80,
+    "AWS::SSM::Parameter": 1011,
     "AWS::StepFunctions::StateMachine": 80,
 }
 """How long a name may be: docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference, at each type's property."""
 NAME_PROPERTIES = {
     "AWS::Batch::JobDefinition": "JobDefinitionName",
     "AWS::Batch::JobQueue": "JobQueueName",
+    "AWS::Batch::SchedulingPolicy": "Name",
+    "AWS::Batch::ServiceEnvironment": "ServiceEnvironmentName",
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::CodeBuild::Project": "Name",
     "AWS::ECR::Repository": "RepositoryName",
     "AWS::EKS::Cluster": "Name",
+    "AWS::IAM::Role": "RoleName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::Logs::QueryDefinition": "Name",
     "AWS::SNS::Topic": "TopicName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SSM::Parameter": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
 NO_NAMES = {
@@ -65,9 +76,15 @@ def names_by_type(synthesis: Synthesis) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="session")
 def named(synthesise: Synthesise) -> Synthesis:
-    """A deployment with a name of its own, registered with VAMS."""
-    vams = {"auto_register_with_vams": True, "vams_import_function_name": VAMS_IMPORT}
-    return synthesise(Settings.model_validate(settings_of("named").model_dump() | vams, by_name=True))
+    """A deployment with a name of its own, registered with VAMS, and with every back end."""
+    further = {
+        "auto_register_with_vams": True,
+        "vams_import_function_name": VAMS_IMPORT,
+        "backends": DEPLOYABLE_BACKENDS,
+        "eks_team": "robots",
+        "eks_instance_type": "ml.g6.12xlarge",
+    }
+    return synthesise(Settings.model_validate(settings_of("named").model_dump() | further, by_name=True))
 
 
 def test_what_has_a_fixed_name_is_known_here(named: Synthesis) -> None:
@@ -75,7 +92,9 @@ def test_what_has_a_fixed_name_is_known_here(named: Synthesis) -> None:
         (resource.type, key)
         for resource in named.resources()
         for key, value in resource.properties.items()
-        if key.endswith("Name") and isinstance(value, str) and resource.type.startswith("AWS::")
+        if key.endswith("Name")
+        and (isinstance(value, str) or NAMED in json.dumps(value))
+        and resource.type.startswith("AWS::")
         if key != NAME_PROPERTIES.get(resource.type) and key not in NO_NAMES.get(resource.type, set())
     }
     assert unknown == set(), "two deployments would share these"
@@ -96,8 +115,10 @@ def test_no_name_of_one_deployment_is_one_of_another(aws: Synthesis) -> None:
         assert clashing == set(), type_
 
 
-def test_the_dashboard_has_its_region_in_its_name(named: Synthesis) -> None:
-    assert names_by_type(named)["AWS::CloudWatch::Dashboard"] == {f"{NAMED}-<AWS::Region>"}
+def test_what_an_account_has_in_all_regions_together_has_its_region_in_its_name(named: Synthesis) -> None:
+    names = names_by_type(named)
+    everywhere = names["AWS::CloudWatch::Dashboard"] | names["AWS::IAM::Role"]
+    assert everywhere == {f"{NAMED}-<AWS::Region>", f"{NAMED}-training-job-<AWS::Region>"}
 
 
 def test_the_longest_name_leaves_room_for_every_name(named: Synthesis) -> None:
@@ -129,8 +150,10 @@ def test_metrics_and_alarms_of_two_deployments_do_not_mix(named: Synthesis) -> N
         for statement in policy.properties["PolicyDocument"]["Statement"]
         if statement["Action"] == "cloudwatch:PutMetricData"
     ]
-    assert allowed
-    assert all(one == {"StringEquals": {"cloudwatch:namespace": f"Gaitway/{NAMED}"}} for one in allowed)
+    ours = {"StringEquals": {"cloudwatch:namespace": f"Gaitway/{NAMED}"}}
+    of_sagemaker = {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
+    assert ours in allowed
+    assert all(one in (ours, of_sagemaker) for one in allowed)
 
 
 def test_no_permission_names_what_another_deployment_has(named: Synthesis) -> None:

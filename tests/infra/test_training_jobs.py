@@ -39,7 +39,7 @@ def template(both: Synthesis) -> TrainingJobTemplate:
     parameter = both.resource("AWS::SSM::Parameter", "TrainingJobs")
     text = both.text("GaitwayCompute", parameter.properties["Value"])
     replaced = (
-        ("<TrainingJobs/Role.Arn>", "arn:aws:iam::123456789012:role/gaitway-training-job"),
+        ("<TrainingJobs/Role.Arn>", "arn:aws:iam::123456789012:role/gaitway-training-job-eu-west-1"),
         ("<RunFileSystem/FileSystem>", "fs-0123456789abcdef0"),
     )
     for reference, value in replaced:

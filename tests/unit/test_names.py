@@ -26,6 +26,12 @@ def test_no_name_opens_all_functions_to_vams(name: str) -> None:
         check_deployment_name(name)
 
 
+@pytest.mark.parametrize("name", ["aws-lab", "ssm", "amzn-s3-demo-legs", "sthree-legs"])
+def test_no_name_begins_as_parameters_and_buckets_must_not(name: str) -> None:
+    with pytest.raises(ValueError, match=r"must not begin with '[a-z0-9-]+': AWS refuses"):
+        check_deployment_name(name)
+
+
 def test_the_deployment_without_a_name_of_its_own_needs_no_option() -> None:
     assert (Names().option, Names("dev").option) == ("", " --deployment dev")
     assert Names().stacks == ("GaitwayNetwork", "GaitwayStorage", "GaitwayCompute", "GaitwayPipeline")
