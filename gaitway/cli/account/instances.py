@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gaitway.cli.account.quotas import InstancePool
@@ -133,12 +134,19 @@ def _subnets_of(vpc_id: str, ec2: Client) -> VpcSubnets[_Subnet]:
     """Classify the subnets of a VPC as the CDK's lookup does (`VpcNetworkContextProviderPlugin`)."""
     of_vpc = [{"Name": "vpc-id", "Values": [vpc_id]}]
     tables = [table for page in _pages(ec2, "describe_route_tables", of_vpc) for table in page["RouteTables"]]
-    kinds: dict[str, list[_Subnet]] = {"Public": [], "Private": [], "Isolated": []}
+    groups: dict[tuple[str, str], list[_Subnet]] = {}
     for page in _pages(ec2, "describe_subnets", of_vpc):
         for subnet in page["Subnets"]:
-            found = _Subnet(subnet["SubnetId"], subnet["AvailabilityZone"])
-            kinds.setdefault(_kind(subnet, tables), []).append(found)
-    return VpcSubnets(kinds["Private"], kinds["Isolated"], kinds["Public"])
+            kind = _kind(subnet, tables)
+            group = (kind, _tags(subnet).get("aws-cdk:subnet-name", kind))
+            groups.setdefault(group, []).append(_Subnet(subnet["SubnetId"], subnet["AvailabilityZone"]))
+
+    def of_kind(kind: str) -> list[_Subnet]:
+        # Which of them is the first decides on the zone of the nodes of one job.
+        by_zone = attrgetter("availability_zone")
+        return [one for (its, _), group in groups.items() if its == kind for one in sorted(group, key=by_zone)]
+
+    return VpcSubnets(of_kind("Private"), of_kind("Isolated"), of_kind("Public"))
 
 
 def _pages(ec2: Client, operation: str, filters: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -146,10 +154,13 @@ def _pages(ec2: Client, operation: str, filters: list[dict[str, Any]]) -> Iterab
     return pages
 
 
+def _tags(subnet: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])}
+
+
 def _kind(subnet: dict[str, Any], tables: Sequence[dict[str, Any]]) -> str:
-    tags = {tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])}
-    if kind := tags.get("aws-cdk:subnet-type"):
-        return str(kind)
+    if kind := _tags(subnet).get("aws-cdk:subnet-type"):
+        return kind
     associations = [(table, one) for table in tables for one in table.get("Associations", [])]
     own = [table for table, one in associations if one.get("SubnetId") == subnet["SubnetId"]]
     main = [table for table, one in associations if one.get("Main")]

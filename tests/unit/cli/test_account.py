@@ -335,6 +335,12 @@ class TestWhereInstancesStand:
         assert one.zones == ("us-east-1b", "us-east-1c", "us-east-1d")
         assert nodes.zones == ("us-east-1b",)
 
+    def test_nodes_of_one_job_are_in_the_zone_that_the_deployment_looks_up_as_the_first(self, ec2: Service) -> None:
+        """The CDK's command line sorts the subnets of each group by their zone: `groupAsymmetricSubnets`."""
+        self.existing(ec2, *(self.subnet(number, zone, kind="Private") for number, zone in ((7, "c"), (8, "b"))))
+        found = planned_instances(Settings(vpcId=VPC), ec2.client)
+        assert {group.zones for group in found.groups if group.is_multi_node} == {("us-east-1b",)}
+
     def test_an_existing_vpc_without_private_subnets_is_refused_as_by_the_deployment(self, ec2: Service) -> None:
         self.existing(ec2, self.subnet(1, "a"), self.subnet(4, "b"))
         with pytest.raises(SettingsError, match="1 public subnet, 1 isolated subnet and no private subnet"):
