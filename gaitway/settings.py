@@ -11,7 +11,6 @@ setting given with `-c` overrides the file.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -30,6 +29,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from gaitway.contracts.backends import CLUSTERS, DEFAULT_BACKEND, Backend
+from gaitway.contracts.documents import read_json
 from gaitway.contracts.limits import HEARTBEAT_SECONDS
 from gaitway.contracts.text import Like
 from gaitway.instances.prices import LOCAL, ML
@@ -78,8 +78,12 @@ class SettingsError(Exception):
 
 
 def _split(value: object) -> object:
-    """A list on the command line is written with commas."""
-    return value.split(",") if isinstance(value, str) else value
+    """A list on the command line is written with commas, or as JSON like in the file."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return _parse(value, "list")
+    return [part.strip() for part in value.split(",")] if value.strip() else []
 
 
 def _parse_object(value: object) -> object:
@@ -87,14 +91,14 @@ def _parse_object(value: object) -> object:
     return _parse(value) if isinstance(value, str) and value.lstrip().startswith("{") else value
 
 
-def _parse(value: object) -> object:
+def _parse(value: object, kind: str = "object") -> object:
     """An object on the command line is written as JSON."""
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return read_json(value)
     except ValueError as error:
-        raise ValueError(f"must be a JSON object: {error}") from None
+        raise ValueError(f"must be a JSON {kind}: {error}") from None
 
 
 SubnetId = Annotated[str, Like(r"subnet-[0-9a-f]+", "the id of a subnet, as subnet-0123456789abcdef0")]
@@ -107,12 +111,13 @@ MlType = Annotated[str, Like(r"ml\.[a-z0-9-]+\.[a-z0-9]+", "a type of SageMaker,
 
 
 _TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
-"""What every service takes: docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html"""
+"""What every service takes: docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html, and
+no longer than CodeBuild takes: docs.aws.amazon.com/codebuild/latest/APIReference/API_Tag.html"""
 TagKey = Annotated[
     str,
-    Like(r"(?!(?i:aws:))[\w .:/=+@-]{1,128}", f"a key of 1 to 128 of {_TAG_CHARACTERS}, not beginning with aws:"),
+    Like(r"(?!(?i:aws:))[\w .:/=+@-]{1,127}", f"a key of 1 to 127 of {_TAG_CHARACTERS}, not beginning with aws:"),
 ]
-TagValue = Annotated[str, Like(r"[\w .:/=+@-]{0,256}", f"a value of up to 256 of {_TAG_CHARACTERS}")]
+TagValue = Annotated[str, Like(r"[\w .:/=+@-]{0,255}", f"a value of up to 255 of {_TAG_CHARACTERS}")]
 
 
 _ImageUri = Annotated[str, Like(r"\S+:[^\s:/]+", "the address of an image with its tag or digest")]
@@ -164,9 +169,9 @@ class Settings(BaseModel):
     does."""
     alarm_email: Annotated[str, Like(r"[^@\s]+@[^@\s]+", "an e-mail address")] | None = None
     """Receives the alarms: the address gets an e-mail to confirm the subscription. Null: no subscription."""
-    instance_prices: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_parse)] = Field(
-        default_factory=dict
-    )
+    instance_prices: Annotated[
+        dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], BeforeValidator(_parse)
+    ] = Field(default_factory=dict)
     """USD per hour by instance type, instead of the list prices in `gaitway/instances/prices.json`: for another region,
     or an agreement with AWS. `local` is a developer's machine."""
     keep_warm_instance: bool = False
@@ -728,7 +733,7 @@ def load_settings(context: Mapping[str, Any], root: Path) -> Settings:
 def _read_block(path: Path) -> dict[str, Any]:
     """Read the settings' block of a configuration file."""
     try:
-        block = json.loads(path.read_text(encoding="utf-8"))
+        block = read_json(path.read_bytes())
     except OSError as error:
         raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:

@@ -50,19 +50,32 @@ def load_json(name: str, text: str | bytes, *, is_secret: bool = False) -> objec
         RequestError: It is not JSON, or an object in it has a key twice: all values but the last would be lost.
     """
     try:
-        if isinstance(text, bytes):
-            # Windows PowerShell writes UTF-16 by default.
-            text = text.decode(json.detect_encoding(text))
-        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once, parse_int=_integer)
+        return read_json(text)
     except _DuplicateKeyError as error:
-        raise RequestError(f"{name} has the key {shorten(error.key)} twice in the same object: keep one") from None
+        raise RequestError(f"{name} has {error}") from None
     except UnicodeDecodeError as error:
         raise RequestError(f"{name} is not UTF-8 or UTF-16 ({error}): send a JSON object") from None
     except ValueError as error:
         shown = "text that" if is_secret else f"{shorten(text)}, which"
         raise RequestError(f"{name} is {shown} is not valid JSON ({error}): send a JSON object") from None
+
+
+def read_json(text: str | bytes) -> object:
+    """Read JSON text, as `load_json`.
+
+    Args:
+        text: The text.
+
+    Raises:
+        ValueError: It is not JSON, or an object in it has a key twice; the message says what is wrong and where.
+    """
+    if isinstance(text, bytes):
+        # Windows PowerShell writes UTF-16 by default.
+        text = text.decode(json.detect_encoding(text))
+    try:
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once, parse_int=_integer)
     except RecursionError:
-        raise RequestError(f"{name} is nested too deeply: send a JSON object as documented") from None
+        raise ValueError("nested too deeply") from None
 
 
 def _integer(digits: str) -> int:
@@ -71,10 +84,9 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-class _DuplicateKeyError(Exception):
+class _DuplicateKeyError(ValueError):
     def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+        super().__init__(f"the key {shorten(key)} twice in the same object: keep one")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

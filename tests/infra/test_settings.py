@@ -109,6 +109,9 @@ def test_nothing_has_to_be_accepted_where_nothing_is_deployed() -> None:
         ("maxVcpus", "32", "max_vcpus", 32),
         ("vpcId", "vpc-0123456789abcdef0", "vpc_id", "vpc-0123456789abcdef0"),
         ("instanceTypes", "g6e.2xlarge,g5.2xlarge", "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
+        ("instanceTypes", "g6e.2xlarge, g5.2xlarge", "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
+        ("instanceTypes", '["g6e.2xlarge", "g5.2xlarge"]', "instance_types", ("g6e.2xlarge", "g5.2xlarge")),
+        ("assetBuckets", "", "asset_buckets", ()),
         ("useSpot", "true", "use_spot", True),
         ("assetBuckets", "vams-a,vams-b", "asset_buckets", ("vams-a", "vams-b")),
         ("useEfa", "false", "use_efa", False),
@@ -165,7 +168,9 @@ def test_another_file_can_be_named() -> None:
         ({"containerImageUri": {"isaac": "registry.example/isaac:7"}}, ["containerImageUri", "'isaac'", "isaaclab-3"]),
         ({"containerImageUri": '{"isaaclab-3"'}, ["containerImageUri", "JSON object"]),
         ({"tags": {"aws:team": "robots"}}, ["tags", "'aws:team'", "not beginning with aws:"]),
-        ({"tags": {"team": "R&D"}}, ["tags", "'R&D'", "a value of up to 256 of letters, digits, spaces"]),
+        ({"tags": {"team": "R&D"}}, ["tags", "'R&D'", "a value of up to 255 of letters, digits, spaces"]),
+        ({"tags": {"team": "r" * 256}}, ["tags", "a value of up to 255 of letters"]),
+        ({"tags": '{"team": "a", "team": "b"}'}, ["tags", "the key 'team' twice", "keep one"]),
         ({"tags": {"Team": "a", "team": "b"}}, ["tags holds 'Team' and 'team'", "leave one out"]),
         ({"tags": "team=robots"}, ["tags is 'team=robots'", "must be a JSON object"]),
         ({"availabilityZones": ["us-east-1"]}, ["availabilityZones holds 'us-east-1'", "as us-east-1b"]),
@@ -173,6 +178,8 @@ def test_another_file_can_be_named() -> None:
         ({"availabilityZones": ["us-east-1b"] * 2}, ["availabilityZones holds us-east-1b more than once"]),
         ({"instanceTypes": ["m5.large"]}, ["instanceTypes", "'m5.large'", "g6.2xlarge"]),
         ({"instanceTypes": []}, ["instanceTypes", "[]", "at least 1"]),
+        ({"instanceTypes": '["g6.2xlarge"'}, ["instanceTypes", "must be a JSON list"]),
+        ({"instancePrices": '{"g6.2xlarge": 1e999}'}, ["instancePrices", "inf", "finite number"]),
         ({"instancePrices": {"g6.2xlagre": 0.5}}, ["instancePrices", "'g6.2xlagre'", "g6.2xlarge", "local"]),
         ({"instancePrices": {"g6.2xlarge": -1}}, ["instancePrices", "-1", "greater than or equal to 0"]),
         ({"autoRegisterWithVAMS": True}, ["autoRegisterWithVAMS is True", "vamsImportFunctionName is missing"]),
@@ -203,6 +210,12 @@ def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(
     assert "alue error" not in message
 
 
+def test_a_file_may_begin_as_editors_write_it(config: Path) -> None:
+    path = config / "config.json"
+    path.write_text("\ufeff" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert load_settings({}, config).accept_nvidia_eula
+
+
 def test_a_misspelt_setting_on_the_command_line_is_no_silence(config: Path) -> None:
     assert "meant acceptNvidiaEula?" in refusal(config, acceptNvidaEula="true")
 
@@ -216,6 +229,11 @@ def test_the_cdks_own_context_is_left_alone(config: Path) -> None:
     ("text", "words"),
     [
         ("{", ["config.json", "not JSON"]),
+        ("[" * 100_000, ["config.json", "not JSON", "nested too deeply"]),
+        (
+            '{"app": {"pipelines": {"useIsaacLabTraining": {"useSpot": true, "useSpot": false}}}}',
+            ["config.json", "the key 'useSpot' twice", "keep one"],
+        ),
         ("{}", ["config.json", "'app'"]),
         ('{"app": {"pipeline": {}}}', ["app", "'pipelines'"]),
         ('{"app": {"pipelines": {"useIsaacLabTraining": true}}}', ["app.pipelines.useIsaacLabTraining", "True"]),
