@@ -157,13 +157,13 @@ class Names:
         """Of the parameter from which a cluster's agent reads what it has to know."""
         return f"/{self.deployment}/agent/{cluster}"
 
-    def agent_role(self, cluster: str) -> str:
+    def agent_role(self, cluster: str, region: str) -> str:
         """Of the role of a cluster's agent; on Slurm also that of its nodes."""
-        return self.of(f"{cluster}-agent")
+        return self.of(f"{cluster.removeprefix('hyperpod-')}-agent-{region}")
 
-    def jobs_role(self, cluster: str) -> str:
+    def jobs_role(self, cluster: str, region: str) -> str:
         """Of the role of the jobs of an EKS cluster."""
-        return self.of(f"{cluster}-jobs")
+        return self.of(f"{cluster.removeprefix('hyperpod-')}-jobs-{region}")
 
     @property
     def eks_cluster(self) -> str:
@@ -210,7 +210,7 @@ class Names:
         return self.of("training")
 
     def training_role(self, region: str) -> str:
-        """Name of the role of training jobs: an account has its roles in all regions together.
+        """Of the role of training jobs: an account has its roles, as this and the clusters', in all regions together.
 
         docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
         """

@@ -64,7 +64,7 @@ class HyperpodStack(cdk.Stack):
             iam.Role(self, "NodeRole", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
             if is_eks
             # The agent and the jobs have the role of their node there: stacks/components/cluster_agent.py.
-            else iam.Role.from_role_name(self, "NodeRole", settings.names.agent_role(orchestrator))
+            else iam.Role.from_role_name(self, "NodeRole", settings.names.agent_role(orchestrator, cdk.Aws.REGION))
         )
         subnets = network.one_zone_subnets.subnets or []
         groups = [network.compute_security_group, network.nodes_security_group]

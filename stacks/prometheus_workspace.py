@@ -76,7 +76,7 @@ class PrometheusStack(cdk.Stack):
         for cluster in settings.clusters:
             # On Slurm it is on the controller, which has the role of its node.
             if cluster == "hyperpod-slurm":
-                self._allow_to_write(settings.names.agent_role(cluster))
+                self._allow_to_write(settings.names.agent_role(cluster, cdk.Aws.REGION))
         if settings.grafana:
             self._show()
         cdk.CfnOutput(self, "PrometheusEndpoint", value=self._workspace.attr_prometheus_endpoint)

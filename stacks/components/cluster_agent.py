@@ -91,15 +91,15 @@ class ClusterAgent(Construct):
         )
         if cluster == _EKS:
             # docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
-            self.role = self._pod_role("Role", names.agent_role(cluster))
-            self.jobs = self._pod_role("Jobs", names.jobs_role(cluster))
+            self.role = self._pod_role("Role", names.agent_role(cluster, cdk.Aws.REGION))
+            self.jobs = self._pod_role("Jobs", names.jobs_role(cluster, cdk.Aws.REGION))
             cdk.CfnOutput(cdk.Stack.of(self), f"{construct_id}JobsRoleArn", value=self.jobs.role_arn)
         else:
             # docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-hyperpod-prerequisites-iam.html: of each instance group.
             self.role = iam.Role(
                 self,
                 "Role",
-                role_name=names.agent_role(cluster),
+                role_name=names.agent_role(cluster, cdk.Aws.REGION),
                 assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
             )
             self.jobs = self.role

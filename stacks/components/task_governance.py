@@ -53,8 +53,8 @@ class TaskGovernance(Construct):
         names = settings.names
         add_ons = self._add_ons(eks_cluster, cluster, file_system) if is_new else []
         for account, role_name in (
-            (names.agent_account, names.agent_role("hyperpod-eks")),
-            (names.runner_account, names.jobs_role("hyperpod-eks")),
+            (names.agent_account, names.agent_role("hyperpod-eks", cdk.Aws.REGION)),
+            (names.runner_account, names.jobs_role("hyperpod-eks", cdk.Aws.REGION)),
         ):
             eks.CfnPodIdentityAssociation(
                 self,

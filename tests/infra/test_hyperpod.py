@@ -139,10 +139,12 @@ def test_nodes_of_slurm_have_the_role_of_the_agent_and_what_hyperpod_asks_for(sl
     assert {"s3:GetObject", "s3:ListBucket", "logs:PutLogEvents", "ec2:CreateNetworkInterface"} <= actions
     assert not {action for action in actions if action.startswith(("ecr:", "eks", "sagemaker:", "iam:"))}
     policy = slurm.resource("AWS::IAM::Policy", "Nodes/Policy")
-    role = slurm.resource("AWS::IAM::Role", "HyperpodSlurm/Role").properties
-    assert policy.properties["Roles"] == [role["RoleName"]] == [DEFAULT_NAMES.agent_role("hyperpod-slurm")]
+    role = slurm.resource("AWS::IAM::Role", "HyperpodSlurm/Role")
+    name = slurm.text(role.stack, role.properties["RoleName"])
+    assert name == DEFAULT_NAMES.agent_role("hyperpod-slurm", "<AWS::Region>")
+    assert [slurm.text(policy.stack, one) for one in policy.properties["Roles"]] == [name]
     for group in groups_of(slurm, "GaitwayHyperpodSlurm").values():
-        assert slurm.text(policy.stack, group["ExecutionRole"]).endswith(f":role/{role['RoleName']}")
+        assert slurm.text(policy.stack, group["ExecutionRole"]).endswith(f":role/{name}")
 
 
 @pytest.mark.parametrize("stack", ["GaitwayHyperpodSlurm", "GaitwayHyperpodEks"])
@@ -194,10 +196,11 @@ def test_agent_and_jobs_get_their_roles_in_the_teams_namespace(both: Synthesis) 
     }
     namespace = f"{NAMESPACE_PREFIX}robots"
     assert found == {
-        DEFAULT_NAMES.agent_account: (namespace, DEFAULT_NAMES.agent_role("hyperpod-eks")),
-        DEFAULT_NAMES.runner_account: (namespace, DEFAULT_NAMES.jobs_role("hyperpod-eks")),
+        DEFAULT_NAMES.agent_account: (namespace, DEFAULT_NAMES.agent_role("hyperpod-eks", "<AWS::Region>")),
+        DEFAULT_NAMES.runner_account: (namespace, DEFAULT_NAMES.jobs_role("hyperpod-eks", "<AWS::Region>")),
     }
-    roles = {one.properties.get("RoleName") for one in both.resources("AWS::IAM::Role")}
+    named = [one for one in both.resources("AWS::IAM::Role") if "RoleName" in one.properties]
+    roles = {both.text(one.stack, one.properties["RoleName"]) for one in named}
     assert {name for _, name in found.values()} <= roles
 
 

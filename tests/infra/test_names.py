@@ -118,7 +118,8 @@ def test_no_name_of_one_deployment_is_one_of_another(aws: Synthesis) -> None:
 def test_what_an_account_has_in_all_regions_together_has_its_region_in_its_name(named: Synthesis) -> None:
     names = names_by_type(named)
     everywhere = names["AWS::CloudWatch::Dashboard"] | names["AWS::IAM::Role"]
-    assert everywhere == {f"{NAMED}-<AWS::Region>", f"{NAMED}-training-job-<AWS::Region>"}
+    assert f"{NAMED}-training-job-<AWS::Region>" in everywhere
+    assert [name for name in everywhere if not name.endswith("-<AWS::Region>")] == []
 
 
 def test_the_longest_name_leaves_room_for_every_name(named: Synthesis) -> None:
@@ -174,7 +175,7 @@ ALLOWED = {
     # The image's own name in the list of its parts.
     "container/sbom.py",
     # In the namespace that a team has on a cluster.
-    "gaitway/compute/eks/manifests.py",
+    "gaitway/compute/eks/",
     # Within a workspace of Prometheus or of Grafana.
     "stacks/prometheus/",
     # Where access point and container have the runs, in the deployment's own file system.

@@ -80,9 +80,10 @@ def test_grafana_may_query_this_workspace_and_nothing_else(synthesise: Synthesis
 
 def test_a_slurm_cluster_writes_to_the_workspace_with_the_role_of_its_nodes(synthesise: Synthesise) -> None:
     deployed = synthesise(settings_of("prometheus"))
-    policy = deployed.resource("AWS::IAM::Policy", "Write").properties
-    assert policy["Roles"] == ["gaitway-hyperpod-slurm-agent"]
-    [statement] = policy["PolicyDocument"]["Statement"]
+    policy = deployed.resource("AWS::IAM::Policy", "Write")
+    [role] = policy.properties["Roles"]
+    assert deployed.text(policy.stack, role) == "gaitway-slurm-agent-<AWS::Region>"
+    [statement] = policy.properties["PolicyDocument"]["Statement"]
     assert (statement["Action"], deployed.text("GaitwayPrometheus", statement["Resource"])) == (
         "aps:RemoteWrite",
         "<Workspace.Arn>",
