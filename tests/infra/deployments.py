@@ -67,7 +67,6 @@ SETTINGS: dict[str, dict[str, str]] = {
         "prometheus": "true",
     },
     "grafana": {
-        "deploymentName": "legs-dev",
         "backends": "batch,hyperpod-slurm",
         "prometheus": "true",
         "grafana": "true",

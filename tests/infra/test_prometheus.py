@@ -72,7 +72,7 @@ def test_the_topic_takes_alerts_of_this_accounts_workspaces_only_where_there_is_
 def test_grafana_may_query_this_workspace_and_nothing_else(synthesise: Synthesise) -> None:
     deployed = synthesise(settings_of("grafana"))
     grafana = deployed.resource("AWS::Grafana::Workspace", "Grafana").properties
-    assert (grafana["Name"], grafana["DataSources"]) == ("legs-dev", ["PROMETHEUS"])
+    assert (grafana["Name"], grafana["DataSources"]) == ("gaitway", ["PROMETHEUS"])
     allowed = deployed.allowed("GrafanaRole")
     assert {one.resource for one in allowed} == {"<Workspace.Arn>"}
     assert all(one.action.startswith(("aps:Get", "aps:Query")) for one in allowed)
