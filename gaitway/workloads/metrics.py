@@ -74,7 +74,8 @@ def read_metrics(directory: Path, library: RlLibrary, damage: Damage | None = No
     found = sorted((directory / LOGS_DIRECTORY).rglob("events.out.tfevents.*"))
     paths = [path for path in found if not path.name.endswith(SYNCHRONISATION_MARKS)]
     scalars = _continued([frame for path in paths if not (frame := _read_file(path, tags, damage)).empty])
-    scalars["tag"] = scalars["tag"].astype("category")
+    # A task may log scalars of its own by the names of our columns.
+    scalars["tag"] = scalars["tag"].replace({name: f"{name} (scalar)" for name in (STEP, WALL_TIME)}).astype("category")
     scalars = scalars.sort_values([STEP, WALL_TIME], kind="stable").drop_duplicates([STEP, "tag"], keep="last")
     table = scalars.pivot(index=STEP, columns="tag", values="value")
     table.columns = table.columns.astype(str)

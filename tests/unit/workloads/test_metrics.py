@@ -231,3 +231,11 @@ def test_figures_are_finite_or_absent(run_directory: Path) -> None:
 def test_checksums_are_those_of_tensorboard() -> None:
     texts = [bytes(range(length)) for length in (0, 1, 3, 8, 200, 7)]
     assert checksums(texts) == [masked_crc32c(text) for text in texts]
+
+
+@pytest.mark.parametrize("name", ["step", "wall_time"])
+def test_a_scalar_by_the_name_of_a_column_of_ours_is_kept_beside_it(run_directory: Path, name: str) -> None:
+    write_events([(0, name, 7.5)])
+    metrics = read_metrics(run_directory, "rsl_rl")
+    assert metrics[f"{name} (scalar)"].tolist() == [7.5]
+    assert metrics["wall_time"].tolist() == [1e9]
