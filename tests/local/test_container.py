@@ -61,6 +61,18 @@ def test_what_it_becomes_is_the_runner(variables: dict[str, str]) -> None:
     assert "GAITWAY_RUN_TABLE" in ended.stderr
 
 
+def test_the_entry_point_becomes_the_agent_of_a_cluster_with_the_same_libraries(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    # Neither a file system nor a GPU has to be there.
+    agent = {name: variables[name] for name in ("GAITWAY_PYTHON", "PATH", "PYTHONPATH")}
+    ended = enter(agent, "agent", "--scheduler", "kubernetes")
+    assert "the following arguments are required: --parameter" in ended.stderr
+    python = executable(tmp_path / "python", 'echo "$PYTHONPATH $*"')
+    given = agent | {"GAITWAY_PYTHON": str(python), "GAITWAY_LIBRARIES": "/libraries", "PYTHONPATH": "/sources"}
+    assert enter(given, "agent", "--x").stdout == "/libraries:/sources -P -m gaitway.agent --x\n"
+
+
 def test_the_runners_own_libraries_come_before_those_of_the_interpreter(
     variables: dict[str, str], tmp_path: Path
 ) -> None:

@@ -162,7 +162,7 @@ def test_a_training_on_two_nodes_succeeds_and_its_caller_is_told(world: World, t
 
 
 def test_a_training_whose_pod_is_killed_and_then_lost_goes_on_to_its_total(world: World, tmp_path: Path) -> None:
-    total = 200
+    total = 100
     run = world.start(maxIterations=total, checkpointInterval=10)
     name = world.trains_beyond(run, 20)
     # Its processes: the kubelet starts another container in the same pod.
