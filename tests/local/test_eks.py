@@ -208,16 +208,6 @@ def test_a_cancelled_run_ends_on_the_cluster_too(world: World) -> None:
     assert world.record(run).state is RunState.FAILED
 
 
-def test_a_job_that_is_deleted_by_hand_is_told_to_its_caller(world: World) -> None:
-    run = world.start(maxIterations=ENDLESS)
-    name = world.trains_beyond(run, 1)
-    world.kubectl("delete", "pytorchjob", name, "--wait=false")
-    assert world.plane.ended(run.execution_arn)["status"] == "FAILED"
-    failure = world.record(run).failure
-    assert failure is not None
-    assert failure.error == "InterruptedRunError"
-
-
 def test_an_agent_that_is_killed_and_started_again_leaves_one_job(world: World, tmp_path: Path) -> None:
     world.kill_agent()
     run = world.start(maxIterations=60)

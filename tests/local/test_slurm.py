@@ -183,16 +183,21 @@ def test_a_cancelled_run_ends_on_the_cluster_too(cluster: Cluster) -> None:
     assert cluster.record(run).state is RunState.FAILED
 
 
-def test_a_job_cancelled_by_hand_is_told_to_its_caller(cluster: Cluster) -> None:
-    run = cluster.start(maxIterations=100_000)
-    cluster.trains_beyond(run, 1)
+def test_a_training_that_is_requeued_saves_and_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+    total = 100
+    run = cluster.start(maxIterations=total, checkpointInterval=total)
+    job_id = cluster.trains_beyond(run, 10)
     (job,) = cluster.submissions(run)
-    cluster.slurm.command("scancel", job.partition(" ")[0].removeprefix("JobId="))
+    # As an administrator does, or a partition whose jobs give way to others (PreemptMode=REQUEUE).
+    cluster.slurm.command("scontrol", "requeue", job.partition(" ")[0].removeprefix("JobId="))
     execution = cluster.ended(run)
-    assert execution["status"] == "FAILED"
-    failure = cluster.record(run).failure
-    assert failure is not None
-    assert failure.error in ("CancelledError", "InterruptedRunError")
+    assert execution["status"] == "SUCCEEDED", execution
+    assert (cluster.record(run).job_id, cluster.record(run).attempts) == (job_id, 2)
+    cluster.plane.runs.fetch(run.output_files, tmp_path)
+    history = Results.model_validate_json((tmp_path / RESULTS).read_bytes()).history
+    assert history is not None
+    # It had no checkpoint but the one that it saved when it was asked to.
+    assert history.attempts[1].resumed_from > 0
 
 
 def test_the_acceptance_check_passes(

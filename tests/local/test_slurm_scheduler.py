@@ -23,7 +23,7 @@ from tests.unit.compute.test_slurm import CONFIG, NAME
 pytestmark = pytest.mark.skipif(slurm.why_missing() is not None, reason=slurm.why_missing() or "")
 
 BACKEND = "hyperpod-slurm"
-SECONDS = 120.0
+SECONDS = 240.0
 SIZES = {"1": NodeSize(gpus=0, vcpus=2, memory_mib=1024), "8": NodeSize(gpus=8, vcpus=2, memory_mib=1024)}
 
 
@@ -140,3 +140,18 @@ def test_prometheus_is_told_where_the_metrics_of_jobs_are_as_long_as_they_run(
     [group] = json.loads((tmp_path / "seen").read_text())
     assert set(group["targets"]) == {f"127.0.0.1:{port}"}
     assert list(targets.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_runner_is_asked_to_end_while_there_is_time_to_save(
+    scheduler: Callable[[str], Slurm], cluster: SlurmCluster, tmp_path: Path
+) -> None:
+    on = scheduler(f"trap 'touch {tmp_path}/asked; exit 10' TERM\nwhile true; do sleep 0.1; done")
+    job = order(6).model_copy(update={"timeout_seconds": 60})
+    on.submit(job)
+    # A minute of work and two to save: Slurm may ask up to a minute early (man sbatch, --signal).
+    assert "TimeLimit=00:03:00" in cluster.command("scontrol", "show", "jobs", "--oneliner")
+    end = ended(on, job)
+    assert (tmp_path / "asked").exists()
+    assert (end.state, end.exit_code, end.attempts) == (JobState.FAILED, 10, 1)

@@ -19,12 +19,15 @@ from gaitway.compute.eks.manifests import Eks
 from gaitway.compute.jobs import JobRequest
 from gaitway.contracts.backends import Backend
 from gaitway.contracts.cluster import AgentConfig, SubmitOrder
+from gaitway.contracts.errors import RequestError
 from gaitway.contracts.request import ComputeConfig
+from gaitway.libraries.simulators import Simulator
 from tests.unit.compute.eks.settings import eks
-from tests.unit.compute.test_backends import VARIABLES
+from tests.unit.compute.test_backends import VARIABLES as AWS_BATCH
 from tests.unit.compute.test_slurm import CONFIG as SLURM_CONFIG
 
-CLUSTERS = {"hyperpod-eks": eks().config, "hyperpod-slurm": SLURM_CONFIG}
+SLURM = SLURM_CONFIG.model_copy(update={"images": {"isaaclab-2": "gaitway:1"}})
+CLUSTERS = {"hyperpod-eks": eks().config, "hyperpod-slurm": SLURM}
 TEMPLATE = {
     "jobQueue": "training",
     "attempts": 3,
@@ -38,6 +41,14 @@ TEMPLATE = {
     },
 }
 NAME = f"run-{'0' * 20}-{'a' * 12}"
+
+
+VARIABLES = AWS_BATCH | {
+    "GAITWAY_FURTHER_BACKENDS": json.dumps({name: {} for name in ("sagemaker", *CLUSTERS)}),
+    "GAITWAY_TRAINING_JOB": "/gaitway/training-job",
+    "GAITWAY_RUN_TABLE": "runs",
+    "GAITWAY_CLUSTER_ORDERS": json.dumps({name: f"gaitway-{name}-orders.fifo" for name in CLUSTERS}),
+}
 
 
 @dataclass
@@ -100,10 +111,10 @@ def order_of(backend: Backend, job: JobRequest) -> SubmitOrder:
     return SubmitOrder.model_validate_json(order.model_dump_json(by_alias=True))
 
 
-def to_aws(backend: Backend, job: JobRequest, variables: dict[str, str]) -> list[Any]:
+def to_aws(backend: Backend, job: JobRequest) -> list[Any]:
     """Submit a job to Batch, and return what Batch receives."""
     aws = Aws()
-    submitter_of(aws.client, [backend], variables).submit(job)
+    submitter_of(aws.client, [backend], VARIABLES).submit(job)
     return aws.sent
 
 
@@ -127,29 +138,27 @@ def to_slurm(config: AgentConfig, order: SubmitOrder, directory: Path, patch: py
     return [received.read_text().replace(str(directory), config.efs_root)]
 
 
-@pytest.mark.parametrize("compute", [{"gpus_per_node": 8}, {"gpus_per_node": 8, "num_nodes": 2}], ids=["one", "two"])
+def job_on(backend: Backend, num_nodes: int = 1, simulator: Simulator = "isaaclab-2") -> JobRequest:
+    gpus = 8 if backend == "hyperpod-slurm" else 1
+    compute = ComputeConfig(backend=backend, num_nodes=num_nodes, gpus_per_node=gpus)
+    return JobRequest(NAME, NAME[:24], compute, 600, task="Isaac-Ant-v0", group_id="search-7", simulator=simulator)
+
+
+@pytest.mark.parametrize("num_nodes", [1, 2])
 @pytest.mark.parametrize("backend", get_args(Backend))
 def test_what_is_generated_is_what_is_submitted(
-    backend: Backend, compute: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, num_nodes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gpus = 8 if backend in ("hyperpod-slurm", "sagemaker") else 1
-    asked = ComputeConfig(**{"backend": backend} | compute | {"gpus_per_node": gpus})  # type: ignore[arg-type]
-    job = JobRequest(NAME, NAME[:24], asked, 600, task="Isaac-Ant-v0", group_id="search-7", simulator="isaaclab-2")
-    variables = VARIABLES | {
-        "GAITWAY_FURTHER_BACKENDS": json.dumps({name: {} for name in ("sagemaker", *CLUSTERS)}),
-        "GAITWAY_TRAINING_JOB": "/gaitway/training-job",
-        "GAITWAY_RUN_TABLE": "runs",
-        "GAITWAY_CLUSTER_ORDERS": json.dumps({name: f"gaitway-{name}-orders.fifo" for name in CLUSTERS}),
-    }
+    job = job_on(backend, num_nodes)
     submit: dict[Backend, Callable[[], list[Any]]] = {
-        "batch": lambda: to_aws(backend, job, variables),
-        "sagemaker": lambda: to_aws(backend, job, variables),
+        "batch": lambda: to_aws(backend, job),
+        "sagemaker": lambda: to_aws(backend, job),
         "hyperpod-eks": lambda: to_kubernetes(CLUSTERS[backend], order_of(backend, job)),
         "hyperpod-slurm": lambda: to_slurm(CLUSTERS[backend], order_of(backend, job), tmp_path, monkeypatch),
     }
     [sent] = submit[backend]()
 
-    written = documents_of(job, Aws().client, variables)
+    written = documents_of(job, Aws().client, VARIABLES)
     # Beside it, what a namespace needs once, and the payload of a service job to read.
     further = {
         name: written.pop(name) for name in sorted(written) if name.startswith(("namespace-", "create-training"))
@@ -159,3 +168,9 @@ def test_what_is_generated_is_what_is_submitted(
     assert (json.loads(text) if text.startswith("{") else text) == sent
     if backend == "sagemaker":
         assert json.loads(further["create-training-job.json"]) == json.loads(sent["serviceRequestPayload"])
+
+
+@pytest.mark.parametrize("backend", get_args(Backend))
+def test_a_simulator_without_an_image_is_refused_in_words(backend: Backend) -> None:
+    with pytest.raises(RequestError, match="the simulator embedded, which is not deployed any more, allowed: isaac"):
+        documents_of(job_on(backend, simulator="embedded"), Aws().client, VARIABLES)
