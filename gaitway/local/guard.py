@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 import psutil
 
@@ -27,9 +28,20 @@ def processes_with(name: str, value: str) -> list[psutil.Process]:
     for process in psutil.process_iter():
         # A process may end during the search, or belong to another user.
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(name) == value:
+            if _holds(process, name, value):
                 found.append(process)
     return found
+
+
+def _holds(process: psutil.Process, name: str, value: str) -> bool:
+    """Return whether a process was started with a variable.
+
+    A program that changes its title, as slurmstepd does, overwrites the beginning of its environment with zeros, where
+    psutil stops reading.
+    """
+    if sys.platform == "linux":
+        return f"{name}={value}".encode() in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    return process.environ().get(name) == value
 
 
 def end_processes(name: str, value: str, process_groups: Iterable[int] = (), spare: Collection[int] = ()) -> None:
