@@ -48,7 +48,8 @@ def template(both: Synthesis) -> TrainingJobTemplate:
 
 
 def test_without_it_nothing_of_it_is_deployed(aws: Synthesis) -> None:
-    text = json.dumps(aws.templates)
+    # An alarm's description names the setting that may be the cause.
+    text = json.dumps(aws.templates).replace("sagemakerMaxInstances", "")
     for word in ("sagemaker", "ServiceEnvironment", "ServiceJob", "SchedulingPolicy", "GAITWAY_FURTHER_BACKENDS"):
         assert word not in text
 

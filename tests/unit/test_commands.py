@@ -43,13 +43,19 @@ KNOW_NO_PLACE = {
     # There is one embedded AWS, whatever deployments it has.
     "gaitway/cli/demo.py": ["`gaitway local down`", "`gaitway local env`"],
     "gaitway/acceptance/checks/teardown.py": ["`gaitway local reset`"],
+    "gaitway/settings.py": ["`gaitway local up "],
     # Names of commands, not suggestions.
     "gaitway/cli/doctor.py": ["`cdk deploy`", "`cdk deploy`"],
     "gaitway/client/runs.py": ["`gaitway cancel`"],
     "gaitway/contracts/model.py": ["`gaitway show`"],
+    "gaitway/contracts/request.py": ["`gaitway view`"],
+    "gaitway/compute/ends.py": ["`gaitway doctor`"],
+    # It runs on the cluster.
+    "gaitway/cli/orders.py": ["`gaitway agent`"],
     # The caller adds the options of the place.
     "gaitway/cli/account/quotas.py": ["`aws service-quotas "],
     "gaitway/cli/account/ml_quotas.py": ["`aws service-quotas "],
+    "gaitway/cli/account/clusters.py": ["`aws service-quotas ", "`cdk deploy`", "`aws iam "],
     "gaitway/cli/account/disk_key.py": ["`aws kms "],
     "gaitway/cli/account/service_roles.py": ["`aws iam "],
     "gaitway/cli/account/vpc.py": ["`aws ec2 "],

@@ -72,7 +72,7 @@ def test_what_exists_or_does_not_exist_is_said(ready: Desk) -> None:
     assert "(NotFound)" in ready.kubectl("get", "pytorchjob", "nobody", code=1)
     elsewhere = yaml.safe_dump(permission_manifests(eks(team="legs"))[0])
     assert 'namespaces "hyperpod-ns-legs" not found' in ready.kubectl("create", "-f", "-", text=elsewhere, code=1)
-    assert "the server doesn't have a resource type" in ready.kubectl("get", "deployments", code=1)
+    assert "the server doesn't have a resource type" in ready.kubectl("get", "statefulsets", code=1)
 
 
 def test_an_object_that_has_changed_meanwhile_is_not_replaced(ready: Desk) -> None:

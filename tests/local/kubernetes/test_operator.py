@@ -28,11 +28,10 @@ def test_a_job_is_created_runs_and_succeeds(ready: Desk) -> None:
 
 
 def test_a_node_that_is_lost_is_replaced_and_its_pods_run_elsewhere(ready: Desk) -> None:
-    (ready.volume / "succeeds_at").write_text("99")
+    (ready.volume / "succeeds_at").write_text("2")
     ready.apply(*run_manifests(order(), eks()))
     pod = ready.running()
     ready.kubectl("delete", "node", pod["spec"]["nodeName"])
-    (ready.volume / "succeeds_at").write_text("2")
     assert "successfully completed" in ready.ended()
     after = ready.cluster.store.get(POD, NAMESPACE, MASTER)
     assert after["metadata"]["uid"] != pod["metadata"]["uid"]

@@ -60,7 +60,7 @@ def test_only_a_json_file_is_read_as_part_of_the_request(path: str, is_config: b
         ({"body": "{not json"}, "body is text that is not valid JSON"),
         ({"body": "[]"}, "body is a list"),
         ({"body": 3}, "body is a int"),
-        ({"body": "[" * 100_000}, "body is nested too deeply"),
+        ({"body": "[" * 100_000}, "body is text that is not valid JSON (nested too deeply)"),
         ({"body": {"outputS3AssetFilesPath": "s3://assets/a/"}}, "TaskToken is missing"),
         ({"body": message(TaskToken=7)}, "TaskToken is missing"),
         ({"body": {"TaskToken": TOKEN}}, "outputS3AssetFilesPath is missing"),

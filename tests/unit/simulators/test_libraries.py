@@ -404,7 +404,8 @@ def test_a_checkpoint_of_another_network_is_refused_with_the_setting_to_give(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    torch.save({"policy": {}, "model": {}}, tmp_path / "other.pt")
+    weights = {"log_std": torch.zeros(7)}
+    torch.save({"policy": weights, "model": weights}, tmp_path / "other.pt")
     training = {"mode": "evaluate", "task": TASK, "rl_library": library}
     assert run_here(monkeypatch, tmp_path, training, policy="other.pt") == EXIT_BAD_REQUEST
     assert re.search(r"that fits agent\..*\[32, 32\]", capsys.readouterr().err)
