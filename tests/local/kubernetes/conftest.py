@@ -34,6 +34,7 @@ runs=$GAITWAY_EFS_ROOT/attempts
 echo x >> "$runs"
 [ "$(wc -l < "$runs")" -ge "$(cat "$GAITWAY_EFS_ROOT/succeeds_at")" ] && exit 0
 [ -e "$GAITWAY_EFS_ROOT/fails" ] && exit 1
+echo goes on
 while :; do sleep 0.02; done
 """
 """Succeeds with the attempt whose number the file names; the attempts before it fail, or go on until they are ended."""
@@ -90,7 +91,7 @@ class Desk:
         return next(str(one["message"]) for one in job["status"]["conditions"] if one["type"] in kinds)
 
     def running(self, name: str = f"{KEY}-master-0", restarts: int = 0, *, but: str | None = None) -> dict[str, Any]:
-        """Wait until a pod's container runs and can be told to stop; `but` is the id of the pod that it replaces."""
+        """Wait until a pod's container runs and goes on until it is told to stop; `but` is the id of the pod that it replaces."""
         pod = self.wait(
             POD,
             name,
@@ -104,7 +105,7 @@ class Desk:
         )
         until = time.monotonic() + PATIENCE_SECONDS
         log = self.directory / "pods" / pod["metadata"]["uid"] / f"{restarts}.log"
-        while "rank" not in log.read_text():
+        while "goes on" not in log.read_text():
             assert time.monotonic() < until
             threading.Event().wait(0.01)
         return pod

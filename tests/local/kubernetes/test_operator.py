@@ -118,11 +118,11 @@ def test_a_job_without_room_waits_suspended_and_those_behind_it_pass_if_they_fit
 
 
 def test_a_job_of_a_higher_class_takes_the_machines_and_gives_them_back(ready: Desk) -> None:
-    (ready.volume / "succeeds_at").write_text("2")
+    (ready.volume / "succeeds_at").write_text("99")
     first, urgent = f"{RUN}-{'c' * 12}-1", f"{RUN}-{'c' * 12}-2"
     ready.apply(*run_manifests(order(first, num_nodes=2, gpus_per_node=4), eks(priority_class="training")))
-    ready.running(f"{first}-master-0")
-    (ready.volume / "attempts").unlink()
+    for pod in ("master-0", "worker-0"):
+        ready.running(f"{first}-{pod}")
     (ready.volume / "succeeds_at").write_text("1")
     ready.apply(*run_manifests(order(urgent, gpus_per_node=4), eks(priority_class="inference")))
     assert "successfully completed" in ready.ended(urgent)
