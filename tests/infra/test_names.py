@@ -174,8 +174,9 @@ ALLOWED = {
     "handbook/",
     # The image's own name in the list of its parts.
     "container/sbom.py",
-    # In the namespace that a team has on a cluster.
-    "gaitway/compute/eks/",
+    # In the namespace that a team has on a cluster; labels, beside which stands one with the deployment's name.
+    "gaitway/compute/eks/agent_manifests.py",
+    "gaitway/compute/eks/manifests.py",
     # Within a workspace of Prometheus or of Grafana.
     "stacks/prometheus/",
     # Where access point and container have the runs, in the deployment's own file system.

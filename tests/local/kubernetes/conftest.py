@@ -91,7 +91,7 @@ class Desk:
         return next(str(one["message"]) for one in job["status"]["conditions"] if one["type"] in kinds)
 
     def running(self, name: str = f"{KEY}-master-0", restarts: int = 0, *, but: str | None = None) -> dict[str, Any]:
-        """Wait until a pod's container runs and goes on until it is told to stop; `but` is the id of the pod that it replaces."""
+        """Wait until a pod's container runs and goes on until it is ended; `but` is the pod that it replaces."""
         pod = self.wait(
             POD,
             name,
