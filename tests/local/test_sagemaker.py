@@ -123,7 +123,7 @@ def storage(request: pytest.FixtureRequest, plane: ControlPlane, local_aws: Loca
         template["trainingJob"]["Environment"]["GAITWAY_EFS_ROOT"] = CHECKPOINTS_PATH
 
     session: Any = local_aws.session()
-    role = {"RoleName": DEFAULT_NAMES.training_role, "PolicyName": "synchronise"}
+    role = {"RoleName": DEFAULT_NAMES.training_role(session.region_name), "PolicyName": "synchronise"}
     actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"]
     statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -245,7 +245,7 @@ def test_jobs_wait_for_room_and_shares_take_turns(queue: Queue, held: list[str])
         ({"EnableManagedSpotTraining": True}, "MaxWaitTimeInSeconds must be set"),
         ({"TrainingJobname": "job"}, "'TrainingJobname' is not a member"),
         ({"Environment": {"1": "x"}}, "regular expression pattern"),
-        ({"CheckpointConfig": {"S3Uri": "s3://any/"}}, "not supported by the embedded SageMaker"),
+        ({"HyperParameters": {"seed": "1"}}, "not supported by the embedded SageMaker"),
     ],
 )
 def test_a_payload_is_refused_after_its_submission(queue: Queue, changes: Json, said: str) -> None:

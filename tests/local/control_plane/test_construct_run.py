@@ -485,7 +485,7 @@ def test_packages_of_a_list_are_inputs_of_their_own(world: World) -> None:
         (b"", "it is empty: upload it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "run git lfs pull"),
         (b"<!DOCTYPE html><html>", "a page in HTML"),
-        (b"import gymnasium", "begins like none of them"),
+        (b"import gymnasium", "it is a text file"),
     ],
 )
 def test_what_is_no_package_is_refused_before_a_machine_is_paid_for(world: World, content: bytes, said: str) -> None:
