@@ -85,8 +85,16 @@ def interrupted(world: World, variables: dict[str, str], interrupt: Callable[[],
 
 
 def kill_simulator() -> None:
-    (simulator,) = [each for each in psutil.Process().children() if SIMULATOR in each.cmdline()]
+    (simulator,) = [each for each in psutil.Process().children() if SIMULATOR in _command(each)]
     simulator.kill()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        # It has ended meanwhile.
+        return []
 
 
 def saved(world: World) -> int:
