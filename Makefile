@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup isaaclab3 demo demo-ant test test-all test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
+.PHONY: setup isaaclab3 demo demo-ant test test-all test-backends test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
 
 setup: $(SETUP)
 
@@ -53,7 +53,11 @@ test: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
-	pytest -n 3 --dist loadfile --no-loadscope-reorder
+	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not backends"
+
+# What each back end of runs does alike, with the faults of each: too long for CI beside everything else.
+test-backends: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
+	pytest -n 2 --dist loadfile -m backends
 
 # The same in another order, with other random ids: what depends on either fails with some seed, and again with the same.
 shuffle: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)

@@ -18,7 +18,12 @@ from gaitway.contracts.run import RunState
 from tests.local.deployed import TINY
 from tests.local.every_backend import BACKENDS, ENDLESS, WORDS, World, every_backend
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.parametrize("backend", BACKENDS)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.backends,
+    pytest.mark.timeout(900),
+    pytest.mark.parametrize("backend", BACKENDS),
+]
 
 TOTAL = 120
 """Iterations of a training that is interrupted: enough to be caught at work."""
