@@ -55,7 +55,7 @@ test: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 test-all: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not backends"
 
-# What each back end of runs does alike, with the faults of each: too long for CI beside everything else.
+# What each back end of runs does alike, with the acceptance check of each: too long for CI beside everything else.
 test-backends: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 	pytest -n 2 --dist loadfile -m backends
 

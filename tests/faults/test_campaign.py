@@ -57,7 +57,6 @@ def test_nothing_is_lost_and_the_caller_is_told(world: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.backends
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("backend", FURTHER)
 def test_nothing_is_lost_on_a_further_back_end(world: World, backend: str) -> None:
