@@ -21,9 +21,6 @@ from stacks.prometheus.scraping import of_kubernetes
 
 _QUERY = ("aps:GetLabels", "aps:GetMetricMetadata", "aps:GetSeries", "aps:QueryMetrics")
 """docs.aws.amazon.com/grafana/latest/userguide/AMG-manage-permissions.html"""
-
-
-_WRITE = "aps:RemoteWrite"
 _ZONES = 2
 
 
@@ -146,7 +143,7 @@ class PrometheusStack(cdk.Stack):
             self,
             "Write",
             roles=[iam.Role.from_role_name(self, "Writer", role_name)],
-            statements=[iam.PolicyStatement(actions=[_WRITE], resources=[self._workspace.attr_arn])],
+            statements=[iam.PolicyStatement(actions=["aps:RemoteWrite"], resources=[self._workspace.attr_arn])],
         )
 
     def _show(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gaitway.cli.findings import Finding
+from gaitway.contracts.backends import CLUSTERS
 from gaitway.contracts.cluster import AgentConfig
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from gaitway.names import Names
 
 _SUBJECT = "cluster"
-_CLUSTERS = ("hyperpod-eks", "hyperpod-slurm")
-"""Those whose jobs an agent submits."""
 
 
 def look_at_orders(session: boto3.Session, names: Names) -> Iterator[Finding]:
@@ -31,7 +30,7 @@ def look_at_orders(session: boto3.Session, names: Names) -> Iterator[Finding]:
     """
     untyped: Any = session  # its stubs for SQS are not installed
     ssm, sqs = untyped.client("ssm"), untyped.client("sqs")
-    for cluster in _CLUSTERS:
+    for cluster in CLUSTERS:
         try:
             told = ssm.get_parameter(Name=names.agent_parameter(cluster))["Parameter"]["Value"]
         except ssm.exceptions.ParameterNotFound:
@@ -56,8 +55,8 @@ def _finding(cluster: str, waiting: int, lost: int, dead: str) -> Finding:
         return Finding(
             subject=_SUBJECT,
             state="note",
-            detail=f"{waiting} {_orders(waiting)} of {cluster} waiting for its agent: if this does not change within a "
-            "minute, start `gaitway agent` on the cluster, or look at its log",
+            detail=f"{waiting} {_orders(waiting)} of {cluster} not taken by its agent: if this does not change within "
+            "a minute, start `gaitway agent` on the cluster, or look at its log",
         )
     return Finding(subject=_SUBJECT, state="ok", detail=f"{cluster}: no order waits for its agent")
 

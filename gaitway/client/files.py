@@ -87,7 +87,7 @@ class RunFiles:
         if files is None:
             raise ArtifactError(
                 f"{output_files / RESULTS} does not list the run's files yet, because they are being uploaded: "
-                "try again in a minute"
+                "try again in a minute; if it stays so, the log of the function handle-failure says why"
             )
         self._fetch_all(files, output_files, directory, wanted)
         return files

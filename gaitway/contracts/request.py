@@ -28,7 +28,7 @@ _PARTS = ("trainingConfig", "computeConfig")
 SETTINGS = {"useSpot": "useSpot", "instanceType": "instanceTypes", "instanceTypes": "instanceTypes"}
 """What people look for in a request, and the setting of a deployment that it is."""
 _SHORT = 200
-MAX_REQUEST_BYTES = 131_072
+MAX_REQUEST_CHARACTERS = 131_072
 """Of one document. A state's data of Step Functions, and an item of DynamoDB, hold the request and more:
 docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
 MAX_FINDINGS = 20
@@ -194,9 +194,9 @@ def _check_size(document: object) -> None:
     except (TypeError, ValueError, RecursionError):
         # Reading it says what is wrong.
         return
-    if len(text) > MAX_REQUEST_BYTES:
+    if len(text) > MAX_REQUEST_CHARACTERS:
         raise RequestError(
-            f"inputParameters is {len(text)} characters long, allowed: {MAX_REQUEST_BYTES}; give a request as it is "
+            f"inputParameters is {len(text)} characters long, allowed: {MAX_REQUEST_CHARACTERS}; give a request as it is "
             "documented, a few lines of JSON"
         )
 

@@ -65,8 +65,6 @@ class WorkloadConfig(UserModel, Received):
     task: Annotated[
         str,
         Field(min_length=1, max_length=128),
-        str,
-        Field(min_length=1, max_length=128),
         Like(r"(?!-)[A-Za-z0-9_.:/-]+", "a name of letters, digits and _ . : / -, not with - at its beginning"),
     ] = "Isaac-Cartpole-v0"
     """Task name as registered in Gymnasium."""

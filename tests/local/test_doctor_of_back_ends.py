@@ -75,7 +75,7 @@ def test_orders_that_wait_may_mean_that_the_agent_does_not_run(orders: Orders) -
     orders.send(orders.queue)
     state, detail = orders.found()
     assert state == "note"
-    assert detail.startswith(f"1 order of {CLUSTER} waiting for its agent")
+    assert detail.startswith(f"1 order of {CLUSTER} not taken by its agent")
     assert "start `gaitway agent` on the cluster" in detail
 
 

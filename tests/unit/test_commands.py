@@ -54,8 +54,7 @@ KNOW_NO_PLACE = {
     "gaitway/cli/orders.py": ["`gaitway agent`"],
     # The caller adds the options of the place.
     "gaitway/cli/account/quotas.py": ["`aws service-quotas "],
-    "gaitway/cli/account/ml_quotas.py": ["`aws service-quotas "],
-    "gaitway/cli/account/clusters.py": ["`aws service-quotas ", "`cdk deploy`", "`aws iam "],
+    "gaitway/cli/account/clusters.py": ["`cdk deploy`", "`aws iam "],
     "gaitway/cli/account/disk_key.py": ["`aws kms "],
     "gaitway/cli/account/service_roles.py": ["`aws iam "],
     "gaitway/cli/account/vpc.py": ["`aws ec2 "],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gaitway.cli.account.ml_quotas import Quota, sagemaker_quotas
+from gaitway.cli.account.quotas import request_more
 from gaitway.cli.account.service_roles import service_roles
 from gaitway.cli.findings import Finding
 from gaitway.settings import Settings
@@ -133,7 +134,6 @@ def _compare(name: str, count: int, quota: Quota | None, options: str) -> Findin
     return Finding(
         subject=_SUBJECT,
         state="problem",
-        detail=f"{words}, and the deployment takes {count}, so that its cluster cannot be made: request more: `aws "
-        f"service-quotas request-service-quota-increase --service-code sagemaker --quota-code {quota.code} "
-        f"--desired-value {count}{options}`",
+        detail=f"{words}, and the deployment takes {count}, so that its cluster cannot be made: "
+        f"{request_more('sagemaker', quota.code, count, options)}",
     )

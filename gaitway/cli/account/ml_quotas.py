@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gaitway.cli.account.quotas import request_more
 from gaitway.cli.findings import Finding
 from gaitway.compute.training_job import TrainingJobTemplate
 
@@ -122,10 +123,7 @@ def _compare(need: InstanceNeed, quota: Quota | None, options: str) -> Finding:
         detail = f"Service Quotas lists no {need.quota!r}: look for it in its console, under Amazon SageMaker"
         return Finding(subject=subject, state="note", detail=detail)
     words = f"{quota.value:.0f} {'instance' if quota.value == 1 else 'instances'} for {need.use} ({quota.code})"
-    cure = (
-        "request more: `aws service-quotas request-service-quota-increase --service-code sagemaker "
-        f"--quota-code {quota.code} --desired-value {need.instances}{options}`"
-    )
+    cure = request_more("sagemaker", quota.code, need.instances, options)
     if quota.value < 1:
         detail = f"{words}: {need.without}; {cure}"
         return Finding(subject=subject, state="problem" if need.is_problem else "note", detail=detail)

@@ -35,10 +35,7 @@ class InstancePool:
         """
         subject, code = f"quota {self.purchase}", _QUOTAS[self.purchase]
         words = f"{quota_vcpus:.0f} vCPUs of G and VT instances ({code})"
-        cure = (
-            "request more: `aws service-quotas request-service-quota-increase --service-code ec2 "
-            f"--quota-code {code} --desired-value {self.max_vcpus}{options}`"
-        )
+        cure = request_more("ec2", code, self.max_vcpus, options)
         if quota_vcpus < self.smallest_vcpus:
             # Without Spot instances, those on demand take the jobs.
             hopeless = self.purchase == "on-demand"
@@ -105,3 +102,18 @@ def _quota(client: Any, code: str) -> float:  # noqa: ANN401
     except client.exceptions.NoSuchResourceException:
         quota = client.get_aws_default_service_quota(ServiceCode="ec2", QuotaCode=code)
     return float(quota["Quota"]["Value"])
+
+
+def request_more(service: str, code: str, value: int, options: str) -> str:
+    """Say how to raise a quota.
+
+    Args:
+        service: The service's code in Service Quotas.
+        code: The quota's code.
+        value: What it has to allow.
+        options: Options that direct an AWS CLI command to the account.
+    """
+    return (
+        f"request more: `aws service-quotas request-service-quota-increase --service-code {service} "
+        f"--quota-code {code} --desired-value {value}{options}`"
+    )
