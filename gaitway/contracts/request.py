@@ -196,8 +196,8 @@ def _check_size(document: object) -> None:
         return
     if len(text) > MAX_REQUEST_CHARACTERS:
         raise RequestError(
-            f"inputParameters is {len(text)} characters long, allowed: {MAX_REQUEST_CHARACTERS}; give a request as it is "
-            "documented, a few lines of JSON"
+            f"inputParameters is {len(text)} characters long, allowed: {MAX_REQUEST_CHARACTERS}; give a request as it "
+            "is documented, a few lines of JSON"
         )
 
 
