@@ -47,6 +47,7 @@ class ContainerProcess:
         self._log_stream = log_stream
         self._guard = guard
         self._lock = threading.Lock()
+        self._killing = threading.RLock()
         self._kill_timer: threading.Timer | None = None
         self._has_ended = False
         try:
@@ -73,10 +74,12 @@ class ContainerProcess:
             The container's exit code: 128 + the signal where a signal ended the process.
         """
         return_code = self._process.wait()
-        self.kill()
+        # The next attempt may carry the same mark: whoever searches for this one's processes has to be done before.
+        with self._killing:
+            self.kill()
+            self._has_ended = True
         self._guard.forget(self._process.pid)
         with self._lock:
-            self._has_ended = True
             if self._kill_timer:
                 self._kill_timer.cancel()
         self._log_thread.join()
@@ -97,7 +100,9 @@ class ContainerProcess:
 
     def kill(self) -> None:
         """End every process of the container at once, also those that opened their own session."""
-        end_processes(*self._mark, [self._process.pid])
+        with self._killing:
+            if not self._has_ended:
+                end_processes(*self._mark, [self._process.pid])
 
     def _forward_output(self) -> None:
         """Write the output to CloudWatch Logs, each time with all lines since the last write."""
