@@ -20,6 +20,7 @@ from gaitway.cli.watch import (
     describe_ran_with,
     describe_state,
 )
+from gaitway.contracts.backends import DEFAULT_BACKEND
 from gaitway.contracts.run import RunState
 from gaitway.formatting import duration
 
@@ -57,15 +58,19 @@ def document_of(record: RunRecord) -> dict[str, Any]:
 
 
 def list_table(records: Sequence[RunRecord], now: datetime | None = None) -> Table:
-    """Write runs in a table, one line for each."""
+    """Write runs in a table, one line for each; with their back ends where it is not the default one for all."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("RUN", "STATE", "MODE", "TASK", "NAME", "PROGRESS", "REWARD", "AGE", "TOOK"):
+    backends = [record.spec.compute.backend if record.spec else "" for record in records]
+    says_where = not {DEFAULT_BACKEND, ""}.issuperset(backends)
+    where = ("BACKEND",) if says_where else ()
+    for column in ("RUN", "STATE", "MODE", *where, "TASK", "NAME", "PROGRESS", "REWARD", "AGE", "TOOK"):
         table.add_column(column, no_wrap=column not in _LONG_COLUMNS)
-    for record in records:
+    for record, backend in zip(records, backends, strict=True):
         table.add_row(
             record.run_id[:SHORT_ID],
             _state(record),
             record.mode or "",
+            *([backend] if says_where else []),
             Text(record.task or "", no_wrap=True, overflow="ellipsis"),
             Text(record.name or "", no_wrap=True, overflow="ellipsis"),
             f"{record.progress.done}/{record.progress.total}" if record.progress else "",

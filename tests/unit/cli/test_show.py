@@ -50,6 +50,16 @@ def test_a_line_of_the_list_is_short_and_a_name_is_no_markup() -> None:
         assert words in line
 
 
+def test_where_runs_are_on_several_back_ends_the_list_says_on_which() -> None:
+    assert RECORD.spec is not None
+    compute = ComputeConfig.model_validate({"backend": "hyperpod-slurm"})
+    elsewhere = RECORD.model_copy(update={"spec": RECORD.spec.model_copy(update={"compute": compute})})
+    unread = RECORD.model_copy(update={"spec": None})
+    header, *lines = written(list_table([RECORD, elsewhere, unread], NOW)).splitlines()
+    place = slice(header.index("BACKEND"), header.index("TASK"))
+    assert [line[place].strip() for line in lines] == ["batch", "hyperpod-slurm", ""]
+
+
 def test_a_narrow_terminal_shortens_names_and_nothing_else() -> None:
     output = io.StringIO()
     record = RECORD.model_copy(

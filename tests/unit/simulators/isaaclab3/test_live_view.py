@@ -18,6 +18,7 @@ from playwright.sync_api import Page
 
 from container.pin_isaaclab3 import pinned
 from gaitway.contracts.simulation import EXIT_STOPPED, STOP_FILE, TRAINING_PROGRESS, live_view_port
+from gaitway.local import isaaclab3
 from tests.unit.report.browser import chromium
 from tests.unit.simulators.isaaclab3.real import only_with_isaac_lab_3
 from tests.unit.simulators.jobs import REPOSITORY, write_job
@@ -45,7 +46,11 @@ def write(directory: Path, **training: Any) -> None:
     write_job(directory, {"task": "Isaac-Cartpole-Direct", "num_envs": 32, "seed": 7, **training})
 
 
-VARIABLES = os.environ | {"PYTHONPATH": str(REPOSITORY), "GAITWAY_ASSET_SOURCE": ""}
+VARIABLES = os.environ | {
+    "PYTHONPATH": str(REPOSITORY),
+    "GAITWAY_ASSET_SOURCE": "",
+    "WARP_CACHE_PATH": str(isaaclab3.KERNELS),
+}
 
 
 class Training:
