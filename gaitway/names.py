@@ -17,6 +17,8 @@ MAX_CHARACTERS = 32
 docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
 STACKS = ("Network", "Storage", "Compute", "Pipeline")
 """The stacks, in the order in which they depend on each other."""
+FURTHER_STACKS = ("Eks", "HyperpodEks", "HyperpodSlurm", "Prometheus")
+"""Stacks that a deployment has beside them if its settings ask for it, in the same order."""
 
 JOB_TAG = "GaitwayDeployment"
 """Key of a job's tag with the name of its deployment."""
@@ -40,6 +42,11 @@ _RESERVED = (
 )
 """Beginnings that parameters and buckets must not have, whose names begin with the deployment's."""
 _ALLOWED = re.compile(rf"(?=.{{2,{MAX_CHARACTERS}}}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def cluster_stack(cluster: str) -> str:
+    """Name the kind of stack that makes a cluster: `HyperpodEks` for `hyperpod-eks`."""
+    return "".join(part.title() for part in cluster.split("-"))
 
 
 def check_deployment_name(name: str) -> str:
@@ -83,6 +90,11 @@ class Names:
     def stacks(self) -> tuple[str, ...]:
         """Names of the stacks, in the order of their dependencies."""
         return tuple(self.stack(stack) for stack in STACKS)
+
+    @property
+    def further_stacks(self) -> tuple[str, ...]:
+        """Names of the stacks that not every deployment has, in the order of their dependencies."""
+        return tuple(self.stack(stack) for stack in FURTHER_STACKS)
 
     def stack(self, stack: Stack | str) -> str:
         """Name of a stack in CloudFormation; in the CDK it is `Gaitway` and its kind in every deployment."""

@@ -8,6 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from cdk_nag import AwsSolutionsChecks
 
+from gaitway.names import cluster_stack
 from gaitway.settings import Settings, SettingsError
 from gaitway.version import checkout_version
 from stacks.components.network import Network
@@ -73,8 +74,8 @@ def _add_clusters(
 ) -> None:
     """Add the stacks of the clusters that the deployment makes."""
     for orchestrator in settings.hyperpod_clusters:
-        name = "".join(part.title() for part in orchestrator.split("-"))
-        stack = HyperpodStack(app, f"Gaitway{name}", settings, network, storage, orchestrator=orchestrator, env=env)
+        name = f"Gaitway{cluster_stack(orchestrator)}"
+        stack = HyperpodStack(app, name, settings, network, storage, orchestrator=orchestrator, env=env)
         # Whose roles it knows by name only.
         stack.add_stack_dependency(compute)
         if orchestrator == "hyperpod-eks" and settings.eks_cluster_arn is None:

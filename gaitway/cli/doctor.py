@@ -27,7 +27,13 @@ from gaitway.cli.target import (
     embedded_commands,
     embedded_endpoint,
 )
-from gaitway.client.deployment import Deployment, NothingDeployedError, physical_ids, read_deployment
+from gaitway.client.deployment import (
+    Deployment,
+    NothingDeployedError,
+    deployed_stacks,
+    physical_ids,
+    read_deployment,
+)
 from gaitway.compute.batch_image import ECR_IMAGE, active_definitions, image_of, is_in_registry
 from gaitway.installation import is_checkout
 from gaitway.local import launcher
@@ -106,11 +112,12 @@ def _findings_in(place: Place, settings: Mapping[str, str]) -> Iterator[Finding]
         if isinstance(error, NothingDeployedError) and is_account:
             detail = f"{error}, which would also prevent the following checks"
             yield Finding(subject="deployment", state="note", detail=detail)
-            yield from look_at_planned(place.session, settings, place.commands.place)
+            yield from look_at_planned(place.session, settings, place.commands.names, (), place.commands.place)
         else:
             yield Finding(subject="deployment", state="problem", detail=explain(error)[1])
         return
-    yield Finding(subject="deployment", state="ok", detail=", ".join(place.commands.names.stacks))
+    stacks = _stacks(place)
+    yield Finding(subject="deployment", state="ok", detail=", ".join(stacks))
     yield _look("version", lambda: _version(place, deployment))
     for arn in (*deployment.job_queue_arns, *_training_queues(place)):
         yield _look("job queue", partial(_job_queue, place, arn))
@@ -120,7 +127,7 @@ def _findings_in(place: Place, settings: Mapping[str, str]) -> Iterator[Finding]
         # Who may start runs need not be allowed to look.
         yield Finding(subject="cluster", state="note", detail=f"not looked at: {explain(error)[1]}")
     if settings and is_account:
-        yield from look_at_planned(place.session, settings, place.commands.place)
+        yield from look_at_planned(place.session, settings, place.commands.names, stacks, place.commands.place)
     else:
         yield from _account(place)
     yield _look("image", lambda: _image(place))
@@ -150,6 +157,14 @@ def _credentials(place: Place) -> str:
 
 def _deployment(place: Place) -> Deployment:
     return read_deployment(place.session.client("cloudformation"), place.commands)
+
+
+def _stacks(place: Place) -> Sequence[str]:
+    try:
+        return deployed_stacks(place.session.client("cloudformation"), place.commands.names)
+    except HANDLED:
+        # Who may start runs need not be allowed to look at further stacks.
+        return place.commands.names.stacks
 
 
 def _version(place: Place, deployment: Deployment) -> str:

@@ -14,6 +14,8 @@ from gaitway.contracts.model import Model
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
+    from gaitway.names import Names
+
 
 def _split(value: object) -> object:
     """An output is a string."""
@@ -77,6 +79,27 @@ def read_deployment(cloudformation: CloudFormationClient, commands: Commands = D
     except ValidationError as error:
         missing = ", ".join(str(item["loc"][0]) for item in error.errors())
         raise NotDeployedError(f"the stacks have no output {missing}: run `{commands.deploy}`") from error
+
+
+def deployed_stacks(cloudformation: CloudFormationClient, names: Names) -> list[str]:
+    """List a deployment's stacks, in the order of their dependencies: also those that its settings no longer have.
+
+    Args:
+        cloudformation: A client.
+        names: The names of the deployment, which exists.
+    """
+
+    def exists(stack: str) -> bool:
+        try:
+            cloudformation.describe_stacks(StackName=stack)
+        except ClientError as error:
+            # docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html: so for a deleted one.
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            return False
+        return True
+
+    return [*names.stacks, *filter(exists, names.further_stacks)]
 
 
 def physical_ids(cloudformation: CloudFormationClient, stack: str, resource_type: str) -> list[str]:

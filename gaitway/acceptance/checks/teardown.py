@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gaitway.acceptance.check import Check, CheckFailedError, Effort, Findings
+from gaitway.client.deployment import deployed_stacks
 
 if TYPE_CHECKING:
     from gaitway.acceptance.site import Site
@@ -34,7 +35,8 @@ def _is_leaving(arn: str) -> bool:
 
 def _run(site: Site, findings: Findings) -> None:
     cloudformation = site.client("cloudformation")
-    for stack in reversed(site.commands.names.stacks):
+    stacks = deployed_stacks(cloudformation, site.commands.names)
+    for stack in reversed(stacks):
         with site.progress.waiting(f"Deleting {stack}"):
             cloudformation.delete_stack(StackName=stack)
             # Half an hour: a function's network interfaces leave slowly.
@@ -43,7 +45,7 @@ def _run(site: Site, findings: Findings) -> None:
         findings.note("deleted", stack)
     pages = site.client("resourcegroupstaggingapi").get_paginator("get_resources")
     # docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-resource-tags.html
-    wanted = [{"Key": "aws:cloudformation:stack-name", "Values": list(site.commands.names.stacks)}]
+    wanted = [{"Key": "aws:cloudformation:stack-name", "Values": stacks}]
     arns = [
         resource["ResourceARN"]
         for page in pages.paginate(TagFilters=wanted)

@@ -5,10 +5,15 @@ They can run before the first deployment, for what the settings would deploy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gaitway.cli.account.clusters import look_at_cluster_quotas, look_at_cluster_roles, look_at_training_plan
+from gaitway.cli.account.clusters import (
+    look_at_cluster_quotas,
+    look_at_cluster_roles,
+    look_at_left_clusters,
+    look_at_training_plan,
+)
 from gaitway.cli.account.disk_key import look_at_disk_key
 from gaitway.cli.account.instances import Client, Instances, deployed_instances, planned_instances, planned_pools
 from gaitway.cli.account.ml_quotas import deployed_training, look_at_ml_quotas, planned_training
@@ -28,12 +33,16 @@ if TYPE_CHECKING:
     from gaitway.names import Names
 
 
-def look_at_planned(session: boto3.Session, given: Mapping[str, str], options: str) -> Iterator[Finding]:
+def look_at_planned(
+    session: boto3.Session, given: Mapping[str, str], names: Names, stacks: Collection[str], options: str
+) -> Iterator[Finding]:
     """Check what `cdk deploy` needs.
 
     Args:
         session: Session in the account.
         given: Settings that override those in config.json, as passed to `cdk deploy -c`.
+        names: The deployment's names.
+        stacks: Those of its stacks that are deployed.
         options: Options that direct an AWS CLI command to the account.
     """
     try:
@@ -54,6 +63,7 @@ def look_at_planned(session: boto3.Session, given: Mapping[str, str], options: s
     yield Finding(
         subject="settings", state="ok", detail=f"{words}, else as in config.json" if words else "as in config.json"
     )
+    yield from look_at_left_clusters(stacks, settings, names)
     quotas = _client(session, "service-quotas")
     yield from _look("quotas", lambda: look_at_pools(quotas, planned_pools(settings), options))
     yield from _look("quotas of SageMaker", lambda: look_at_ml_quotas(quotas, planned_training(settings), options))

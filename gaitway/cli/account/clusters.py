@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, get_args
 
 from gaitway.cli.account.ml_quotas import Quota, sagemaker_quotas
 from gaitway.cli.account.quotas import request_more
 from gaitway.cli.account.service_roles import service_roles
 from gaitway.cli.findings import Finding
-from gaitway.settings import Settings
+from gaitway.names import Names, cluster_stack
+from gaitway.settings import Cluster, Settings
 
 if TYPE_CHECKING:
     from types_boto3_iam import IAMClient
@@ -118,6 +119,26 @@ def look_at_cluster_roles(iam: IAMClient, settings: Settings, options: str) -> I
             )
     if _EKS_ROLES.keys() <= there.keys():
         yield Finding(subject="roles of clusters", state="ok", detail=", ".join(_EKS_ROLES.values()))
+
+
+def look_at_left_clusters(stacks: Collection[str], settings: Settings, names: Names) -> Iterator[Finding]:
+    """Report clusters that the settings no longer make, and that are on the bill nevertheless.
+
+    Args:
+        stacks: The stacks that are deployed.
+        settings: Settings of the deployment.
+        names: The names of the deployment.
+    """
+    for cluster in get_args(Cluster):
+        kind = cluster_stack(cluster)
+        if cluster not in settings.hyperpod_clusters and names.stack(kind) in stacks:
+            yield Finding(
+                subject="cluster",
+                state="problem",
+                detail=f"the stack {names.stack(kind)} is there and its nodes are on the bill, but hyperpodClusters "
+                f"has no {cluster}: put it back, or delete the cluster: `npx cdk destroy Gaitway{kind}`, run with the "
+                "settings that made it",
+            )
 
 
 def _compare(name: str, count: int, quota: Quota | None, options: str) -> Finding:

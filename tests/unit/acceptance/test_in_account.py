@@ -54,6 +54,17 @@ class Account:
         self.client(service)
         self._stubs[service].add_response(operation, answer, parameters)
 
+    def finds_stack(self, stack: str, *, is_there: bool) -> None:
+        if is_there:
+            found = {"StackName": stack, "StackStatus": "CREATE_COMPLETE", "CreationTime": self.began_at}
+            self.expect("cloudformation", "describe_stacks", {"Stacks": [found]}, StackName=stack)
+        else:
+            self.client("cloudformation")
+            self._stubs["cloudformation"].add_client_error(
+                "describe_stacks", "ValidationError", f"Stack with id {stack} does not exist", http_status_code=400,
+                expected_params={"StackName": stack},
+            )  # fmt: skip
+
     def have(self, resource_type: str, *names: str) -> None:
         self._resources[resource_type] = [*names]
 
@@ -245,7 +256,9 @@ class TestSavedQueries:
 
 @pytest.mark.parametrize("left", [(), ("arn:aws:ec2:eu-west-1:1:natgateway/nat-1",)])
 def test_a_teardown_deletes_the_stacks_and_looks_for_what_bears_their_tag(account: Any, left: tuple[str, ...]) -> None:
-    stacks = ("GaitwayPipeline", "GaitwayCompute", "GaitwayStorage", "GaitwayNetwork")
+    stacks = ("GaitwayHyperpodSlurm", "GaitwayPipeline", "GaitwayCompute", "GaitwayStorage", "GaitwayNetwork")
+    for stack in ("GaitwayEks", "GaitwayHyperpodEks", "GaitwayHyperpodSlurm", "GaitwayPrometheus"):
+        account.finds_stack(stack, is_there=stack in stacks)
     for stack in stacks:
         account.expect("cloudformation", "delete_stack", {}, StackName=stack)
         gone = {"StackName": stack, "StackStatus": "DELETE_COMPLETE", "CreationTime": account.began_at}

@@ -7,7 +7,13 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from gaitway.cli.account.clusters import look_at_cluster_quotas, look_at_cluster_roles, look_at_training_plan
+from gaitway.cli.account.clusters import (
+    look_at_cluster_quotas,
+    look_at_cluster_roles,
+    look_at_left_clusters,
+    look_at_training_plan,
+)
+from gaitway.names import Names
 from gaitway.settings import Settings
 
 TOTAL = "Total number of instances allowed across SageMaker HyperPod clusters"
@@ -178,3 +184,14 @@ def test_a_training_plan_that_does_not_exist_is_named() -> None:
         stubber.add_client_error("describe_training_plan", "ResourceNotFound")
         [finding] = look_at_training_plan(client, RESERVED, "us-east-1a")
     assert (finding.state, PLAN in finding.detail) == ("problem", True)
+
+
+@pytest.mark.parametrize(("names", "stack"), [(Names(), "GaitwayHyperpodSlurm"), (Names("legs"), "legs-hyperpodslurm")])
+def test_a_cluster_that_the_settings_no_longer_make_is_still_on_the_bill(names: Names, stack: str) -> None:
+    stacks = [*names.stacks, stack]
+    (found,) = look_at_left_clusters(stacks, EKS, names)
+    assert found.state == "problem"
+    assert found.detail.startswith(f"the stack {stack} is there")
+    assert "`npx cdk destroy GaitwayHyperpodSlurm`" in found.detail
+    assert list(look_at_left_clusters(stacks, SLURM, names)) == []
+    assert list(look_at_left_clusters(names.stacks, EKS, names)) == []
