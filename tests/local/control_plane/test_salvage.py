@@ -200,7 +200,7 @@ def test_a_runner_that_does_not_end_is_not_waited_for_for_ever(world: World, fai
     with (failing.directory / LOCK_FILE).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         failing.fail()
-    assert not world.is_waiting(caller)
+    until_there(lambda: not world.is_waiting(caller))
     assert "checkpoints/model_0.pt" in failing.objects()
 
 
