@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from gaitway.contracts.errors import ArtifactError
 from gaitway.contracts.history import AttemptHistory, Cost, RunHistory
 from gaitway.contracts.run import RunState, output_prefix_of
 from gaitway.outputs.checkpoint_log import CheckpointLog
+from tests.local.conformance.workflow import until
 from tests.local.control_plane.failing import LOG_DIRECTORY, Failing, checkpoint
 from tests.local.control_plane.world import World
 from tests.local.emulator import Emulator
@@ -181,7 +181,7 @@ def test_what_a_runner_writes_while_it_ends_is_waited_for(failing: Failing) -> N
             fcntl.flock(file, fcntl.LOCK_EX)
             locked.set()
             terminated.wait(10)
-            until_there(lambda: "checkpoints/model_0.pt" in failing.objects())
+            until(lambda: "checkpoints/model_0.pt" in failing.objects())
             failing.leave(8)
 
     runner = threading.Thread(target=end_slowly)
@@ -200,7 +200,7 @@ def test_a_runner_that_does_not_end_is_not_waited_for_for_ever(world: World, fai
     with (failing.directory / LOCK_FILE).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         failing.fail()
-    until_there(lambda: not world.is_waiting(caller))
+    until(lambda: not world.is_waiting(caller))
     assert "checkpoints/model_0.pt" in failing.objects()
 
 
@@ -312,9 +312,3 @@ def test_a_success_is_left_as_it_is(world: World, failing: Failing) -> None:
 def test_the_caller_is_told_where_to_look(world: World, failing: Failing) -> None:
     failing.running()
     assert str(output_prefix_of(world.output_path)) in failing.fail().cause
-
-
-def until_there(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
