@@ -12,9 +12,12 @@ unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup isaaclab3 demo demo-ant test test-all test-backends test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
+.PHONY: setup test-setup isaaclab3 demo demo-ant test test-all test-backends test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
 
 setup: $(SETUP)
+
+# What tests need beside it.
+test-setup: $(SETUP) $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 
 $(SETUP): requirements.txt constraints.txt package.json package-lock.json pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -49,18 +52,18 @@ demo-ant: setup $(ISAACLAB3)
 	gaitway demo --ant
 
 # Three at a time on two cores, since many wait; in the order of the folders, since the longest must not come last.
-test: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
+test: test-setup
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-all: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
+test-all: test-setup
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not backends"
 
 # What each back end of runs does alike, with the acceptance check of each: too long for CI beside everything else.
-test-backends: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
+test-backends: test-setup
 	pytest -n 2 --dist loadfile -m backends
 
 # The same in another order, with other random ids: what depends on either fails with some seed, and again with the same.
-shuffle: setup $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
+shuffle: test-setup
 	export GAITWAY_TEST_SEED=$${GAITWAY_TEST_SEED:-$$(date +%s)}; echo "GAITWAY_TEST_SEED=$$GAITWAY_TEST_SEED"; \
 		pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
