@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup test-setup isaaclab3 demo demo-ant test test-all test-backends test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
+.PHONY: setup test-setup isaaclab3 demo demo-ant test test-all test-long test-isaaclab3 test-image sbom shuffle faults fuzz lint docs format bench wheel update deploy clean
 
 setup: $(SETUP)
 
@@ -56,11 +56,11 @@ test: test-setup
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: test-setup
-	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not backends"
+	pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
-# What each back end of runs does alike, with the acceptance check of each: too long for CI beside everything else.
-test-backends: test-setup
-	pytest -n 2 --dist loadfile -m backends
+# Too long for CI beside everything else: what each back end of runs does alike, the acceptance check of each, the ant.
+test-long: test-setup
+	pytest -n 2 --dist loadfile -m long
 
 # The same in another order, with other random ids: what depends on either fails with some seed, and again with the same.
 shuffle: test-setup

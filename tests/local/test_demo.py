@@ -151,6 +151,7 @@ def test_the_demo_solves_its_task_in_real_isaac_lab(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("undisturbed")
 @only_with_isaac_lab_3

@@ -222,7 +222,7 @@ def test_an_agent_that_is_killed_and_started_again_leaves_one_job(world: World, 
     assert len(world.jobs_of(run)) == 1
 
 
-@pytest.mark.backends
+@pytest.mark.long
 def test_the_acceptance_check_passes(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

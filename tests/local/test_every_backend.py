@@ -20,7 +20,7 @@ from tests.local.every_backend import BACKENDS, ENDLESS, WORDS, World, every_bac
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.backends,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.parametrize("backend", BACKENDS),
 ]

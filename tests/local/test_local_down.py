@@ -15,7 +15,7 @@ from gaitway.local.server_process import running_server
 from tests.local.conformance.workflow import until
 from tests.local.every_backend import ENDLESS, World, every_backend
 
-pytestmark = [pytest.mark.slow, pytest.mark.backends, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 ENDED_SECONDS = 60.0
 

@@ -291,7 +291,7 @@ def test_a_spot_interruption_costs_what_was_trained_since_the_newest_checkpoint(
 
 
 @pytest.mark.slow
-@pytest.mark.backends
+@pytest.mark.long
 @pytest.mark.usefixtures("plane")
 def test_the_acceptance_check_passes(
     local_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

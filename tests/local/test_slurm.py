@@ -200,7 +200,7 @@ def test_a_training_that_is_requeued_saves_and_goes_on(cluster: Cluster, tmp_pat
     assert history.attempts[1].resumed_from > 0
 
 
-@pytest.mark.backends
+@pytest.mark.long
 def test_the_acceptance_check_passes(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
