@@ -1,7 +1,12 @@
-"""Waiting for processes that are not ours."""
+"""Processes that are not ours."""
 
 import os
 import select
+from contextlib import suppress
+
+import psutil
+
+from gaitway.local.guard import processes_with
 
 _SECONDS = 20.0
 
@@ -17,3 +22,12 @@ def wait_until_ended(pid: int) -> None:
     finally:
         os.close(descriptor)
     assert ended, f"process {pid} has not ended"
+
+
+def kill_processes(name: str, value: str) -> None:
+    """Kill the processes that are there now and have a variable; one of them may end by itself meanwhile."""
+    doomed = processes_with(name, value)
+    assert doomed, f"no process has {name}={value}"
+    for process in doomed:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()

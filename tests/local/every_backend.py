@@ -6,12 +6,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import psutil
 import pytest
 
 from gaitway.client.runs import StartedRun
@@ -24,11 +22,11 @@ from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunRecord
 from gaitway.local import slurm
 from gaitway.local.cdk import CdkDeployer
-from gaitway.local.guard import processes_with
 from gaitway.local.launcher import CLUSTERS, Launcher, cluster_settings
 from gaitway.names import DEFAULT_NAMES
 from tests.local.conformance.workflow import until
 from tests.local.deployed import TINY, ControlPlane, Json
+from tests.processes import kill_processes
 
 RUN_SECONDS = 400.0
 """A small run takes half a minute; but the machine may be busy."""
@@ -124,11 +122,7 @@ class World:
     def kill(self, backend: str, job_id: str) -> None:
         """Kill all processes of a job's machine, without a word."""
         words = WORDS[backend]
-        doomed = processes_with(words.marker, words.mark(self.job(job_id)))
-        assert doomed
-        for process in doomed:
-            with suppress(psutil.Error):
-                process.kill()
+        kill_processes(words.marker, words.mark(self.job(job_id)))
 
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl."""

@@ -10,9 +10,9 @@ from gaitway.client.runs import StartedRun
 from gaitway.contracts.artifacts import MANIFEST, METRICS, RESULTS, SIMULATOR_LOG, Manifest, Results
 from gaitway.contracts.request import Request, parse_request
 from gaitway.contracts.run import RunRecord
-from gaitway.local.guard import processes_with
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
+from tests.processes import kill_processes
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -80,8 +80,7 @@ def test_two_nodes_train_one_policy_of_which_one_reports_though_a_node_is_lost(
     total = 40
     run = plane.runs.start(request({"numNodes": 2}, maxIterations=total, checkpointInterval=10))
     job_id = trains_beyond(plane, run, 12)
-    for process in processes_with("AWS_BATCH_JOB_ID", f"{job_id}#1"):
-        process.kill()
+    kill_processes("AWS_BATCH_JOB_ID", f"{job_id}#1")
     lost_at = time.time()
 
     execution = plane.ended(run.execution_arn)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,11 +21,11 @@ from gaitway.contracts.request import parse_request
 from gaitway.contracts.run import RunRecord, RunState
 from gaitway.local.extensions.sagemaker import INTERRUPT
 from gaitway.local.extensions.sagemaker.validation import check_training_job
-from gaitway.local.guard import processes_with
 from gaitway.local.launcher import STATE_VARIABLE, LocalAws
 from gaitway.names import CHECKPOINTS_PATH, DEFAULT_NAMES, SYNCHRONISED_RUNS
 from tests.local.conformance.workflow import until
 from tests.local.deployed import RUN_SECONDS, TINY, ControlPlane, Json
+from tests.processes import kill_processes
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -237,8 +235,7 @@ def test_a_training_whose_machine_is_lost_resumes_to_its_fixed_total_and_is_eval
 ) -> None:
     run = start(plane, maxIterations=TOTAL, checkpointInterval=1)
     has_saved(plane, run, storage)
-    for process in processes_with("TRAINING_JOB_NAME", training_name(plane, run)):
-        os.kill(process.pid, signal.SIGKILL)
+    kill_processes("TRAINING_JOB_NAME", training_name(plane, run))
     succeed(plane, run)
     assert record_of(plane, run).attempts == 2
     job = service_job(plane, run)

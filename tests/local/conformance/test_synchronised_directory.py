@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import uuid
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from gaitway.local.guard import processes_with
 from tests.local.conformance.workflow import until
 from tests.local.emulator import Emulator
+from tests.processes import kill_processes
 
 END_SECONDS = 60.0
 DIRECTORY = '"$SAGEMAKER_BASE_DIR/checkpoints"'
@@ -129,6 +127,5 @@ def test_a_file_that_is_written_slowly_is_brought_torn_and_then_whole(trainer: T
     )
     until(lambda: trainer.object("file") == b"abcd", END_SECONDS)
     assert trainer.object("seen") == b"ab"
-    for process in processes_with("TRAINING_JOB_NAME", name):
-        os.kill(process.pid, signal.SIGKILL)
+    kill_processes("TRAINING_JOB_NAME", name)
     trainer.ended(name)
