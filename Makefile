@@ -22,7 +22,7 @@ test-setup: $(SETUP) $(ISAACLAB) $(ISAACLAB3) $(PROGRAMS)
 $(SETUP): requirements.txt constraints.txt package.json package-lock.json pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . --editable device
 	npm ci --silent --no-audit --no-fund
 	@touch $@
 
