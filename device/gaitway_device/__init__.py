@@ -12,6 +12,7 @@ what is in use, and changes to the new version between two control steps.
 """
 
 from gaitway_device.errors import (
+    ConfigError,
     DeviceError,
     DownloadError,
     NoPolicyError,
@@ -24,6 +25,7 @@ from gaitway_device.errors import (
 from gaitway_device.runner import PolicyRunner
 
 __all__ = [
+    "ConfigError",
     "DeviceError",
     "DownloadError",
     "NoPolicyError",

@@ -5,6 +5,10 @@ class DeviceError(Exception):
     """Base of all of them."""
 
 
+class ConfigError(DeviceError):
+    """The agent's configuration is not readable, or names what is not there."""
+
+
 class OrderError(DeviceError):
     """An order is older than one that was carried out, is not readable, or cannot be meant for this robot."""
 

@@ -16,7 +16,7 @@ from gaitway_device.trial import Limits, Trial, try_out
 from gaitway_device.version import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest, Reference, Trust, verify
 
 _MAX_SIGNATURE_BYTES = 1024
-_SCHEMES = ("https",)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,8 @@ class Order:
     files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any], schemes: tuple[str, ...] = _SCHEMES) -> Order:
-        """Read a document; fields that are not known are ignored.
-
-        Args:
-            document: As it was received.
-            schemes: Schemes of addresses that are allowed.
+    def parse(cls, document: Mapping[str, Any]) -> Order:
+        """Read a document, as it was received; fields that are not known are ignored.
 
         Raises:
             OrderError: It is not an order.
@@ -56,8 +52,8 @@ class Order:
         if operation not in ("install", "roll-back"):
             raise OrderError(f"order {serial} asks for {operation!r}, and this agent can install and roll-back")
         for name, url in files.items():
-            if not isinstance(url, str) or urlsplit(url).scheme not in schemes:
-                raise OrderError(f"order {serial} has an address of {name} that is not {' or '.join(schemes)}")
+            if not isinstance(url, str) or not _is_safe(url):
+                raise OrderError(f"order {serial} has an address of {name} that is not https")
         return cls(serial, operation, version, files)
 
 
@@ -200,6 +196,15 @@ class Installer:
             if path.name not in (MANIFEST, SIGNATURE, *(file.name for file in manifest.files)):
                 path.unlink()
         return manifest
+
+
+def _is_safe(url: str) -> bool:
+    """Whether nobody on the way can read the address, which lets its owner read the file, or this machine has it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 def _address(order: Order, name: str) -> str:

@@ -256,6 +256,13 @@ def test_what_is_remembered_may_be_damaged_and_the_robot_still_works(robot: Robo
             "operation": "install",
             "policy": "walker",
             "version": "1-0123456789ab",
+            "files": {"a": "http://[a"},
+        },
+        {
+            "serial": 1,
+            "operation": "install",
+            "policy": "walker",
+            "version": "1-0123456789ab",
             "files": {"a": "http://a"},
         },
         {"serial": 1, "operation": "install", "policy": "walker", "version": "1-0123456789ab", "files": 1},
