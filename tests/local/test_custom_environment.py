@@ -69,7 +69,7 @@ class Asset:
 def results(plane: ControlPlane, run: StartedRun, directory: Path) -> Results:
     """Wait for a run that must succeed, and fetch what it left."""
     execution = plane.ended(run.execution_arn)
-    assert execution["status"] == "SUCCEEDED", execution
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
     plane.runs.fetch(run.output_files, directory)
     return Results.model_validate_json((directory / "results.json").read_bytes())
 

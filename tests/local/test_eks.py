@@ -130,7 +130,7 @@ class World:
     def succeeds(self, run: StartedRun, directory: Path) -> Results:
         """Wait for a run's success, and fetch its results."""
         execution = self.plane.ended(run.execution_arn)
-        assert execution["status"] == "SUCCEEDED", execution
+        assert execution["status"] == "SUCCEEDED", execution.get("cause")
         self.plane.runs.fetch(run.output_files, directory)
         return Results.model_validate_json((directory / RESULTS).read_bytes())
 

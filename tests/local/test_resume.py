@@ -74,7 +74,7 @@ class Training:
     def finish(self, directory: Path) -> Results:
         """Wait for the run's success, and fetch what it left."""
         execution = self._plane.ended(self.run.execution_arn)
-        assert execution["status"] == "SUCCEEDED", execution
+        assert execution["status"] == "SUCCEEDED", execution.get("cause")
         self._plane.runs.fetch(self.run.output_files, directory)
         return Results.model_validate_json((directory / "results.json").read_bytes())
 
@@ -92,7 +92,7 @@ class Training:
             parse_request({"trainingConfig": evaluation}), input_file=self.run.output_files / checkpoint
         )
         execution = self._plane.ended(run.execution_arn)
-        assert execution["status"] == "SUCCEEDED", execution
+        assert execution["status"] == "SUCCEEDED", execution.get("cause")
         self._plane.runs.fetch(run.output_files, directory)
         results = Results.model_validate_json((directory / "results.json").read_bytes()).evaluation
         assert results is not None

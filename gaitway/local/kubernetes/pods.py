@@ -130,9 +130,11 @@ class RunningPod(threading.Thread):
             self._run(image)
         if self._killer is not None:
             self._killer.cancel()
-        self.has_ended = self.is_gone = True
+        self.has_ended = True
+        # A pod that took its place may have its name already.
         with contextlib.suppress(ApiError):
-            self._store.delete(POD, self._metadata["namespace"], self._metadata["name"])
+            self._store.delete(POD, self._metadata["namespace"], self._metadata["name"], self._metadata["uid"])
+        self.is_gone = True
 
     def _run(self, image: ContainerImage) -> None:
         while not self._stopping.is_set():
@@ -228,6 +230,7 @@ class RunningPod(threading.Thread):
                 "containerStatuses": [status],
             }
 
-        # It may have been removed meanwhile.
+        # It may have been removed meanwhile, and another one may have its name.
+        metadata = self._metadata
         with contextlib.suppress(ApiError):
-            self._store.change(POD, self._metadata["namespace"], self._metadata["name"], edit)
+            self._store.change(POD, metadata["namespace"], metadata["name"], edit, uid=metadata["uid"])

@@ -98,7 +98,13 @@ class Store:
             ]
 
     def change(
-        self, kind: Kind, namespace: str | None, name: str, edit: Callable[[Object], None], version: str | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        edit: Callable[[Object], None],
+        version: str | None = None,
+        uid: str | None = None,
     ) -> Object:
         """Change an object; nothing happens where the edit changes nothing.
 
@@ -108,12 +114,14 @@ class Store:
             name: Its name.
             edit: Changes what it is given.
             version: The version that the object must have.
+            uid: The uid that it must have: another object may have got its name.
 
         Raises:
-            ApiError: There is none, or it has another version.
+            ApiError: There is none, or it has another version, or another uid.
         """
         with self.changed:
             old = self.get(kind, namespace, name)
+            _check_uid(kind, old, uid)
             if version not in (None, old["metadata"]["resourceVersion"]):
                 raise ApiError(
                     HTTPStatus.CONFLICT,
@@ -129,14 +137,15 @@ class Store:
                 new["metadata"]["generation"] = old["metadata"]["generation"] + 1
             return self._keep(_key(kind, namespace, name), new, "MODIFIED")
 
-    def delete(self, kind: Kind, namespace: str | None, name: str) -> Object:
+    def delete(self, kind: Kind, namespace: str | None, name: str, uid: str | None = None) -> Object:
         """Remove an object.
 
         Raises:
-            ApiError: There is none.
+            ApiError: There is none, or it has another uid.
         """
         with self.changed:
             body = self.get(kind, namespace, name)
+            _check_uid(kind, body, uid)
             return self._keep(_key(kind, namespace, name), body, "DELETED")
 
     def changes_since(self, version: int) -> list[Change]:
@@ -179,6 +188,18 @@ class Store:
         self._changes.append(Change(self._version, action, key[0], copy.deepcopy(body)))
         self.changed.notify_all()
         return copy.deepcopy(body)
+
+
+def _check_uid(kind: Kind, body: Object, uid: str | None) -> None:
+    """kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/, `preconditions`."""
+    metadata = body["metadata"]
+    if uid not in (None, metadata["uid"]):
+        raise ApiError(
+            HTTPStatus.CONFLICT,
+            "Conflict",
+            f'Operation cannot be fulfilled on {kind.resource} "{metadata["name"]}": Precondition failed: UID in '
+            f"precondition: {uid}, UID in object meta: {metadata['uid']}",
+        )
 
 
 def now() -> str:

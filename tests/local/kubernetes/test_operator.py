@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from gaitway.compute.eks.manifests import permission_manifests, run_manifests
 from gaitway.local.kubernetes.kinds import POD, PYTORCH_JOB
+from gaitway.local.kubernetes.store import ApiError, Object, Store
 from tests.local.kubernetes.conftest import NAMESPACE, Desk
 from tests.unit.compute.eks.settings import KEY, RUN, eks, order
 
@@ -152,3 +155,22 @@ def test_a_pod_waits_for_the_claim_on_the_file_system(desk: Desk) -> None:
     desk.apply(*run_manifests(order(), eks()))
     pod = desk.wait(POD, MASTER, lambda pod: bool(pod["status"].get("conditions")))
     assert 'persistentvolumeclaim "gaitway-runs" not found' in pod["status"]["conditions"][0]["message"]
+
+
+def test_what_ends_late_does_not_take_the_pod_that_has_its_name_by_then() -> None:
+    store = Store()
+    first, second = (pod_named_alike(store) for _ in range(2))
+    assert store.find(POD, NAMESPACE, MASTER) == second
+    uid = first["metadata"]["uid"]
+    with pytest.raises(ApiError, match="Precondition failed: UID in precondition"):
+        store.delete(POD, NAMESPACE, MASTER, uid)
+    with pytest.raises(ApiError, match="Precondition failed: UID in precondition"):
+        store.change(POD, NAMESPACE, MASTER, dict.clear, uid=uid)
+    assert store.find(POD, NAMESPACE, MASTER) == second
+
+
+def pod_named_alike(store: Store) -> Object:
+    """Create a pod, after another of its name was removed."""
+    if store.find(POD, NAMESPACE, MASTER):
+        store.delete(POD, NAMESPACE, MASTER)
+    return store.create(POD, {"metadata": {"name": MASTER, "namespace": NAMESPACE}})
