@@ -67,6 +67,8 @@ ppo = PPO()
 for _ in range(20):
     time.sleep(0.002)
     ppo.update()
+# Its threads must not outlive what they use.
+distributed.destroy_process_group()
 """
 PPO = """
 import time
