@@ -237,8 +237,8 @@ def _details(outcome: Outcome) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    """AWS IoT takes no control characters in a detail."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:_MAX_DETAIL_CHARACTERS]
+    """AWS IoT takes no control characters in a detail, and no empty one, which MiniStack does."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:_MAX_DETAIL_CHARACTERS] or "unknown"
 
 
 def main() -> None:

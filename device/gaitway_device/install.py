@@ -10,12 +10,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from gaitway_device.download import Downloads
-from gaitway_device.errors import DeviceError, OrderError, VersionError
+from gaitway_device.errors import DeviceError, DownloadError, OrderError, StoreError, VersionError
 from gaitway_device.store import Store
 from gaitway_device.trial import Limits, Trial, try_out
 from gaitway_device.version import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest, Reference, Trust, verify
 
 _MAX_SIGNATURE_BYTES = 1024
+_PASSING = (DownloadError.__name__, StoreError.__name__)
+"""Failures after which the same order may succeed."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -83,10 +85,17 @@ class Outcome:
 
     @classmethod
     def parse(cls, document: str) -> Outcome:
-        """Read what `document` wrote."""
+        """Read what `document` wrote, here or in another version of the agent: what is not known is ignored."""
         content = json.loads(document)
-        trial = content.pop("trial")
-        return cls(**content, trial=Trial(**trial) if trial else None)
+        trial = content.get("trial")
+        return cls(
+            content["serial"],
+            content["succeeded"],
+            content["current"],
+            content.get("error"),
+            content.get("cause"),
+            Trial(trial["max_abs_difference"], trial["step_p99_seconds"], trial["steps"]) if trial else None,
+        )
 
 
 class Installer:
@@ -110,7 +119,8 @@ class Installer:
     def carry_out(self, order: Order) -> Outcome:
         """Carry out an order; whatever fails, the version in use stays in use.
 
-        An order that comes again gets the same answer, and one that a power loss interrupted is carried on.
+        An order that comes again gets the same answer. One that a power loss interrupted is carried on, and so is one
+        that failed for want of the network or of room on the disk: AWS IoT repeats it where its job says so.
 
         Raises:
             StoreError: Another process changes the store, or the disk does not keep what is to be remembered: nobody
@@ -128,12 +138,13 @@ class Installer:
                 outcome = Outcome(order.serial, True, str(self._store.current()), trial=trial)
             except (DeviceError, OSError) as error:
                 outcome = self._failed(order, error)
-            self._store.finish(outcome.document())
+            if outcome.error not in _PASSING:
+                self._store.finish(outcome.document())
             return outcome
 
     def _failed(self, order: Order, error: Exception) -> Outcome:
         current = self._store.current()
-        kind = type(error).__name__ if isinstance(error, DeviceError) else "StoreError"
+        kind = type(error).__name__ if isinstance(error, DeviceError) else StoreError.__name__
         return Outcome(order.serial, False, str(current) if current else None, kind, str(error))
 
     def _bring_into_use(self, order: Order) -> Trial | None:

@@ -71,12 +71,14 @@ class Store:
 
     def versions(self) -> list[Reference]:
         """List the whole versions: first the one in use, then by when they were last in use."""
-        used = self.state().used
-        names = [path.name for path in self._directories(_VERSIONS)]
-        order = {name: place for place, name in enumerate(used)}
+        found = []
+        for path in self._directories(_VERSIONS):
+            # What somebody else has put there is left alone.
+            with contextlib.suppress(VersionError):
+                found.append(Reference.parse(path.name))
+        order = {name: place for place, name in enumerate(self.state().used)}
         current = self.current()
-        names.sort(key=lambda name: (name != str(current), order.get(name, len(order)), name))
-        return [Reference.parse(name) for name in names]
+        return sorted(found, key=lambda one: (one != current, order.get(str(one), len(order)), str(one)))
 
     def has(self, version: Reference) -> bool:
         """Whether a version is there as a whole."""
@@ -90,7 +92,8 @@ class Store:
         """Read what is remembered. A damaged file is as none: the versions and the link are still there."""
         try:
             content = json.loads((self.root / _STATE).read_bytes())
-            return State(int(content["serial"]), content["outcome"], tuple(map(str, content["used"])))
+            outcome = content["outcome"]
+            return State(int(content["serial"]), outcome and str(outcome), tuple(map(str, content["used"])))
         except (OSError, ValueError, KeyError, TypeError):
             return State()
 

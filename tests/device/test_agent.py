@@ -300,3 +300,4 @@ def test_an_agent_that_could_install_nothing_does_not_start(tmp_path: Path) -> N
 
 def test_a_detail_holds_no_control_characters_and_is_no_longer_than_it_may_be() -> None:
     assert _plain("a\nb\x00c" + "x" * 2000) == "a b c" + "x" * 1019
+    assert _plain("") == "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -177,6 +178,32 @@ def test_an_order_that_comes_again_gets_the_same_answer_and_changes_nothing(robo
         asked = len(robot.server.asked)
         assert robot.installer.carry_out(order) == first
         assert len(robot.server.asked) == asked
+
+
+def test_an_order_that_failed_for_want_of_the_network_may_succeed_when_it_comes_again(robot: Robot) -> None:
+    before = robot.install(1)
+    order = robot.publish(2)
+    robot.server.break_after = 0
+    outcome = robot.installer.carry_out(order)
+    assert (outcome.error, robot.works()) == ("DownloadError", before)
+    robot.server.break_after = None
+    assert robot.installer.carry_out(order).succeeded
+    assert robot.works() == order.version
+
+
+def test_an_outcome_with_a_field_more_is_read(robot: Robot) -> None:
+    outcome = robot.installer.carry_out(robot.publish(1))
+    document = json.loads(outcome.document()) | {"wave": 2}
+    document["trial"] |= {"device": "arm64"}
+    assert Outcome.parse(json.dumps(document)) == outcome
+
+
+def test_what_somebody_else_has_put_among_the_versions_is_left_alone(robot: Robot) -> None:
+    robot.install(1)
+    (robot.store.root / "versions" / "lost+found").mkdir()
+    robot.install(2)
+    assert len(robot.store.versions()) == 2
+    assert (robot.store.root / "versions" / "lost+found").is_dir()
 
 
 def test_an_older_order_is_refused(robot: Robot) -> None:

@@ -24,6 +24,9 @@ from gaitway_device.version import Reference
 from tests.device.deliveries import OBSERVATIONS, Server
 from tests.device.test_install import Robot
 
+# From Python 3.12 on, a fork beside threads is warned of: the fork changes files and ends.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
 CHANGES = {"os.mkdir", "os.rename", "os.symlink", "os.remove", "os.rmdir", "os.utime", "os.truncate"}
 """docs.python.org/3/library/audit_events.html"""
 LOST, DONE = 3, 0
