@@ -47,6 +47,11 @@ def existing(synthesise: Synthesise, monkeypatch: pytest.MonkeyPatch) -> Synthes
     return synthesise(settings_of("existing-eks"))
 
 
+def test_every_stack_is_among_those_that_teardown_deletes(both: Synthesis) -> None:
+    clusters = {"GaitwayEks", "GaitwayHyperpodEks", "GaitwayHyperpodSlurm"}
+    assert clusters <= set(both.templates) <= {*DEFAULT_NAMES.stacks, *DEFAULT_NAMES.further_stacks}
+
+
 def cluster_of(synthesis: Synthesis, stack: str) -> Resource:
     (found,) = [one for one in synthesis.resources(CLUSTER) if one.stack == stack]
     return found
